@@ -1,0 +1,100 @@
+//! What one forward pass reads: windows of tokens and, for each position, the token that follows.
+
+use crate::TokenShard;
+
+/// `batch` windows of `seq` tokens with their targets, row by row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Batch {
+    /// `[batch, seq]`
+    pub inputs: Vec<i32>,
+    /// `[batch, seq]`: `inputs` one position later.
+    pub targets: Vec<i32>,
+    /// Number of windows.
+    pub batch: usize,
+    /// Tokens in each.
+    pub seq: usize,
+}
+
+impl Batch {
+    /// Cuts the windows that start at `offsets`.
+    ///
+    /// # Panics
+    ///
+    /// If a window and its last target reach beyond the shard.
+    pub fn cut(shard: &TokenShard, offsets: &[usize], seq: usize) -> Self {
+        let mut inputs = Vec::with_capacity(offsets.len() * seq);
+        let mut targets = Vec::with_capacity(offsets.len() * seq);
+        for &offset in offsets {
+            inputs.extend(shard.tokens(offset..offset + seq));
+            targets.extend(shard.tokens(offset + 1..offset + seq + 1));
+        }
+        Self { inputs, targets, batch: offsets.len(), seq }
+    }
+
+    /// Positions that are predicted.
+    pub fn num_tokens(&self) -> usize {
+        self.batch * self.seq
+    }
+}
+
+/// Consecutive windows that cover a shard once, in order: what evaluation reads.
+///
+/// Every token but the first is predicted exactly once; the last window may be shorter and comes alone.
+#[derive(Debug)]
+pub struct Windows<'a> {
+    shard: &'a TokenShard,
+    batch: usize,
+    seq: usize,
+    position: usize,
+}
+
+impl<'a> Windows<'a> {
+    /// Windows of `seq` tokens, `batch` at a time.
+    pub fn new(shard: &'a TokenShard, batch: usize, seq: usize) -> Self {
+        Self { shard, batch, seq, position: 0 }
+    }
+
+    /// Number of batches in all.
+    pub fn num_batches(&self) -> usize {
+        let targets = self.shard.len().saturating_sub(1);
+        (targets / self.seq).div_ceil(self.batch) + usize::from(!targets.is_multiple_of(self.seq))
+    }
+}
+
+impl Iterator for Windows<'_> {
+    type Item = Batch;
+
+    fn next(&mut self) -> Option<Batch> {
+        let targets = self.shard.len().saturating_sub(1) - self.position;
+        let (windows, seq) = match (targets / self.seq).min(self.batch) {
+            0 if targets == 0 => return None,
+            0 => (1, targets),
+            windows => (windows, self.seq),
+        };
+        let offsets: Vec<usize> = (0..windows).map(|window| self.position + window * seq).collect();
+        self.position += windows * seq;
+        Some(Batch::cut(self.shard, &offsets, seq))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn windows_predict_every_token_but_the_first_exactly_once() {
+        for (len, batch, seq) in [(24, 2, 4), (25, 3, 4), (26, 2, 5), (5, 4, 8), (2, 1, 1)] {
+            let tokens: Vec<u32> = (0..len).collect();
+            let shard = TokenShard::in_memory(&tokens, 100).expect("a temporary file");
+            let windows = Windows::new(&shard, batch, seq);
+            let expected = windows.num_batches();
+            let batches: Vec<Batch> = windows.collect();
+            assert_eq!(batches.len(), expected);
+            let targets: Vec<i32> = batches.iter().flat_map(|batch| batch.targets.clone()).collect();
+            assert_eq!(targets, (1..len as i32).collect::<Vec<_>>());
+            for batch in batches {
+                assert!(batch.inputs.iter().zip(&batch.targets).all(|(input, target)| input + 1 == *target));
+            }
+        }
+    }
+}

@@ -1,0 +1,263 @@
+//! Tokenizers: text to token ids and back.
+
+mod bpe;
+mod byte;
+mod char;
+mod directory;
+mod stream;
+
+use std::path::Path;
+
+use tokenizers::Tokenizer as HfTokenizer;
+use xxhash_rust::xxh3::Xxh3;
+
+pub use stream::StreamDecoder;
+
+use self::bpe::BpeTokenizer;
+use self::char::CharTokenizer;
+use crate::error::{Error, Result};
+
+/// Names of the tokenizers that need no file. `char` is made from the corpus it is to encode.
+pub const TOKENIZERS: [&str; 5] = ["char", "byte", "gpt2", "cl100k_base", "o200k_base"];
+
+/// Turns text into token ids and token ids into text.
+#[derive(Clone, Debug)]
+pub struct Tokenizer(Kind);
+
+#[derive(Clone, Debug)]
+enum Kind {
+    Char(CharTokenizer),
+    Byte,
+    Bpe(BpeTokenizer),
+    HuggingFace(Box<HfTokenizer>),
+}
+
+impl Tokenizer {
+    /// One token for each distinct character of `text`, in the order of their code points.
+    pub fn characters_of(text: &str) -> Self {
+        Self(Kind::Char(CharTokenizer::of(text)))
+    }
+
+    /// The tokenizer of that name (see [`TOKENIZERS`]), or the one in the directory of that path.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::UnknownTokenizer`] if it is neither, and what [`from_directory`](Self::from_directory) says.
+    pub fn open(name: &str) -> Result<Self> {
+        match name {
+            "byte" => Ok(Self(Kind::Byte)),
+            _ => match BpeTokenizer::by_name(name) {
+                Some(bpe) => Ok(Self(Kind::Bpe(bpe))),
+                None if Path::new(name).exists() => Self::from_directory(Path::new(name)),
+                None => Err(Error::UnknownTokenizer { name: name.to_owned() }),
+            },
+        }
+    }
+
+    /// The tokenizer in a model directory: `tokenizer.json`, or `vocab.json` with `merges.txt`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Format`] if there is none or it is damaged.
+    pub fn from_directory(directory: &Path) -> Result<Self> {
+        directory::read(directory).map(Self)
+    }
+
+    /// Writes `tokenizer.json` and `tokenizer_config.json`, which `transformers` opens.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] if the directory cannot be written.
+    pub fn save(&self, directory: &Path) -> Result<()> {
+        directory::write(self, directory)
+    }
+
+    /// The ids of `text`. Special tokens are not looked for: `<|endoftext|>` in a text is just characters.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::UnknownCharacter`] from a character tokenizer.
+    pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
+        match &self.0 {
+            Kind::Char(tokenizer) => tokenizer.encode(text),
+            Kind::Byte => Ok(byte::encode(text)),
+            Kind::Bpe(tokenizer) => Ok(tokenizer.encode(text)),
+            Kind::HuggingFace(tokenizer) => tokenizer
+                .encode(text, false)
+                .map(|encoding| encoding.get_ids().to_vec())
+                .map_err(|error| Error::format("tokenizer.json", error.to_string())),
+        }
+    }
+
+    /// The text of `tokens`; bytes that are not UTF-8 become `U+FFFD`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::UnknownToken`] for an id outside the vocabulary.
+    pub fn decode(&self, tokens: &[u32]) -> Result<String> {
+        Ok(String::from_utf8_lossy(&self.decode_bytes(tokens)?).into_owned())
+    }
+
+    /// The bytes of `tokens`: a single token of a byte-level tokenizer need not be whole characters.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::UnknownToken`] for an id outside the vocabulary.
+    pub fn decode_bytes(&self, tokens: &[u32]) -> Result<Vec<u8>> {
+        let vocab_size = self.vocab_size();
+        if let Some(&token) = tokens.iter().find(|token| **token as usize >= vocab_size) {
+            return Err(Error::UnknownToken { token, vocab_size });
+        }
+        match &self.0 {
+            Kind::Char(tokenizer) => Ok(tokenizer.decode(tokens).into_bytes()),
+            Kind::Byte => Ok(byte::decode(tokens)),
+            Kind::Bpe(tokenizer) => Ok(tokenizer.decode(tokens)),
+            Kind::HuggingFace(tokenizer) => tokenizer
+                .decode(tokens, false)
+                .map(String::into_bytes)
+                .map_err(|error| Error::format("tokenizer.json", error.to_string())),
+        }
+    }
+
+    /// Number of distinct tokens, special ones included.
+    pub fn vocab_size(&self) -> usize {
+        match &self.0 {
+            Kind::Char(tokenizer) => tokenizer.vocab_size(),
+            Kind::Byte => byte::VOCAB_SIZE,
+            Kind::Bpe(tokenizer) => tokenizer.vocab_size(),
+            Kind::HuggingFace(tokenizer) => tokenizer.get_vocab_size(true),
+        }
+    }
+
+    /// The token that separates documents, if there is one.
+    pub fn end_of_text(&self) -> Option<u32> {
+        match &self.0 {
+            Kind::Char(_) | Kind::Byte => None,
+            Kind::Bpe(tokenizer) => Some(tokenizer.end_of_text()),
+            Kind::HuggingFace(tokenizer) => {
+                ["<|endoftext|>", "</s>"].into_iter().find_map(|token| tokenizer.token_to_id(token))
+            }
+        }
+    }
+
+    /// A name for people: `char`, `gpt2`, …
+    pub fn name(&self) -> &str {
+        match &self.0 {
+            Kind::Char(_) => "char",
+            Kind::Byte => "byte",
+            Kind::Bpe(tokenizer) => tokenizer.name(),
+            Kind::HuggingFace(_) => "tokenizer.json",
+        }
+    }
+
+    /// The characters of a character tokenizer, in the order of their ids.
+    pub fn characters(&self) -> Option<&[char]> {
+        match &self.0 {
+            Kind::Char(tokenizer) => Some(tokenizer.characters()),
+            _ => None,
+        }
+    }
+
+    /// A number that two tokenizers share only if they encode alike: what shards are marked with.
+    pub fn fingerprint(&self) -> u64 {
+        let mut digest = Xxh3::new();
+        digest.update(self.name().as_bytes());
+        match &self.0 {
+            Kind::Char(tokenizer) => {
+                tokenizer
+                    .characters()
+                    .iter()
+                    .for_each(|character| digest.update(&u32::from(*character).to_le_bytes()));
+            }
+            // The name says it all.
+            Kind::Byte | Kind::Bpe(_) => {}
+            Kind::HuggingFace(tokenizer) => {
+                digest.update(tokenizer.to_string(false).unwrap_or_default().as_bytes());
+            }
+        }
+        digest.digest()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const TEXT: &str = "First Citizen:\nBefore we proceed any further, hear me speak. It's naïve — 你好 🦀!";
+
+    fn every() -> Vec<Tokenizer> {
+        let named = ["byte", "gpt2", "cl100k_base", "o200k_base"];
+        let mut tokenizers: Vec<_> = named.map(|name| Tokenizer::open(name).expect("embedded")).into();
+        tokenizers.push(Tokenizer::characters_of(TEXT));
+        tokenizers
+    }
+
+    #[test]
+    fn text_returns_from_its_tokens_and_from_a_directory() {
+        for tokenizer in every() {
+            let tokens = tokenizer.encode(TEXT).expect("known characters");
+            assert!(tokens.iter().all(|token| (*token as usize) < tokenizer.vocab_size()));
+            assert_eq!(tokenizer.decode(&tokens).expect("own tokens"), TEXT, "{}", tokenizer.name());
+
+            let directory = tempfile::tempdir().expect("a temporary directory");
+            tokenizer.save(directory.path()).expect("writable");
+            let read = Tokenizer::from_directory(directory.path()).expect("just written");
+            assert_eq!(read.fingerprint(), tokenizer.fingerprint(), "{}", tokenizer.name());
+            assert_eq!(read.encode(TEXT).expect("known characters"), tokens);
+        }
+    }
+
+    /// Ids published with GPT-2 and printed by Python's tiktoken.
+    #[test]
+    fn gpt2_ids_are_the_published_ones() {
+        let gpt2 = Tokenizer::open("gpt2").expect("embedded");
+        assert_eq!(
+            gpt2.encode("Hello, I'm a language model,").expect("any text"),
+            [15496, 11, 314, 1101, 257, 3303, 2746, 11]
+        );
+        assert_eq!((gpt2.vocab_size(), gpt2.end_of_text()), (50_257, Some(50_256)));
+    }
+
+    #[test]
+    fn what_hugging_face_reads_from_our_file_encodes_alike() {
+        for tokenizer in every() {
+            let directory = tempfile::tempdir().expect("a temporary directory");
+            tokenizer.save(directory.path()).expect("writable");
+            let theirs = HfTokenizer::from_file(directory.path().join("tokenizer.json")).expect("readable");
+            let ids = theirs.encode(TEXT, false).expect("encodes").get_ids().to_vec();
+            assert_eq!(ids, tokenizer.encode(TEXT).expect("known characters"), "{}", tokenizer.name());
+            assert_eq!(theirs.decode(&ids, false).expect("decodes"), TEXT, "{}", tokenizer.name());
+            assert_eq!(theirs.get_vocab_size(true), tokenizer.vocab_size());
+        }
+    }
+
+    #[test]
+    fn strange_input_is_an_error_not_a_panic() {
+        let tokenizer = Tokenizer::characters_of("abc");
+        assert!(matches!(
+            tokenizer.encode("abz"),
+            Err(Error::UnknownCharacter { character: 'z', position: 3 })
+        ));
+        assert!(matches!(tokenizer.decode(&[3]), Err(Error::UnknownToken { token: 3, vocab_size: 3 })));
+        assert!(matches!(Tokenizer::open("gpt5"), Err(Error::UnknownTokenizer { .. })));
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_survives_byte_level_tokenizers(text in "\\PC{0,40}[ \\n\\t]{0,3}\\PC{0,40}") {
+            for name in ["byte", "gpt2"] {
+                let tokenizer = Tokenizer::open(name).expect("embedded");
+                let tokens = tokenizer.encode(&text).expect("any text");
+                prop_assert_eq!(&tokenizer.decode(&tokens).expect("own tokens"), &text);
+                let mut stream = StreamDecoder::default();
+                let mut streamed: String = tokens
+                    .iter()
+                    .map(|token| stream.push(&tokenizer.decode_bytes(&[*token]).expect("own token")))
+                    .collect();
+                streamed.push_str(&stream.finish());
+                prop_assert_eq!(&streamed, &text);
+            }
+        }
+    }
+}

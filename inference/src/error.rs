@@ -1,0 +1,45 @@
+//! What can go wrong outside our control.
+
+/// Result of this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// An error of the inference crate: a request that cannot be met.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A sampling parameter is out of range.
+    #[error("{key} = {value}: {reason}")]
+    Sampling {
+        /// The parameter.
+        key: &'static str,
+        /// Its value.
+        value: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// There is nothing to continue.
+    #[error("the prompt is empty\nhint: give at least one character to continue from")]
+    EmptyPrompt,
+    /// A token id that the model does not have.
+    #[error("token {token} is outside the model's vocabulary of {vocab_size}")]
+    UnknownToken {
+        /// The id.
+        token: u32,
+        /// Number of tokens the model has.
+        vocab_size: usize,
+    },
+    /// More tokens than the model can attend over.
+    #[error("{tokens} tokens exceed the model's context of {context_length}")]
+    TooLong {
+        /// Tokens given.
+        tokens: usize,
+        /// Most the model takes.
+        context_length: usize,
+    },
+    /// Too few tokens to predict any.
+    #[error("{tokens} token is too few to score: at least 2 are needed")]
+    TooShort {
+        /// Tokens given.
+        tokens: usize,
+    },
+}

@@ -1,0 +1,81 @@
+//! How probable a model finds a given text.
+
+use burn::tensor::activation::log_softmax;
+use burn::tensor::{Int, Tensor, TensorData};
+use kiln_model::{Backend, GptModel};
+
+use crate::engine::{check, upload};
+use crate::error::{Error, Result};
+
+/// Log-probabilities of a text's tokens.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Score {
+    /// Natural logarithm of each token's probability given those before it; the first has none.
+    pub logprobs: Vec<Option<f64>>,
+    /// Mean negative log-probability, in nats per predicted token.
+    pub loss: f64,
+    /// Logits at every position, row by row: `[tokens, vocab]`.
+    pub logits: Vec<f32>,
+}
+
+/// Scores `tokens` in one forward pass.
+///
+/// # Errors
+///
+/// [`Error::TooShort`], [`Error::TooLong`] or [`Error::UnknownToken`].
+pub fn score<B: Backend>(model: &GptModel<B>, tokens: &[u32]) -> Result<Score> {
+    check(model, tokens)?;
+    let context_length = model.config().context_length;
+    match tokens.len() {
+        length @ 0..2 => return Err(Error::TooShort { tokens: length }),
+        length if length > context_length => return Err(Error::TooLong { tokens: length, context_length }),
+        _ => {}
+    }
+    let logits = model.forward(upload(model, tokens)); // [1, tokens, vocab]
+    let [_, length, vocab] = logits.dims();
+    let logits = logits.reshape([length, vocab]);
+
+    let targets: Vec<i64> = tokens[1..].iter().map(|token| i64::from(*token)).collect();
+    let targets = TensorData::new(targets, [length - 1, 1]);
+    let targets = Tensor::<B, 2, Int>::from_data(targets, &logits.device());
+    let chosen = log_softmax(logits.clone().narrow(0, 0, length - 1), 1).gather(1, targets); // [tokens - 1, 1]
+    let chosen: Vec<f64> = chosen.into_data().iter::<f64>().collect();
+    let loss = -chosen.iter().sum::<f64>() / chosen.len() as f64;
+    Ok(Score {
+        logprobs: std::iter::once(None).chain(chosen.into_iter().map(Some)).collect(),
+        loss,
+        logits: logits.into_data().iter::<f32>().collect(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn_ndarray::NdArray;
+    use kiln_model::GptConfig;
+
+    #[test]
+    fn logprobs_are_those_of_the_logits() {
+        let config = GptConfig { vocab_size: 11, context_length: 8, init_std: 0.3, ..GptConfig::new(1, 2, 8) };
+        let model: GptModel<NdArray> = config.init(3, &Default::default()).expect("valid");
+        let tokens = [1, 5, 10, 0];
+        let score = score(&model, &tokens).expect("short enough");
+        assert_eq!(score.logprobs[0], None);
+        for (position, (row, token)) in score.logits.chunks(11).zip(&tokens[1..]).enumerate() {
+            let sum: f64 = row.iter().map(|logit| f64::from(*logit).exp()).sum();
+            let expected = f64::from(row[*token as usize]) - sum.ln();
+            let ours = score.logprobs[position + 1].expect("predicted");
+            assert!((ours - expected).abs() < 1e-5, "{ours} against {expected}");
+        }
+        let mean = score.logprobs.iter().flatten().sum::<f64>() / -3.0;
+        assert!((score.loss - mean).abs() < 1e-12);
+    }
+
+    #[test]
+    fn impossible_lengths_are_errors() {
+        let config = GptConfig { vocab_size: 11, context_length: 4, ..GptConfig::new(1, 1, 4) };
+        let model: GptModel<NdArray> = config.init(3, &Default::default()).expect("valid");
+        assert_eq!(score(&model, &[1]), Err(Error::TooShort { tokens: 1 }));
+        assert_eq!(score(&model, &[1; 5]), Err(Error::TooLong { tokens: 5, context_length: 4 }));
+    }
+}

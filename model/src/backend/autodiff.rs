@@ -1,0 +1,174 @@
+//! The operations on a differentiating backend: forward on the inner one, and our backward passes recorded.
+
+use burn::tensor::ops::{FloatTensor, IntTensor};
+use burn::tensor::{Shape, TensorMetadata};
+use burn_autodiff::checkpoint::base::Checkpointer;
+use burn_autodiff::checkpoint::strategy::CheckpointStrategy;
+use burn_autodiff::grads::Gradients;
+use burn_autodiff::ops::{Backward, Ops, OpsKind};
+use burn_autodiff::{Autodiff, NodeId};
+
+use super::{Backend, Saved};
+use crate::Activation;
+
+impl<B: Backend, C: CheckpointStrategy> Backend for Autodiff<B, C> {
+    fn layer_norm(
+        input: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: Option<FloatTensor<Self>>,
+        epsilon: f64,
+    ) -> FloatTensor<Self> {
+        // A node has a fixed number of parents: without a bias, the weight stands in and gets nothing for it.
+        let third = bias.as_ref().unwrap_or(&weight).node.clone();
+        let has_bias = bias.is_some();
+        let prepared =
+            LayerNorm.prepare::<C>([input.node.clone(), weight.node.clone(), third]).compute_bound();
+        let (output, saved) = B::layer_norm_forward(
+            input.primitive,
+            weight.primitive.clone(),
+            bias.map(|bias| bias.primitive),
+            epsilon,
+        );
+        match prepared.stateful() {
+            OpsKind::Tracked(node) => node.finish((saved, weight.primitive, has_bias), output),
+            OpsKind::UnTracked(node) => node.finish(output),
+        }
+    }
+
+    fn linear(
+        input: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: Option<FloatTensor<Self>>,
+        activation: Option<Activation>,
+    ) -> FloatTensor<Self> {
+        let third = bias.as_ref().unwrap_or(&weight).node.clone();
+        let has_bias = bias.is_some();
+        let prepared = Linear.prepare::<C>([input.node.clone(), weight.node.clone(), third]).compute_bound();
+        let (output, saved) = B::linear_forward(
+            input.primitive,
+            weight.primitive.clone(),
+            bias.map(|bias| bias.primitive),
+            activation,
+        );
+        match prepared.stateful() {
+            OpsKind::Tracked(node) => node.finish((saved, weight.primitive, has_bias, activation), output),
+            OpsKind::UnTracked(node) => node.finish(output),
+        }
+    }
+
+    fn causal_attention(
+        qkv: FloatTensor<Self>,
+        n_heads: usize,
+        scale: f64,
+        dropout: f64,
+    ) -> FloatTensor<Self> {
+        let prepared = CausalAttention.prepare::<C>([qkv.node.clone()]).compute_bound();
+        let (output, saved) = B::causal_attention_forward(qkv.primitive, n_heads, scale, dropout);
+        match prepared.stateful() {
+            OpsKind::Tracked(node) => node.finish((saved, n_heads, scale, dropout), output),
+            OpsKind::UnTracked(node) => node.finish(output),
+        }
+    }
+
+    fn head_cross_entropy(
+        hidden: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        targets: IntTensor<Self>,
+    ) -> FloatTensor<Self> {
+        let prepared =
+            HeadCrossEntropy.prepare::<C>([hidden.node.clone(), weight.node.clone()]).compute_bound();
+        match prepared.stateful() {
+            OpsKind::Tracked(node) => {
+                let gradients =
+                    B::head_cross_entropy_with_gradients(hidden.primitive, weight.primitive, targets);
+                node.finish((gradients.hidden, gradients.weight), gradients.loss)
+            }
+            OpsKind::UnTracked(node) => {
+                node.finish(B::head_cross_entropy(hidden.primitive, weight.primitive, targets))
+            }
+        }
+    }
+}
+
+#[derive(Debug)]
+struct LayerNorm;
+
+impl<B: Backend> Backward<B, 3> for LayerNorm {
+    /// What the forward pass saved, the weight, and whether there is a bias.
+    type State = (Saved<B>, FloatTensor<B>, bool);
+
+    fn backward(self, ops: Ops<Self::State, 3>, gradients: &mut Gradients, _: &mut Checkpointer) {
+        let (saved, weight, has_bias) = ops.state;
+        let gradient = gradients.consume::<B>(&ops.node);
+        let ours = B::layer_norm_backward(saved, weight, has_bias, gradient);
+        let [input, weight, bias] = ops.parents.map(|parent| parent.map(|node| node.id));
+        register::<B>(gradients, input, ours.input);
+        register::<B>(gradients, weight, ours.weight);
+        if let Some(ours) = ours.bias {
+            register::<B>(gradients, bias, ours);
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Linear;
+
+impl<B: Backend> Backward<B, 3> for Linear {
+    /// What the forward pass saved, the weight, whether there is a bias, and the activation.
+    type State = (Saved<B>, FloatTensor<B>, bool, Option<Activation>);
+
+    fn backward(self, ops: Ops<Self::State, 3>, gradients: &mut Gradients, _: &mut Checkpointer) {
+        let (saved, weight, has_bias, activation) = ops.state;
+        let gradient = gradients.consume::<B>(&ops.node);
+        let ours = B::linear_backward(saved, weight, has_bias, activation, gradient);
+        let [input, weight, bias] = ops.parents.map(|parent| parent.map(|node| node.id));
+        register::<B>(gradients, input, ours.input);
+        register::<B>(gradients, weight, ours.weight);
+        if let Some(ours) = ours.bias {
+            register::<B>(gradients, bias, ours);
+        }
+    }
+}
+
+#[derive(Debug)]
+struct CausalAttention;
+
+impl<B: Backend> Backward<B, 1> for CausalAttention {
+    /// What the forward pass saved, the number of heads, the scale and the dropout.
+    type State = (Saved<B>, usize, f64, f64);
+
+    fn backward(self, ops: Ops<Self::State, 1>, gradients: &mut Gradients, _: &mut Checkpointer) {
+        let (saved, n_heads, scale, dropout) = ops.state;
+        let gradient = gradients.consume::<B>(&ops.node);
+        let ours = B::causal_attention_backward(saved, n_heads, scale, dropout, gradient);
+        let [qkv] = ops.parents.map(|parent| parent.map(|node| node.id));
+        register::<B>(gradients, qkv, ours);
+    }
+}
+
+#[derive(Debug)]
+struct HeadCrossEntropy;
+
+impl<B: Backend> Backward<B, 2> for HeadCrossEntropy {
+    /// The gradients of the hidden vectors and of the weight, made with the loss.
+    type State = (FloatTensor<B>, FloatTensor<B>);
+
+    fn backward(self, ops: Ops<Self::State, 2>, gradients: &mut Gradients, _: &mut Checkpointer) {
+        let upstream = gradients.consume::<B>(&ops.node); // [1]
+        let [hidden, weight] = ops.parents.map(|parent| parent.map(|node| node.id));
+        register::<B>(gradients, hidden, scaled::<B>(ops.state.0, upstream.clone()));
+        register::<B>(gradients, weight, scaled::<B>(ops.state.1, upstream));
+    }
+}
+
+fn register<B: Backend>(gradients: &mut Gradients, parent: Option<NodeId>, gradient: FloatTensor<B>) {
+    if let Some(parent) = parent {
+        gradients.register::<B>(parent, gradient);
+    }
+}
+
+/// `tensor · factor`, for a factor of shape `[1]`.
+fn scaled<B: Backend>(tensor: FloatTensor<B>, factor: FloatTensor<B>) -> FloatTensor<B> {
+    let ones = vec![1; tensor.shape().num_dims()];
+    B::float_mul(tensor, B::float_reshape(factor, Shape::from(ones)))
+}

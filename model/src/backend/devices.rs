@@ -1,0 +1,30 @@
+//! The Burn backends that Kiln is built for, each behind the Cargo feature of its name.
+
+#[allow(unused_imports, reason = "a build may enable any subset of the backends, even none")]
+use super::Backend;
+
+#[cfg(feature = "ndarray")]
+impl<E: burn_ndarray::FloatNdArrayElement, I: burn_ndarray::IntNdArrayElement> Backend
+    for burn_ndarray::NdArray<E, I>
+where
+    burn_ndarray::NdArrayTensor: From<burn_ndarray::SharedArray<E>> + From<burn_ndarray::SharedArray<I>>,
+{
+}
+
+#[cfg(feature = "flex")]
+impl Backend for burn_flex::Flex {}
+
+#[cfg(feature = "tch")]
+impl<E: burn_tch::TchElement> Backend for burn_tch::LibTorch<E> {}
+
+#[cfg(feature = "wgpu")]
+impl<F: burn_wgpu::FloatElement, I: burn_wgpu::IntElement, T: burn_wgpu::BoolElement> Backend
+    for burn_wgpu::Wgpu<F, I, T>
+{
+}
+
+#[cfg(feature = "cuda")]
+impl Backend for burn_cuda::Cuda {}
+
+#[cfg(feature = "rocm")]
+impl Backend for burn_rocm::Rocm {}

@@ -1,0 +1,254 @@
+//! The operations in which a GPT spends its time, and who implements them.
+//!
+//! [`Backend`] adds a handful of operations to Burn's backend trait. Each has a portable default composed of Burn's
+//! tensor operations, so any Burn backend becomes one of ours with an empty `impl`. A backend that can do better
+//! overrides the `…_forward` and `…_backward` methods; [`burn_autodiff::Autodiff`] overrides the differentiable
+//! entry points and records our backward passes instead of tracing through the forward ones.
+
+mod autodiff;
+mod devices;
+mod ops;
+mod portable;
+
+use burn::tensor::backend::AutodiffBackend as BurnAutodiffBackend;
+use burn::tensor::ops::{FloatTensor, IntTensor};
+
+use crate::Activation;
+
+pub(crate) use ops::{
+    cached_attention, causal_attention, head_cross_entropy, layer_norm, linear, linear_transposed,
+};
+
+/// What a forward pass keeps for its backward pass; only the backend that made it knows what it means.
+pub type Saved<B> = Vec<FloatTensor<B>>;
+
+/// Gradients of [`Backend::layer_norm`].
+pub struct LayerNormGradients<B: Backend> {
+    /// `[.., d_model]`
+    pub input: FloatTensor<B>,
+    /// `[d_model]`
+    pub weight: FloatTensor<B>,
+    /// `[d_model]`
+    pub bias: Option<FloatTensor<B>>,
+}
+
+/// Gradients of [`Backend::linear`].
+pub struct LinearGradients<B: Backend> {
+    /// `[.., d_in]`
+    pub input: FloatTensor<B>,
+    /// `[d_in, d_out]`
+    pub weight: FloatTensor<B>,
+    /// `[d_out]`
+    pub bias: Option<FloatTensor<B>>,
+}
+
+/// Loss and gradients of [`Backend::head_cross_entropy`].
+pub struct HeadGradients<B: Backend> {
+    /// Mean loss in nats, `[1]`.
+    pub loss: FloatTensor<B>,
+    /// `[.., d_model]`
+    pub hidden: FloatTensor<B>,
+    /// `[vocab, d_model]`
+    pub weight: FloatTensor<B>,
+}
+
+/// The numbers of one AdamW update (<https://arxiv.org/abs/1711.05101>).
+#[derive(Clone, Copy, Debug)]
+pub struct AdamWStep {
+    /// Learning rate of this step.
+    pub learning_rate: f64,
+    /// Decay of the running mean of gradients.
+    pub beta1: f64,
+    /// Decay of the running mean of squared gradients.
+    pub beta2: f64,
+    /// Added to the root of the second moment.
+    pub epsilon: f64,
+    /// Decoupled weight decay; 0 for parameters that are not to decay.
+    pub weight_decay: f64,
+    /// Number of this update, counted from 1: corrects the bias of moments that start at zero.
+    pub step: usize,
+}
+
+/// A Burn backend with the operations of a GPT.
+///
+/// # Example
+///
+/// A backend of your own needs one line; overrides are optional:
+///
+/// ```ignore
+/// impl kiln_model::Backend for MyBurnBackend {}
+/// ```
+pub trait Backend: burn::tensor::backend::Backend {
+    /// Layer norm over the last axis, differentiable: `(x - mean) · rstd · weight + bias`.
+    ///
+    /// # Shapes
+    ///
+    /// - input, output: `[.., d_model]`
+    /// - weight, bias: `[d_model]`
+    fn layer_norm(
+        input: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: Option<FloatTensor<Self>>,
+        epsilon: f64,
+    ) -> FloatTensor<Self> {
+        Self::layer_norm_forward(input, weight, bias, epsilon).0
+    }
+
+    /// The forward pass of [`layer_norm`](Self::layer_norm), with what its backward pass needs.
+    fn layer_norm_forward(
+        input: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: Option<FloatTensor<Self>>,
+        epsilon: f64,
+    ) -> (FloatTensor<Self>, Saved<Self>) {
+        portable::layer_norm_forward::<Self>(input, weight, bias, epsilon)
+    }
+
+    /// The backward pass of [`layer_norm`](Self::layer_norm).
+    fn layer_norm_backward(
+        saved: Saved<Self>,
+        weight: FloatTensor<Self>,
+        has_bias: bool,
+        gradient: FloatTensor<Self>,
+    ) -> LayerNormGradients<Self> {
+        portable::layer_norm_backward::<Self>(saved, weight, has_bias, gradient)
+    }
+
+    /// `activation(input · weight + bias)`, differentiable.
+    ///
+    /// # Shapes
+    ///
+    /// - input: `[.., d_in]`
+    /// - weight: `[d_in, d_out]`
+    /// - bias: `[d_out]`
+    /// - output: `[.., d_out]`
+    fn linear(
+        input: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: Option<FloatTensor<Self>>,
+        activation: Option<Activation>,
+    ) -> FloatTensor<Self> {
+        Self::linear_forward(input, weight, bias, activation).0
+    }
+
+    /// The forward pass of [`linear`](Self::linear), with what its backward pass needs.
+    fn linear_forward(
+        input: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: Option<FloatTensor<Self>>,
+        activation: Option<Activation>,
+    ) -> (FloatTensor<Self>, Saved<Self>) {
+        portable::linear_forward::<Self>(input, weight, bias, activation)
+    }
+
+    /// The backward pass of [`linear`](Self::linear).
+    fn linear_backward(
+        saved: Saved<Self>,
+        weight: FloatTensor<Self>,
+        has_bias: bool,
+        activation: Option<Activation>,
+        gradient: FloatTensor<Self>,
+    ) -> LinearGradients<Self> {
+        portable::linear_backward::<Self>(saved, weight, has_bias, activation, gradient)
+    }
+
+    /// Causal self-attention of all heads on the joint projection, differentiable; `dropout` is the probability of
+    /// dropping an attention weight.
+    ///
+    /// # Shapes
+    ///
+    /// - qkv: `[batch, seq, 3 * d_model]`, queries, keys, values; heads side by side in each
+    /// - output: `[batch, seq, d_model]`
+    fn causal_attention(
+        qkv: FloatTensor<Self>,
+        n_heads: usize,
+        scale: f64,
+        dropout: f64,
+    ) -> FloatTensor<Self> {
+        Self::causal_attention_forward(qkv, n_heads, scale, dropout).0
+    }
+
+    /// The forward pass of [`causal_attention`](Self::causal_attention), with what its backward pass needs.
+    fn causal_attention_forward(
+        qkv: FloatTensor<Self>,
+        n_heads: usize,
+        scale: f64,
+        dropout: f64,
+    ) -> (FloatTensor<Self>, Saved<Self>) {
+        portable::causal_attention_forward::<Self>(qkv, n_heads, scale, dropout)
+    }
+
+    /// The backward pass of [`causal_attention`](Self::causal_attention): the gradient of `qkv`.
+    fn causal_attention_backward(
+        saved: Saved<Self>,
+        n_heads: usize,
+        scale: f64,
+        dropout: f64,
+        gradient: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        portable::causal_attention_backward::<Self>(saved, n_heads, scale, dropout, gradient)
+    }
+
+    /// Attention of new positions to all positions up to and including themselves, for generation.
+    ///
+    /// # Shapes
+    ///
+    /// - query: `[batch, n_heads, new, head_dim]`, the last `new` positions
+    /// - keys, values: `[batch, n_heads, seq, head_dim]`
+    /// - output: `[batch, n_heads, new, head_dim]`
+    fn cached_attention(
+        query: FloatTensor<Self>,
+        keys: FloatTensor<Self>,
+        values: FloatTensor<Self>,
+        scale: f64,
+    ) -> FloatTensor<Self> {
+        portable::cached_attention::<Self>(query, keys, values, scale)
+    }
+
+    /// Language-model head and loss in one, differentiable: the mean over positions of
+    /// `-ln softmax(hidden · weightᵀ)[target]`. Logits exist for a few positions at a time only.
+    ///
+    /// # Shapes
+    ///
+    /// - hidden: `[.., d_model]`
+    /// - weight: `[vocab, d_model]`
+    /// - targets: as many as there are hidden vectors
+    /// - output: `[1]`
+    fn head_cross_entropy(
+        hidden: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        targets: IntTensor<Self>,
+    ) -> FloatTensor<Self> {
+        portable::head_cross_entropy::<Self>(hidden, weight, targets)
+    }
+
+    /// [`head_cross_entropy`](Self::head_cross_entropy) with its gradients, made in the same pass while each chunk
+    /// of logits is at hand.
+    fn head_cross_entropy_with_gradients(
+        hidden: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        targets: IntTensor<Self>,
+    ) -> HeadGradients<Self> {
+        portable::head_cross_entropy_with_gradients::<Self>(hidden, weight, targets)
+    }
+
+    /// One AdamW update; returns the new parameter, first and second moment.
+    ///
+    /// # Shapes
+    ///
+    /// - parameter, gradient, moments: all alike
+    fn adamw_step(
+        parameter: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+        first_moment: FloatTensor<Self>,
+        second_moment: FloatTensor<Self>,
+        step: AdamWStep,
+    ) -> [FloatTensor<Self>; 3] {
+        portable::adamw_step::<Self>(parameter, gradient, first_moment, second_moment, step)
+    }
+}
+
+/// A [`Backend`] that can differentiate, over an inner one that cannot: what training needs.
+pub trait AutodiffBackend: Backend + BurnAutodiffBackend<InnerBackend: Backend> {}
+
+impl<B> AutodiffBackend for B where B: Backend + BurnAutodiffBackend<InnerBackend: Backend> {}

@@ -1,0 +1,54 @@
+//! `activation(x W + b)` and its gradients, on two axes: batched products would make one copy of `W`'s gradient
+//! for every sequence.
+
+use burn::tensor::TensorMetadata;
+use burn::tensor::ops::FloatTensor;
+
+use super::activation::{activate, derivative};
+use super::{rows, unrows, unwrap, wrap};
+use crate::Activation;
+use crate::backend::{Backend, LinearGradients, Saved};
+
+/// Keeps the input and, where there is an activation, what went into it.
+pub(in crate::backend) fn linear_forward<B: Backend>(
+    input: FloatTensor<B>,
+    weight: FloatTensor<B>,
+    bias: Option<FloatTensor<B>>,
+    activation: Option<Activation>,
+) -> (FloatTensor<B>, Saved<B>) {
+    let shape = input.shape();
+    let mut output = rows::<B>(input.clone()).matmul(wrap(weight)); // [rows, d_out]
+    if let Some(bias) = bias {
+        output = output + wrap::<B, 1>(bias).unsqueeze();
+    }
+    match activation {
+        None => (unrows(output, &shape), vec![input]),
+        Some(activation) => {
+            let activated = activate(output.clone(), activation);
+            (unrows(activated, &shape), vec![input, unwrap(output)])
+        }
+    }
+}
+
+/// With `g = dy · activation'(x W + b)`: `dx = g Wᵀ`, `dW = xᵀ g`, `db = Σ g`.
+pub(in crate::backend) fn linear_backward<B: Backend>(
+    saved: Saved<B>,
+    weight: FloatTensor<B>,
+    has_bias: bool,
+    activation: Option<Activation>,
+    gradient: FloatTensor<B>,
+) -> LinearGradients<B> {
+    let mut saved = saved.into_iter();
+    let input = saved.next().expect("linear_forward saved its input");
+    let shape = input.shape();
+    let mut gradient = rows::<B>(gradient); // [rows, d_out]
+    if let Some(activation) = activation {
+        let before = saved.next().expect("linear_forward saved what it activated");
+        gradient = gradient * derivative(wrap::<B, 2>(before), activation);
+    }
+
+    let bias = has_bias.then(|| unwrap(gradient.clone().sum_dim(0).squeeze_dim::<1>(0)));
+    let d_weight = rows::<B>(input).transpose().matmul(gradient.clone()); // [d_in, d_out]
+    let d_input = gradient.matmul(wrap::<B, 2>(weight).transpose()); // [rows, d_in]
+    LinearGradients { input: unrows(d_input, &shape), weight: unwrap(d_weight), bias }
+}

@@ -1,0 +1,44 @@
+//! Every operation composed of Burn's tensor operations: what any backend can run, and what native kernels are
+//! checked against.
+
+mod activation;
+mod adamw;
+mod attention;
+mod cross_entropy;
+mod layer_norm;
+mod linear;
+
+use burn::tensor::backend::Backend;
+use burn::tensor::ops::FloatTensor;
+use burn::tensor::{Shape, Tensor, TensorMetadata, TensorPrimitive};
+
+pub(super) use adamw::adamw_step;
+pub(super) use attention::{cached_attention, causal_attention_backward, causal_attention_forward};
+pub(super) use cross_entropy::{head_cross_entropy, head_cross_entropy_with_gradients};
+pub(super) use layer_norm::{layer_norm_backward, layer_norm_forward};
+pub(super) use linear::{linear_backward, linear_forward};
+
+fn wrap<B: Backend, const D: usize>(primitive: FloatTensor<B>) -> Tensor<B, D> {
+    Tensor::from_primitive(TensorPrimitive::Float(primitive))
+}
+
+fn unwrap<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> FloatTensor<B> {
+    tensor.into_primitive().tensor()
+}
+
+/// All axes but the last become one: `[.., d] → [rows, d]`.
+fn rows<B: Backend>(primitive: FloatTensor<B>) -> Tensor<B, 2> {
+    let shape = primitive.shape();
+    let last = shape[shape.num_dims() - 1];
+    let rows = shape.num_elements() / last;
+    wrap(B::float_reshape(primitive, Shape::new([rows, last])))
+}
+
+/// The inverse of [`rows`], for a last axis that may have changed: `[rows, d] → [.., d]`.
+fn unrows<B: Backend>(tensor: Tensor<B, 2>, like: &Shape) -> FloatTensor<B> {
+    let [_, last] = tensor.dims();
+    let mut shape = like.clone();
+    let axes = shape.num_dims();
+    shape[axes - 1] = last;
+    B::float_reshape(unwrap(tensor), shape)
+}

@@ -1,0 +1,217 @@
+//! The shape of a GPT: every number that the architecture needs, and nothing about training it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+use crate::{Backend, GptModel};
+
+/// Names accepted by [`GptConfig::preset`], smallest first.
+pub const PRESETS: [&str; 4] = ["gpt2", "gpt2-medium", "gpt2-large", "gpt2-xl"];
+
+/// Nonlinearity of the feed-forward network.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Activation {
+    /// `0.5 x (1 + tanh(√(2/π) (x + 0.044715 x³)))`, GPT-2's form of GELU.
+    #[default]
+    #[serde(rename = "gelu_new", alias = "gelu_pytorch_tanh")]
+    GeluTanh,
+    /// `x Φ(x)`, the exact GELU (<https://arxiv.org/abs/1606.08415>).
+    #[serde(rename = "gelu")]
+    Gelu,
+    /// `max(x, 0)`.
+    #[serde(rename = "relu")]
+    Relu,
+    /// `x σ(x)`, also called swish.
+    #[serde(rename = "silu", alias = "swish")]
+    Silu,
+}
+
+/// Configuration of a [`GptModel`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct GptConfig {
+    /// Number of distinct tokens.
+    pub vocab_size: usize,
+    /// Longest sequence the model can attend over, in tokens.
+    pub context_length: usize,
+    /// Width of the residual stream, in features.
+    pub d_model: usize,
+    /// Number of transformer blocks.
+    pub n_layers: usize,
+    /// Attention heads of each block; divides `d_model`.
+    pub n_heads: usize,
+    /// Hidden width of the feed-forward network, in features; GPT-2 uses `4 * d_model`.
+    pub d_ff: usize,
+    /// Probability of dropping an activation while training, in `[0, 1)`.
+    pub dropout: f64,
+    /// Whether linear layers and layer norms have biases.
+    pub bias: bool,
+    /// Whether the head that predicts tokens shares the token embedding's matrix.
+    pub tied_head: bool,
+    /// Added to the variance in layer norms.
+    pub layer_norm_epsilon: f64,
+    /// Standard deviation of the initial weights; projections onto the residual stream divide it by
+    /// `√(2 · n_layers)`.
+    pub init_std: f64,
+    /// Nonlinearity of the feed-forward network.
+    pub activation: Activation,
+    /// Whether attention scores are divided by `√head_dim`.
+    pub scale_attention: bool,
+    /// Whether attention scores are also divided by the block's one-based index.
+    pub scale_attention_by_layer: bool,
+}
+
+impl GptConfig {
+    /// A model of the given depth and width; the rest as in GPT-2 (50,257 tokens, context 1,024, no dropout).
+    pub fn new(n_layers: usize, n_heads: usize, d_model: usize) -> Self {
+        Self {
+            vocab_size: 50_257,
+            context_length: 1024,
+            d_model,
+            n_layers,
+            n_heads,
+            d_ff: 4 * d_model,
+            dropout: 0.0,
+            bias: true,
+            tied_head: true,
+            layer_norm_epsilon: 1e-5,
+            init_std: 0.02,
+            activation: Activation::GeluTanh,
+            scale_attention: true,
+            scale_attention_by_layer: false,
+        }
+    }
+
+    /// The published models: `gpt2` (124M parameters), `gpt2-medium` (355M), `gpt2-large` (774M) and `gpt2-xl`
+    /// (1.5B). `None` for any other name.
+    pub fn preset(name: &str) -> Option<Self> {
+        match name {
+            "gpt2" => Some(Self::new(12, 12, 768)),
+            "gpt2-medium" => Some(Self::new(24, 16, 1024)),
+            "gpt2-large" => Some(Self::new(36, 20, 1280)),
+            "gpt2-xl" => Some(Self::new(48, 25, 1600)),
+            _ => None,
+        }
+    }
+
+    /// Width of one attention head, in features.
+    pub fn head_dim(&self) -> usize {
+        self.d_model / self.n_heads
+    }
+
+    /// Number of trainable numbers; a tied head is counted once.
+    pub fn num_parameters(&self) -> usize {
+        self.checked_num_parameters().expect("a validated configuration fits in memory")
+    }
+
+    fn checked_num_parameters(&self) -> Option<usize> {
+        let bias = usize::from(self.bias);
+        let matrix = |rows: usize, columns: usize| rows.checked_mul(columns)?.checked_add(bias * columns);
+        let layer_norm = self.d_model.checked_mul(1 + bias)?;
+        let block = layer_norm
+            .checked_mul(2)?
+            .checked_add(matrix(self.d_model, self.d_model.checked_mul(3)?)?)?
+            .checked_add(matrix(self.d_model, self.d_model)?)?
+            .checked_add(matrix(self.d_model, self.d_ff)?)?
+            .checked_add(matrix(self.d_ff, self.d_model)?)?;
+        let vocabularies = if self.tied_head { 1 } else { 2 };
+        self.vocab_size
+            .checked_mul(vocabularies)?
+            .checked_add(self.context_length)?
+            .checked_mul(self.d_model)?
+            .checked_add(block.checked_mul(self.n_layers)?)?
+            .checked_add(layer_norm)
+    }
+
+    /// Checks every field and every rule between fields.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] names the key, its value and, where two values contradict each other, the other one.
+    pub fn validate(&self) -> Result<()> {
+        let positive = [
+            ("vocab_size", self.vocab_size),
+            ("context_length", self.context_length),
+            ("d_model", self.d_model),
+            ("n_layers", self.n_layers),
+            ("n_heads", self.n_heads),
+            ("d_ff", self.d_ff),
+        ];
+        for (key, value) in positive {
+            ensure(value > 0, key, value, || "must be at least 1".into())?;
+        }
+        ensure(self.d_model.is_multiple_of(self.n_heads), "n_heads", self.n_heads, || {
+            format!("does not divide model.d_model = {}", self.d_model)
+        })?;
+        ensure((0.0..1.0).contains(&self.dropout), "dropout", self.dropout, || {
+            "must be at least 0 and less than 1".into()
+        })?;
+        ensure(
+            self.layer_norm_epsilon.is_finite() && self.layer_norm_epsilon > 0.0,
+            "layer_norm_epsilon",
+            self.layer_norm_epsilon,
+            || "must be a positive number".into(),
+        )?;
+        ensure(self.init_std.is_finite() && self.init_std > 0.0, "init_std", self.init_std, || {
+            "must be a positive number".into()
+        })?;
+        // Beyond this, sizes in bytes would no longer fit in an address.
+        let parameters = self.checked_num_parameters().filter(|count| *count < 1 << 46);
+        ensure(parameters.is_some(), "d_model", self.d_model, || {
+            format!(
+                "a model with model.n_layers = {}, model.d_ff = {} and a vocabulary of {} is larger than any memory",
+                self.n_layers, self.d_ff, self.vocab_size
+            )
+        })
+    }
+
+    /// Creates a model with GPT-2's initial weights, drawn from `seed`: the same on every backend.
+    ///
+    /// # Errors
+    ///
+    /// What [`validate`](Self::validate) says.
+    pub fn init<B: Backend>(&self, seed: u64, device: &B::Device) -> Result<GptModel<B>> {
+        self.validate()?;
+        B::seed(device, seed);
+        Ok(GptModel::new(self, seed, device))
+    }
+}
+
+fn ensure(
+    holds: bool,
+    key: &'static str,
+    value: impl ToString,
+    reason: impl FnOnce() -> String,
+) -> Result<()> {
+    if holds { Ok(()) } else { Err(Error::Config { key, value: value.to_string(), reason: reason() }) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn presets_have_the_published_parameter_counts() {
+        let published = [124_439_808, 354_823_168, 774_030_080, 1_557_611_200];
+        for (name, count) in PRESETS.into_iter().zip(published) {
+            let config = GptConfig::preset(name).expect("a listed preset exists");
+            config.validate().expect("presets are valid");
+            assert_eq!(config.num_parameters(), count, "{name}");
+        }
+    }
+
+    #[test]
+    fn contradictions_name_both_numbers() {
+        let config = GptConfig { n_heads: 5, ..GptConfig::new(2, 4, 128) };
+        let message = config.validate().expect_err("5 does not divide 128").to_string();
+        assert!(
+            message.contains("model.n_heads = 5") && message.contains("model.d_model = 128"),
+            "{message}"
+        );
+    }
+
+    #[test]
+    fn absurd_sizes_are_refused_without_overflow() {
+        let config = GptConfig { d_ff: usize::MAX / 2, ..GptConfig::new(1, 1, 1) };
+        assert!(config.validate().is_err());
+    }
+}

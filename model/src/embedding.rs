@@ -1,0 +1,32 @@
+//! Token and position embeddings: the table that turns an id into a vector.
+
+use burn::module::{Module, Param};
+use burn::tensor::{Int, Tensor};
+
+use crate::Backend;
+use crate::linear::Initializer;
+
+/// A table with one learned vector per id; looking up a row is all it does.
+///
+/// GPT-2 has two: `wte` for tokens and `wpe` for positions. Their sum is what the first block sees.
+#[derive(Module, Debug)]
+pub struct Embedding<B: Backend> {
+    /// `[ids, d_model]`
+    pub weight: Param<Tensor<B, 2>>,
+}
+
+impl<B: Backend> Embedding<B> {
+    pub(crate) fn new(ids: usize, d_model: usize, initializer: &mut Initializer, device: &B::Device) -> Self {
+        Self { weight: initializer.matrix([ids, d_model], 1.0, device) }
+    }
+
+    /// Looks up the vector of each id.
+    ///
+    /// # Shapes
+    ///
+    /// - ids: `[batch, seq]`
+    /// - output: `[batch, seq, d_model]`
+    pub fn forward(&self, ids: Tensor<B, 2, Int>) -> Tensor<B, 3> {
+        burn::tensor::module::embedding(self.weight.val(), ids)
+    }
+}

@@ -1,0 +1,59 @@
+//! What can go wrong outside our control.
+
+use std::path::PathBuf;
+
+/// Result of this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// An error of the model crate: a configuration or a file that cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A model dimension is out of range or contradicts another one.
+    #[error("model.{key} = {value}: {reason}")]
+    Config {
+        /// The key as written in `Config.toml`.
+        key: &'static str,
+        /// The value found.
+        value: String,
+        /// What is wrong with it, naming the other value where two contradict each other.
+        reason: String,
+    },
+    /// A file or directory could not be read or written.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file or directory.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The directory holds no model.
+    #[error("{}: no model here (there is no `{missing}`)\nhint: name a directory that `kiln train` or transformers' `save_pretrained` wrote", path.display())]
+    NoModel {
+        /// The directory.
+        path: PathBuf,
+        /// The file that was looked for.
+        missing: &'static str,
+    },
+    /// A file is there but is not what it should be.
+    #[error("{}: {reason}", path.display())]
+    Format {
+        /// The file.
+        path: PathBuf,
+        /// What was found, and what was expected.
+        reason: String,
+    },
+}
+
+impl Error {
+    /// Pairs an I/O error with the path it happened at.
+    pub(crate) fn io(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::Io { path, source }
+    }
+
+    /// A file whose contents are wrong.
+    pub(crate) fn format(path: impl Into<PathBuf>, reason: impl Into<String>) -> Self {
+        Self::Format { path: path.into(), reason: reason.into() }
+    }
+}

@@ -1,0 +1,42 @@
+//! Position-wise feed-forward network: what a block does with each position on its own.
+
+use burn::module::Module;
+use burn::nn::Dropout;
+use burn::tensor::Tensor;
+
+use crate::linear::Initializer;
+use crate::{Activation, Backend, GptConfig, Linear};
+
+/// `y = activation(x W_fc + b_fc) W_proj + b_proj`, with a hidden layer wider than the residual stream.
+#[derive(Module, Debug)]
+pub struct FeedForward<B: Backend> {
+    /// `d_model → d_ff`
+    pub c_fc: Linear<B>,
+    /// `d_ff → d_model`, back onto the residual stream.
+    pub c_proj: Linear<B>,
+    dropout: Dropout,
+    #[module(skip)]
+    activation: Activation,
+}
+
+impl<B: Backend> FeedForward<B> {
+    pub(crate) fn new(config: &GptConfig, initializer: &mut Initializer, device: &B::Device) -> Self {
+        let GptConfig { d_model, d_ff, bias, .. } = *config;
+        let residual_scale = (2.0 * config.n_layers as f64).powf(-0.5);
+        Self {
+            c_fc: Linear::new([d_model, d_ff], bias, 1.0, initializer, device),
+            c_proj: Linear::new([d_ff, d_model], bias, residual_scale, initializer, device),
+            dropout: Dropout { prob: config.dropout },
+            activation: config.activation,
+        }
+    }
+
+    /// # Shapes
+    ///
+    /// - input: `[batch, seq, d_model]`
+    /// - output: `[batch, seq, d_model]`
+    pub fn forward(&self, input: Tensor<B, 3>) -> Tensor<B, 3> {
+        let hidden = self.c_fc.forward_activated(input, self.activation); // [batch, seq, d_ff]
+        self.dropout.forward(self.c_proj.forward(hidden)) // [batch, seq, d_model]
+    }
+}

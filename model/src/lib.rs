@@ -1,0 +1,71 @@
+//! GPT-2 as a [Burn](https://burn.dev) module.
+//!
+//! The files read bottom-up, in the order in which one learns a GPT: [`Embedding`] turns tokens into vectors,
+//! [`Attention`] lets positions look back at each other, [`LayerNorm`] keeps the scale, [`FeedForward`] thinks
+//! about each position alone, [`Block`] joins the two, [`GptModel`] stacks blocks and asks for the next token,
+//! and [`KvCache`] makes generation cheap. One model serves every device: it is generic over [`Backend`].
+//!
+//! # Shapes
+//!
+//! The same words name the same sizes everywhere:
+//!
+//! | word | meaning |
+//! |---|---|
+//! | `batch` | sequences handled together |
+//! | `seq` | positions of a sequence, at most `context_length` |
+//! | `d_model` | width of the residual stream |
+//! | `n_heads`, `head_dim` | attention heads and the width of each; `n_heads * head_dim = d_model` |
+//! | `d_ff` | hidden width of the feed-forward network, `4 * d_model` in GPT-2 |
+//! | `vocab` | number of distinct tokens |
+//!
+//! # Example
+//!
+//! ```
+//! use burn::tensor::{Int, Tensor};
+//! use kiln_model::GptConfig;
+//!
+//! type B = burn_ndarray::NdArray;
+//!
+//! let device = Default::default();
+//! let config = GptConfig { vocab_size: 65, context_length: 32, ..GptConfig::new(2, 2, 16) };
+//! let model = config.init::<B>(1337, &device)?;
+//!
+//! let tokens = Tensor::<B, 2, Int>::from_ints([[1, 2, 3, 4]], &device);
+//! let targets = Tensor::<B, 2, Int>::from_ints([[2, 3, 4, 5]], &device);
+//! assert_eq!(model.forward(tokens.clone()).dims(), [1, 4, 65]);
+//!
+//! // An untrained model has no opinion yet: its loss is close to that of guessing, ln(65) = 4.17.
+//! let loss = model.loss(tokens, targets).into_scalar();
+//! assert!((loss - 65f32.ln()).abs() < 0.3);
+//! # Ok::<(), kiln_model::Error>(())
+//! ```
+
+#![recursion_limit = "256"]
+
+mod attention;
+mod backend;
+mod block;
+mod config;
+mod embedding;
+mod error;
+mod feed_forward;
+mod gpt;
+mod kv_cache;
+mod layer_norm;
+mod linear;
+mod weights;
+
+pub use attention::Attention;
+pub use backend::{
+    AdamWStep, AutodiffBackend, Backend, HeadGradients, LayerNormGradients, LinearGradients, Saved,
+};
+pub use block::Block;
+pub use config::{Activation, GptConfig, PRESETS};
+pub use embedding::Embedding;
+pub use error::{Error, Result};
+pub use feed_forward::FeedForward;
+pub use gpt::GptModel;
+pub use kv_cache::{KvCache, LayerCache};
+pub use layer_norm::LayerNorm;
+pub use linear::Linear;
+pub use weights::{Dtype, load, load_config, save, write_atomically};

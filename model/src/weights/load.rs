@@ -1,0 +1,195 @@
+//! Opening a model directory: every name, shape and dtype is checked before a weight is read.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fs::File;
+use std::path::{Component, Path, PathBuf};
+
+use burn::module::{Module, ModuleMapper, Param};
+use burn::tensor::{DType, Tensor, TensorData};
+use memmap2::Mmap;
+use safetensors::tensor::TensorView;
+use safetensors::{Dtype, SafeTensors};
+
+use super::hf_config::HfConfig;
+use super::names::{PREFIX, PathStack, absent_biases, is_mask_buffer, parameters};
+use super::{CONFIG, INDEX, WEIGHTS};
+use crate::error::{Error, Result};
+use crate::{Backend, GptConfig, GptModel};
+
+/// Reads the architecture of the model in `directory`.
+///
+/// # Errors
+///
+/// [`Error::NoModel`] if there is none, [`Error::Format`] for an architecture that is not GPT-2's.
+pub fn load_config(directory: &Path) -> Result<GptConfig> {
+    let path = directory.join(CONFIG);
+    if !path.is_file() {
+        return Err(Error::NoModel { path: directory.to_owned(), missing: CONFIG });
+    }
+    HfConfig::read(&path)?.into_config(&path)
+}
+
+/// Opens the model in `directory`, in f32.
+///
+/// Files are mapped, not read into memory; weights in f16 and bf16 are widened one tensor at a time.
+///
+/// # Errors
+///
+/// [`Error::NoModel`] if there is none, [`Error::Format`] naming each parameter that is missing, left over, of
+/// another shape, of a dtype other than f32, f16 and bf16, or not finite.
+pub fn load<B: Backend>(directory: &Path, device: &B::Device) -> Result<GptModel<B>> {
+    let config = load_config(directory)?;
+    let files = weight_files(directory)?;
+    let maps = files.iter().map(|path| map(path)).collect::<Result<Vec<_>>>()?;
+    let mut tensors = HashMap::new();
+    for (path, map) in files.iter().zip(&maps) {
+        let file = SafeTensors::deserialize(map)
+            .map_err(|error| Error::format(path, format!("not a whole safetensors file: {error}")))?;
+        for (name, view) in file.tensors() {
+            let name = name.strip_prefix(PREFIX).unwrap_or(&name).to_owned();
+            if tensors.insert(name.clone(), (path.as_path(), view)).is_some() {
+                return Err(Error::format(path, format!("`{name}` stands here a second time")));
+            }
+        }
+    }
+
+    let shell = GptModel::<B>::uninitialised(&config, device);
+    check(directory, &config, &parameters(&shell), &tensors)?;
+    let mut filler = Filler::<B> { tensors, path: PathStack::default(), device: device.clone(), error: None };
+    let model = shell.map(&mut filler);
+    match filler.error {
+        None => Ok(model),
+        Some(error) => Err(error),
+    }
+}
+
+/// The one file of weights, or the shards that the index names.
+fn weight_files(directory: &Path) -> Result<Vec<PathBuf>> {
+    let single = directory.join(WEIGHTS);
+    if single.is_file() {
+        return Ok(vec![single]);
+    }
+    let path = directory.join(INDEX);
+    if !path.is_file() {
+        return Err(Error::NoModel { path: directory.to_owned(), missing: WEIGHTS });
+    }
+
+    #[derive(serde::Deserialize)]
+    struct Index {
+        weight_map: BTreeMap<String, String>,
+    }
+    let text = std::fs::read_to_string(&path).map_err(Error::io(&path))?;
+    let index: Index =
+        serde_json::from_str(&text).map_err(|error| Error::format(&path, error.to_string()))?;
+    let shards: BTreeSet<String> = index.weight_map.into_values().collect();
+    shards
+        .into_iter()
+        .map(|shard| {
+            let mut parts = Path::new(&shard).components();
+            match (parts.next(), parts.next()) {
+                (Some(Component::Normal(name)), None) => Ok(directory.join(name)),
+                _ => {
+                    Err(Error::format(&path, format!("shard `{shard}` is not a file name in this directory")))
+                }
+            }
+        })
+        .collect()
+}
+
+fn map(path: &Path) -> Result<Mmap> {
+    let file = File::open(path).map_err(Error::io(path))?;
+    // SAFETY: the map is read-only and private to this function's caller; we replace model files by renaming, never
+    // by writing into them. Another program that truncates the file under us would fault, as with any mapped file.
+    #[allow(unsafe_code)]
+    unsafe { Mmap::map(&file) }.map_err(Error::io(path))
+}
+
+/// Compares what the model needs with what the files hold.
+fn check(
+    directory: &Path,
+    config: &GptConfig,
+    wanted: &[(String, Vec<usize>)],
+    tensors: &HashMap<String, (&Path, TensorView<'_>)>,
+) -> Result<()> {
+    let mut problems = Vec::new();
+    for (name, shape) in wanted {
+        match tensors.get(name) {
+            None => problems.push(format!("`{name}` is missing")),
+            Some((_, view)) if view.shape() != shape => {
+                problems.push(format!("`{name}` has shape {:?}, expected {shape:?}", view.shape()));
+            }
+            Some((_, view)) if !matches!(view.dtype(), Dtype::F32 | Dtype::F16 | Dtype::BF16) => {
+                problems.push(format!("`{name}` is {:?}, expected F32, F16 or BF16", view.dtype()));
+            }
+            Some(_) => {}
+        }
+    }
+    let mut known: BTreeSet<&str> = wanted.iter().map(|(name, _)| name.as_str()).collect();
+    let absent = absent_biases(config);
+    known.extend(absent.iter().map(|(name, _)| name.as_str()));
+    if config.tied_head {
+        known.insert("lm_head.weight");
+    }
+    let left_over: BTreeSet<&String> =
+        tensors.keys().filter(|name| !known.contains(name.as_str()) && !is_mask_buffer(name)).collect();
+    problems
+        .extend(left_over.into_iter().map(|name| format!("`{name}` is no parameter of this architecture")));
+    if problems.is_empty() {
+        return Ok(());
+    }
+    const SHOWN: usize = 8;
+    let more = problems.len().saturating_sub(SHOWN);
+    problems.truncate(SHOWN);
+    if more > 0 {
+        problems.push(format!("and {more} more"));
+    }
+    Err(Error::format(directory, problems.join("; ")))
+}
+
+/// Replaces each parameter of the shell by the tensor of its name.
+struct Filler<'a, B: Backend> {
+    tensors: HashMap<String, (&'a Path, TensorView<'a>)>,
+    path: PathStack,
+    device: B::Device,
+    error: Option<Error>,
+}
+
+impl<B: Backend> ModuleMapper<B> for Filler<'_, B> {
+    fn enter_module(&mut self, name: &str, _container: &str) {
+        self.path.enter(name);
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.path.exit();
+    }
+
+    fn map_float<const D: usize>(&mut self, parameter: Param<Tensor<B, D>>) -> Param<Tensor<B, D>> {
+        let name = self.path.name();
+        let Some((path, view)) = self.tensors.get(&name) else {
+            return parameter; // `check` has refused this already
+        };
+        let values = widen(view);
+        if let Some(at) = values.iter().position(|value| !value.is_finite()) {
+            self.error.get_or_insert_with(|| {
+                Error::format(*path, format!("`{name}` holds {} at element {at}", values[at]))
+            });
+        }
+        let data = TensorData::new(values, view.shape().to_vec());
+        let tensor = Tensor::from_data(data, (&self.device, DType::F32));
+        Param::initialized(parameter.id, tensor.require_grad())
+    }
+}
+
+/// The values of a tensor as f32.
+fn widen(view: &TensorView<'_>) -> Vec<f32> {
+    let bytes = view.data();
+    match view.dtype() {
+        Dtype::F16 => {
+            bytes.as_chunks().0.iter().map(|bytes| half::f16::from_le_bytes(*bytes).to_f32()).collect()
+        }
+        Dtype::BF16 => {
+            bytes.as_chunks().0.iter().map(|bytes| half::bf16::from_le_bytes(*bytes).to_f32()).collect()
+        }
+        _ => bytes.as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect(),
+    }
+}

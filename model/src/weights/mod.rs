@@ -1,0 +1,20 @@
+//! Models on disk are Hugging Face directories: `config.json` and `model.safetensors`, in GPT-2's layout.
+//!
+//! What `transformers` saves, [`load`] opens; what [`save`] writes, `transformers` opens.
+
+mod atomic;
+mod hf_config;
+mod load;
+mod names;
+mod save;
+
+pub use atomic::write_atomically;
+pub use load::{load, load_config};
+pub use save::{Dtype, save};
+
+/// The architecture.
+const CONFIG: &str = "config.json";
+/// The parameters, in one file.
+const WEIGHTS: &str = "model.safetensors";
+/// Which of several files holds which parameter.
+const INDEX: &str = "model.safetensors.index.json";

@@ -1,0 +1,201 @@
+//! Every number of a training recipe. The defaults are GPT-2's and nanoGPT's, not Burn's.
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+use crate::{AdamW, WarmupCosine};
+
+/// The `[optimizer]` section: AdamW.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct OptimizerConfig {
+    /// Peak learning rate, reached after warm-up.
+    pub learning_rate: f64,
+    /// Decay of the running mean of gradients.
+    pub beta1: f64,
+    /// Decay of the running mean of squared gradients.
+    pub beta2: f64,
+    /// Added to the root of the second moment.
+    pub epsilon: f64,
+    /// Decoupled weight decay of matrices; vectors (biases, norms) never decay.
+    pub weight_decay: f64,
+    /// Largest global norm of the gradients; 0 turns clipping off.
+    pub grad_clip: f64,
+}
+
+impl Default for OptimizerConfig {
+    fn default() -> Self {
+        Self {
+            learning_rate: 6e-4,
+            beta1: 0.9,
+            beta2: 0.95,
+            epsilon: 1e-8,
+            weight_decay: 0.1,
+            grad_clip: 1.0,
+        }
+    }
+}
+
+impl OptimizerConfig {
+    /// Checks every value.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] with key and value.
+    pub fn validate(&self) -> Result<()> {
+        let ensure = |key, value: f64, holds: bool, reason| ensure("optimizer", key, value, holds, reason);
+        let Self { learning_rate, beta1, beta2, epsilon, weight_decay, grad_clip } = *self;
+        ensure(
+            "learning_rate",
+            learning_rate,
+            learning_rate.is_finite() && learning_rate > 0.0,
+            "must be positive",
+        )?;
+        ensure("beta1", beta1, (0.0..1.0).contains(&beta1), "must be at least 0 and less than 1")?;
+        ensure("beta2", beta2, (0.0..1.0).contains(&beta2), "must be at least 0 and less than 1")?;
+        ensure("epsilon", epsilon, epsilon.is_finite() && epsilon > 0.0, "must be positive")?;
+        ensure(
+            "weight_decay",
+            weight_decay,
+            weight_decay.is_finite() && weight_decay >= 0.0,
+            "must not be negative",
+        )?;
+        ensure("grad_clip", grad_clip, grad_clip.is_finite() && grad_clip >= 0.0, "must not be negative")
+    }
+
+    /// The optimizer of one parameter tensor.
+    pub fn adamw(&self) -> AdamW {
+        let Self { beta1, beta2, epsilon, weight_decay, .. } = *self;
+        AdamW { beta1, beta2, epsilon, weight_decay }
+    }
+}
+
+/// The `[schedule]` section: linear warm-up, then a cosine down to a floor.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ScheduleConfig {
+    /// Steps until the peak learning rate.
+    pub warmup_steps: usize,
+    /// Step at which the cosine ends; 0 means the last one.
+    pub decay_steps: usize,
+    /// Learning rate after the cosine.
+    pub min_learning_rate: f64,
+}
+
+impl ScheduleConfig {
+    /// Checks the values against the peak learning rate.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] with key and both values.
+    pub fn validate(&self, optimizer: &OptimizerConfig) -> Result<()> {
+        let Self { warmup_steps, decay_steps, min_learning_rate } = *self;
+        let peak = optimizer.learning_rate;
+        let reason = format!("must be between 0 and optimizer.learning_rate = {peak}");
+        ensure(
+            "schedule",
+            "min_learning_rate",
+            min_learning_rate,
+            (0.0..=peak).contains(&min_learning_rate),
+            reason,
+        )?;
+        let reason =
+            format!("must be more than schedule.warmup_steps = {warmup_steps}, or 0 for the last step");
+        ensure("schedule", "decay_steps", decay_steps, decay_steps == 0 || decay_steps > warmup_steps, reason)
+    }
+
+    /// The schedule of a run of `steps` steps.
+    pub fn scheduler(&self, optimizer: &OptimizerConfig, steps: usize) -> WarmupCosine {
+        let decay_steps = if self.decay_steps == 0 { steps } else { self.decay_steps };
+        WarmupCosine::new(optimizer.learning_rate, self.min_learning_rate, self.warmup_steps, decay_steps)
+    }
+}
+
+/// The `[training]` section.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TrainingConfig {
+    /// Optimizer updates.
+    pub steps: usize,
+    /// Windows in a micro-batch.
+    pub batch_size: usize,
+    /// Micro-batches whose gradients are averaged into one update.
+    pub grad_accumulation: usize,
+    /// Steps between two evaluations.
+    pub eval_interval: usize,
+    /// Batches of an evaluation; 0 reads the whole validation split.
+    pub eval_batches: usize,
+    /// Steps between two checkpoints; 0 writes them at evaluations only.
+    pub checkpoint_interval: usize,
+    /// Checkpoints kept.
+    pub keep_checkpoints: usize,
+    /// Evaluations without a better validation loss before the run stops early; 0 never stops it.
+    pub patience: usize,
+    /// Decides initial weights, data order and dropout.
+    pub seed: u64,
+    /// Where the run is written.
+    pub run_dir: String,
+    /// Minutes after which the run stops with a checkpoint; 0 for no limit.
+    pub max_minutes: f64,
+}
+
+impl Default for TrainingConfig {
+    fn default() -> Self {
+        Self {
+            steps: 2000,
+            batch_size: 12,
+            grad_accumulation: 1,
+            eval_interval: 250,
+            eval_batches: 0,
+            checkpoint_interval: 0,
+            keep_checkpoints: 2,
+            patience: 0,
+            seed: 1337,
+            run_dir: "runs/default".to_owned(),
+            max_minutes: 0.0,
+        }
+    }
+}
+
+impl TrainingConfig {
+    /// Checks every value.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] with key and value.
+    pub fn validate(&self) -> Result<()> {
+        let positive = [
+            ("steps", self.steps),
+            ("batch_size", self.batch_size),
+            ("grad_accumulation", self.grad_accumulation),
+            ("eval_interval", self.eval_interval),
+            ("keep_checkpoints", self.keep_checkpoints),
+        ];
+        for (key, value) in positive {
+            ensure("training", key, value, value > 0, "must be at least 1")?;
+        }
+        let minutes = self.max_minutes;
+        ensure(
+            "training",
+            "max_minutes",
+            minutes,
+            minutes.is_finite() && minutes >= 0.0,
+            "must not be negative",
+        )?;
+        ensure("training", "run_dir", &self.run_dir, !self.run_dir.is_empty(), "must name a directory")
+    }
+}
+
+fn ensure(
+    section: &'static str,
+    key: &'static str,
+    value: impl ToString,
+    holds: bool,
+    reason: impl Into<String>,
+) -> Result<()> {
+    if holds {
+        Ok(())
+    } else {
+        Err(Error::Config { section, key, value: value.to_string(), reason: reason.into() })
+    }
+}

@@ -1,0 +1,88 @@
+//! What can go wrong outside our control.
+
+use std::path::PathBuf;
+
+/// Result of this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// An error of the training crate.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A number of the recipe is out of range or contradicts another one.
+    #[error("{section}.{key} = {value}: {reason}")]
+    Config {
+        /// The section of `Config.toml`.
+        section: &'static str,
+        /// The key in it.
+        key: &'static str,
+        /// The value found.
+        value: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The run directory is taken.
+    #[error("{}: already holds a run\nhint: continue it with `kiln train --run-dir {} --resume`, or choose another place with `--run-dir`", path.display(), path.display())]
+    RunExists {
+        /// The run directory.
+        path: PathBuf,
+    },
+    /// Another process is training in this directory.
+    #[error("{}: another process is training here\nhint: wait for it, or choose another place with `--run-dir`", path.display())]
+    RunLocked {
+        /// The run directory.
+        path: PathBuf,
+    },
+    /// There is nothing to continue.
+    #[error("{}: {reason}\nhint: start a new run without `--resume`", path.display())]
+    NothingToResume {
+        /// The run directory.
+        path: PathBuf,
+        /// What was looked for.
+        reason: String,
+    },
+    /// A file of the run could not be read or written.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A file of the run is there but is not what it should be.
+    #[error("{}: {reason}", path.display())]
+    Format {
+        /// The file.
+        path: PathBuf,
+        /// What was found.
+        reason: String,
+    },
+    /// Loss or gradients were not finite for several steps in a row.
+    #[error(
+        "{count} steps in a row had a loss or gradient that is not finite, the last one step {step} (loss {loss}, gradient norm {grad_norm})\nhint: lower optimizer.learning_rate, raise schedule.warmup_steps, or check that optimizer.grad_clip is set"
+    )]
+    Diverged {
+        /// Steps in a row.
+        count: usize,
+        /// The last of them.
+        step: usize,
+        /// Its loss.
+        loss: f64,
+        /// Its gradient norm.
+        grad_norm: f64,
+    },
+    /// The model could not be written.
+    #[error(transparent)]
+    Model(#[from] kiln_model::Error),
+    /// The data could not be read.
+    #[error(transparent)]
+    Data(#[from] kiln_datasets::Error),
+}
+
+impl Error {
+    /// Pairs an I/O error with the path it happened at.
+    pub(crate) fn io(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::Io { path, source }
+    }
+}
