@@ -46,6 +46,11 @@ impl<B: Backend> Attention<B> {
         }
     }
 
+    pub(crate) fn set_dropout(&mut self, dropout: f64) {
+        self.residual_dropout.prob = dropout;
+        self.dropout = dropout;
+    }
+
     /// Attends within the sequence, each position to itself and those before it.
     ///
     /// # Shapes

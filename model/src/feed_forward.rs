@@ -31,6 +31,10 @@ impl<B: Backend> FeedForward<B> {
         }
     }
 
+    pub(crate) fn set_dropout(&mut self, dropout: f64) {
+        self.dropout.prob = dropout;
+    }
+
     /// # Shapes
     ///
     /// - input: `[batch, seq, d_model]`

@@ -58,6 +58,17 @@ impl<B: Backend> GptModel<B> {
         &self.config
     }
 
+    /// The same model with another dropout probability, for training on.
+    pub fn with_dropout(mut self, dropout: f64) -> Self {
+        self.config.dropout = dropout;
+        self.dropout.prob = dropout;
+        for block in &mut self.h {
+            block.attn.set_dropout(dropout);
+            block.mlp.set_dropout(dropout);
+        }
+        self
+    }
+
     /// Scores every token of the vocabulary as the successor of each position.
     ///
     /// # Shapes

@@ -133,7 +133,7 @@ pub struct TrainingConfig {
     pub patience: usize,
     /// Decides initial weights, data order and dropout.
     pub seed: u64,
-    /// Where the run is written.
+    /// Where the run is written; empty for the next free `runs/NAME`.
     pub run_dir: String,
     /// Minutes after which the run stops with a checkpoint; 0 for no limit.
     pub max_minutes: f64,
@@ -151,7 +151,7 @@ impl Default for TrainingConfig {
             keep_checkpoints: 2,
             patience: 0,
             seed: 1337,
-            run_dir: "runs/default".to_owned(),
+            run_dir: String::new(),
             max_minutes: 0.0,
         }
     }
@@ -181,8 +181,7 @@ impl TrainingConfig {
             minutes,
             minutes.is_finite() && minutes >= 0.0,
             "must not be negative",
-        )?;
-        ensure("training", "run_dir", &self.run_dir, !self.run_dir.is_empty(), "must name a directory")
+        )
     }
 }
 

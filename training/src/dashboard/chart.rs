@@ -63,8 +63,7 @@ impl Widget for LossChart<'_> {
             buf[(plot.x - 1, y)].set_symbol("│").set_style(FAINT);
         }
         for (tick, text) in y_ticks.iter().zip(&y_labels) {
-            let up = (tick - bounds.low) / (bounds.high - bounds.low) * f64::from(plot.height - 1);
-            let y = plot.bottom() - 1 - up.round() as u16;
+            let y = bounds.row(*tick, plot);
             buf.set_string(plot.x - 2 - text.len() as u16, y, text, DIM);
             buf[(plot.x - 1, y)].set_symbol("┤").set_style(FAINT);
         }
@@ -104,8 +103,7 @@ impl Bounds {
             buf[(x, axis)].set_symbol("─").set_style(FAINT);
         }
         for tick in ticks(self.first, self.last, usize::from(plot.width / 11).max(1)) {
-            let right = (tick - self.first) / (self.last - self.first) * f64::from(plot.width - 1);
-            let x = plot.x + right.round() as u16;
+            let x = self.column(tick, plot);
             buf[(x, axis)].set_symbol("┴").set_style(FAINT);
             let text = step_label(tick);
             let width = text.len() as u16;
@@ -120,7 +118,6 @@ impl Bounds {
         let raw: Vec<(f64, f64)> = train.iter().map(|p| (p.step, p.value)).collect();
         let smooth: Vec<(f64, f64)> = train.iter().map(|p| (p.step, p.smooth)).collect();
         let valid: Vec<(f64, f64)> = progress.valid().points().map(|p| (p.step, p.value)).collect();
-        let markers = valid.len() <= usize::from(plot.width / 3);
         let canvas = Canvas::default()
             .marker(Marker::Braille)
             .x_bounds([self.first, self.last])
@@ -135,20 +132,26 @@ impl Bounds {
                     let line: Vec<(f64, f64)> = (0..plot.width).map(across).collect();
                     ctx.draw(&Points { coords: &line, color: FLOOR });
                 }
-                for (curve, color) in [(&smooth, TRAIN), (&valid, VALID)] {
+                for (curve, color) in [(&valid, VALID), (&smooth, TRAIN)] {
                     for (a, b) in curve.iter().zip(curve.iter().skip(1)) {
                         ctx.draw(&self.segment(*a, *b, color));
                     }
                 }
-                if markers {
-                    ctx.layer();
-                    for (step, loss) in valid.iter().filter(|(_, loss)| (self.low..=self.high).contains(loss))
-                    {
-                        ctx.print(*step, *loss, Span::styled("●", Style::new().fg(VALID)));
-                    }
-                }
             });
         canvas.render(plot, buf);
+        if valid.len() <= usize::from(plot.width / 3) {
+            for (step, loss) in valid.into_iter().filter(|(_, loss)| (self.low..=self.high).contains(loss)) {
+                buf[(self.column(step, plot), self.row(loss, plot))].set_symbol("●").set_fg(VALID);
+            }
+        }
+    }
+
+    fn column(&self, step: f64, plot: Rect) -> u16 {
+        plot.x + cell((step - self.first) / (self.last - self.first), plot.width, 2)
+    }
+
+    fn row(&self, loss: f64, plot: Rect) -> u16 {
+        plot.y + cell((self.high - loss) / (self.high - self.low), plot.height, 4)
     }
 
     /// A line between two points, cut off where it leaves the chart at the top.
@@ -159,5 +162,44 @@ impl Bounds {
         };
         let ((x1, y1), (x2, y2)) = (cut(a, b), cut(b, a));
         Segment { x1, y1, x2, y2, color }
+    }
+}
+
+/// Which of `cells` a share of their whole length falls into, as the dots of a braille canvas do: on the text
+/// grid a mark would stand up to a cell beside its curve.
+fn cell(share: f64, cells: u16, dots: u16) -> u16 {
+    let dot = (share * f64::from(cells * dots - 1)).round() as u16;
+    (dot / dots).min(cells.saturating_sub(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::progress::RunInfo;
+    use super::*;
+
+    #[test]
+    fn marks_stand_on_their_curve_and_ticks_beside_it() {
+        let mut progress =
+            Progress::new(RunInfo { total_steps: 100, floor: Some(1.0), ..RunInfo::default() });
+        for step in 0..=100 {
+            progress.on_evaluation(step, 2.0);
+        }
+        let area = Rect::new(0, 0, 60, 23);
+        let rows_with = |progress: &Progress, symbols: &dyn Fn(&str) -> bool| -> Vec<u16> {
+            let mut buf = Buffer::empty(area);
+            LossChart(progress).render(area, &mut buf);
+            (0..20).filter(|y| (6..60).any(|x| symbols(buf[(x, *y)].symbol()))).collect()
+        };
+        let braille = |symbol: &str| symbol.chars().all(|c| ('\u{2801}'..='\u{28ff}').contains(&c));
+        let lines = rows_with(&progress, &braille);
+        assert_eq!(lines.len(), 2, "the curve and the floor");
+
+        let mut few = Progress::new(RunInfo { total_steps: 100, floor: Some(1.0), ..RunInfo::default() });
+        [0, 50, 100].into_iter().for_each(|step| few.on_evaluation(step, 2.0));
+        assert_eq!(rows_with(&few, &|symbol| symbol == "●"), lines[..1]);
+        let mut buf = Buffer::empty(area);
+        LossChart(&few).render(area, &mut buf);
+        let label = |y: u16| (0..5).map(|x| buf[(x, y)].symbol()).collect::<String>();
+        assert_eq!((label(lines[0]).trim_end(), label(lines[1]).trim_end()), ("2.0 ┤", "1.0 ┤"));
     }
 }

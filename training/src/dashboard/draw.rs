@@ -2,6 +2,7 @@
 
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Margin, Rect};
+use ratatui::style::Color;
 use ratatui::text::{Line, Text};
 use ratatui::widgets::{Block, BorderType, Padding, Paragraph, Wrap};
 
@@ -137,7 +138,8 @@ fn draw_keys(frame: &mut Frame, area: Rect, progress: &Progress) {
 }
 
 fn panel(title: String) -> Block<'static> {
-    let title = Line::raw(format!(" {title} "));
+    // Its own colour, or it would have that of the frame.
+    let title = Line::styled(format!(" {title} "), Color::Reset);
     Block::bordered().border_type(BorderType::Rounded).border_style(FAINT).title_top(title)
 }
 

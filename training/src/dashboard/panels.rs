@@ -21,7 +21,7 @@ const ALERT: Color = Color::LightRed;
 /// Name, model, backend.
 pub(super) fn title(progress: &Progress) -> Line<'static> {
     let info = progress.info();
-    let mut line = Line::styled("KILN", BOLD.fg(TRAIN));
+    let mut line = Line::from(Span::styled("KILN", BOLD.fg(TRAIN)));
     for part in [&info.model, &info.backend].into_iter().filter(|part| !part.is_empty()) {
         line.push_span(Span::styled(if line.spans.len() == 1 { "  " } else { " · " }, FAINT));
         line.push_span(Span::styled(part.clone(), DIM));

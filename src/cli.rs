@@ -1,0 +1,203 @@
+//! The command line as it is typed.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Raw text in, a language model out.
+#[derive(Parser, Debug)]
+#[command(version, about, max_term_width = 100)]
+pub struct Cli {
+    /// What to do; without a command, `train`.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// The commands.
+#[derive(Subcommand, Debug)]
+pub enum Command {
+    /// Train a model; without options, on the embedded corpus.
+    Train(Train),
+    /// Continue a prompt.
+    Generate(Generate),
+    /// Log-probabilities of a given text or tokens.
+    Score(Score),
+    /// Loss, perplexity and bits per byte on a corpus.
+    Eval(Eval),
+    /// Text to token ids and back.
+    #[command(subcommand)]
+    Tokenize(Tokenize),
+    /// What a model, a run or this build is.
+    Info(Info),
+}
+
+/// Where to compute.
+#[derive(Args, Debug, Default, Clone)]
+pub struct BackendArgs {
+    /// Backend to compute with, of those built in (see `kiln info --backends`); default: the fastest.
+    #[arg(long, value_name = "NAME")]
+    pub backend: Option<String>,
+    /// Device of the backend: cpu, gpu:0, cuda:0, mps, …; default: the backend's first.
+    #[arg(long, value_name = "DEVICE")]
+    pub device: Option<String>,
+}
+
+/// `kiln train`
+#[derive(Args, Debug, Default)]
+pub struct Train {
+    /// The run's configuration; default: ./Config.toml if there is one, else the one built in.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Changes one key of the configuration; may be repeated.
+    #[arg(long, value_name = "SECTION.KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Where the run is written; default: training.run_dir, or the next free runs/NAME.
+    #[arg(long, value_name = "DIR")]
+    pub run_dir: Option<PathBuf>,
+    /// Continue the run in --run-dir from its newest checkpoint.
+    #[arg(long)]
+    pub resume: bool,
+    /// Start from the weights and tokenizer of a model instead of random ones.
+    #[arg(long, value_name = "MODEL_DIR", conflicts_with = "resume")]
+    pub init_from: Option<PathBuf>,
+    /// Plain lines instead of the dashboard.
+    #[arg(long)]
+    pub plain: bool,
+    #[command(flatten)]
+    pub backend: BackendArgs,
+}
+
+/// `kiln generate`
+#[derive(Args, Debug)]
+pub struct Generate {
+    /// Model or run directory.
+    #[arg(long, value_name = "DIR")]
+    pub model: PathBuf,
+    /// Text to continue.
+    #[arg(long, value_name = "TEXT")]
+    pub prompt: String,
+    /// Most tokens to add.
+    #[arg(long, value_name = "N", default_value_t = 200)]
+    pub max_tokens: usize,
+    /// Below 1 sharper, above 1 wilder; 0 always takes the most probable token.
+    #[arg(long, value_name = "T", default_value_t = 0.8)]
+    pub temperature: f64,
+    /// Considers only the K most probable tokens; 0 considers all.
+    #[arg(long, value_name = "K", default_value_t = 0)]
+    pub top_k: usize,
+    /// Considers only the most probable tokens that together reach P.
+    #[arg(long, value_name = "P", default_value_t = 1.0)]
+    pub top_p: f64,
+    /// The same seed gives the same text; default: another one each time.
+    #[arg(long, value_name = "S")]
+    pub seed: Option<u64>,
+    /// Computes every position anew for every token.
+    #[arg(long)]
+    pub no_kv_cache: bool,
+    /// Prints one JSON object instead of streaming the text.
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub backend: BackendArgs,
+}
+
+/// `kiln score`
+#[derive(Args, Debug)]
+pub struct Score {
+    /// Model or run directory.
+    #[arg(long, value_name = "DIR")]
+    pub model: PathBuf,
+    #[command(flatten)]
+    pub input: ScoreInput,
+    /// Writes the logits, `[tokens, vocab]` in f32, as tensor `logits` of a safetensors file.
+    #[arg(long, value_name = "FILE")]
+    pub logits: Option<PathBuf>,
+    /// Prints one JSON object.
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub backend: BackendArgs,
+}
+
+/// What to score.
+#[derive(Args, Debug)]
+#[group(required = true, multiple = false)]
+pub struct ScoreInput {
+    /// Text to score.
+    #[arg(long, value_name = "TEXT")]
+    pub text: Option<String>,
+    /// Token ids to score.
+    #[arg(long, value_name = "1,2,3", value_delimiter = ',')]
+    pub tokens: Option<Vec<u32>>,
+}
+
+/// `kiln eval`
+#[derive(Args, Debug)]
+pub struct Eval {
+    /// Model or run directory.
+    #[arg(long, value_name = "DIR")]
+    pub model: PathBuf,
+    /// Text file, folder of text files, or token shard.
+    #[arg(long, value_name = "PATH")]
+    pub data: PathBuf,
+    /// Windows computed together.
+    #[arg(long, value_name = "B", default_value_t = 8)]
+    pub batch_size: usize,
+    /// Prints one JSON object.
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub backend: BackendArgs,
+}
+
+/// `kiln tokenize`
+#[derive(Subcommand, Debug)]
+pub enum Tokenize {
+    /// Text to token ids.
+    Encode {
+        /// byte, gpt2, cl100k_base, o200k_base, or a model, run or tokenizer directory.
+        #[arg(long, value_name = "NAME|DIR")]
+        tokenizer: String,
+        #[command(flatten)]
+        input: EncodeInput,
+        /// Prints one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Token ids to text.
+    Decode {
+        /// byte, gpt2, cl100k_base, o200k_base, or a model, run or tokenizer directory.
+        #[arg(long, value_name = "NAME|DIR")]
+        tokenizer: String,
+        /// Token ids.
+        #[arg(long, value_name = "1,2,3", value_delimiter = ',')]
+        tokens: Vec<u32>,
+    },
+}
+
+/// What to encode.
+#[derive(Args, Debug)]
+#[group(required = true, multiple = false)]
+pub struct EncodeInput {
+    /// Text to encode.
+    #[arg(long, value_name = "TEXT")]
+    pub text: Option<String>,
+    /// File to encode.
+    #[arg(long, value_name = "FILE")]
+    pub file: Option<PathBuf>,
+}
+
+/// `kiln info`
+#[derive(Args, Debug)]
+#[group(required = true, multiple = false)]
+pub struct Info {
+    /// Model or run directory: architecture, parameters, tokenizer.
+    #[arg(long, value_name = "DIR")]
+    pub model: Option<PathBuf>,
+    /// Run directory: how far it came, and how good it is.
+    #[arg(long, value_name = "RUN_DIR")]
+    pub run: Option<PathBuf>,
+    /// The backends of this build.
+    #[arg(long)]
+    pub backends: bool,
+}

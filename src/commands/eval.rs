@@ -1,0 +1,77 @@
+//! `kiln eval`: loss, perplexity and bits per byte on a corpus.
+
+use anyhow::{Result, bail};
+use indicatif::{ProgressBar, ProgressStyle};
+use kiln_datasets::{ShardWriter, TokenShard, Tokenizer, read_text};
+use kiln_model::Backend;
+
+use crate::backend::{Job, dispatch};
+use crate::cli::Eval;
+use crate::files::model_directory;
+
+pub fn run(args: Eval) -> Result<()> {
+    let directory = model_directory(&args.model);
+    kiln_model::load_config(&directory)?;
+    if args.batch_size == 0 {
+        bail!("--batch-size 0: must be at least 1");
+    }
+    let shard = open(&args, &Tokenizer::from_directory(&directory)?)?;
+    if shard.len() < 2 {
+        bail!("{}: {} token is too few to predict any", args.data.display(), shard.len());
+    }
+    let backend = args.backend.clone();
+    dispatch(&backend, Evaluating { args, shard })
+}
+
+/// A shard as it is, text encoded into a temporary one.
+fn open(args: &Eval, tokenizer: &Tokenizer) -> Result<TokenShard> {
+    if args.data.extension().is_some_and(|ending| ending == "tokens") {
+        let shard = TokenShard::open(&args.data)?;
+        if shard.fingerprint() != tokenizer.fingerprint() {
+            bail!("{}: made with another tokenizer than the model's ({})", args.data.display(), tokenizer.name());
+        }
+        return Ok(shard);
+    }
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("eval.tokens");
+    let mut writer = ShardWriter::create(&path, tokenizer.vocab_size(), tokenizer.fingerprint())?;
+    let mut bytes = 0;
+    for text in read_text(&args.data)? {
+        bytes += text.len() as u64;
+        writer.write(&tokenizer.encode(&text)?)?;
+    }
+    writer.finish(bytes)?;
+    Ok(TokenShard::open(&path)?)
+}
+
+struct Evaluating {
+    args: Eval,
+    shard: TokenShard,
+}
+
+impl Job for Evaluating {
+    type Output = ();
+
+    fn run<B: Backend>(self, device: B::Device, _name: &'static str) -> Result<()> {
+        let Self { args, shard } = self;
+        let model = kiln_model::load::<B>(&model_directory(&args.model), &device)?;
+        // Hidden where standard error is no terminal.
+        let bar = ProgressBar::new(0);
+        bar.set_style(ProgressStyle::with_template("{bar:40} {pos}/{len} batches, {eta} left")?);
+        let evaluation = kiln_inference::evaluate(&model, &shard, args.batch_size, |done, total| {
+            bar.set_length(total as u64);
+            bar.set_position(done as u64);
+        });
+        bar.finish_and_clear();
+        if args.json {
+            println!("{}", serde_json::to_string(&evaluation)?);
+        } else {
+            println!("loss           {:.4} nats per token", evaluation.loss);
+            println!("perplexity     {:.4}", evaluation.perplexity);
+            println!("bits per byte  {:.4}", evaluation.bits_per_byte);
+            println!("tokens         {}", evaluation.tokens);
+            println!("protocol       {}", evaluation.protocol);
+        }
+        Ok(())
+    }
+}

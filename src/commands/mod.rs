@@ -1,0 +1,27 @@
+//! One file per command: arguments in, one library call, output.
+
+mod eval;
+mod generate;
+mod info;
+mod score;
+mod tokenize;
+mod train;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+
+use crate::cli::{Cli, Command, Train};
+
+/// Runs the command that was typed; `kiln` alone is `kiln train`.
+pub fn run(cli: Cli) -> Result<ExitCode> {
+    match cli.command.unwrap_or_else(|| Command::Train(Train::default())) {
+        Command::Train(args) => return train::run(args),
+        Command::Generate(args) => generate::run(args)?,
+        Command::Score(args) => score::run(args)?,
+        Command::Eval(args) => eval::run(args)?,
+        Command::Tokenize(command) => tokenize::run(command)?,
+        Command::Info(args) => info::run(args)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,66 @@
+//! `kiln score`: how probable a model finds a given text.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use kiln_datasets::Tokenizer;
+use kiln_inference::Score as Scored;
+use kiln_model::Backend;
+use safetensors::Dtype;
+use safetensors::tensor::TensorView;
+use serde_json::json;
+
+use crate::backend::{Job, dispatch};
+use crate::cli::Score;
+use crate::files::model_directory;
+
+pub fn run(args: Score) -> Result<()> {
+    let directory = model_directory(&args.model);
+    kiln_model::load_config(&directory)?;
+    let tokens = match (&args.input.text, &args.input.tokens) {
+        (Some(text), _) => Tokenizer::from_directory(&directory)?.encode(text)?,
+        (None, tokens) => tokens.clone().unwrap_or_default(),
+    };
+    let backend = args.backend.clone();
+    dispatch(&backend, Scoring { args, tokens })
+}
+
+struct Scoring {
+    args: Score,
+    tokens: Vec<u32>,
+}
+
+impl Job for Scoring {
+    type Output = ();
+
+    fn run<B: Backend>(self, device: B::Device, _name: &'static str) -> Result<()> {
+        let Self { args, tokens } = self;
+        let directory = model_directory(&args.model);
+        let model = kiln_model::load::<B>(&directory, &device)?;
+        let score = kiln_inference::score(&model, &tokens)?;
+        if let Some(path) = &args.logits {
+            write_logits(path, &score, tokens.len())?;
+        }
+        if args.json {
+            println!("{}", json!({ "tokens": tokens, "logprobs": score.logprobs, "loss": score.loss }));
+            return Ok(());
+        }
+        // A model scored by token ids needs no tokenizer; its tokens are then shown as numbers.
+        let tokenizer = Tokenizer::from_directory(&directory).ok();
+        println!("{:>12}  {:>8}  token", "logprob", "id");
+        for (token, logprob) in tokens.iter().zip(&score.logprobs) {
+            let text = tokenizer.as_ref().and_then(|tokenizer| tokenizer.decode(&[*token]).ok());
+            let logprob = logprob.map_or_else(|| "–".to_owned(), |logprob| format!("{logprob:.6}"));
+            println!("{logprob:>12}  {token:>8}  {}", text.map_or_else(String::new, |text| format!("{text:?}")));
+        }
+        println!("loss {:.6} nats per token, perplexity {:.4}", score.loss, score.loss.exp());
+        Ok(())
+    }
+}
+
+fn write_logits(path: &Path, score: &Scored, tokens: usize) -> Result<()> {
+    let bytes: Vec<u8> = score.logits.iter().flat_map(|logit| logit.to_le_bytes()).collect();
+    let view = TensorView::new(Dtype::F32, vec![tokens, score.logits.len() / tokens], &bytes)?;
+    let file = safetensors::serialize([("logits", view)], None)?;
+    std::fs::write(path, file).with_context(|| path.display().to_string())
+}

@@ -1,0 +1,244 @@
+//! `kiln train`: from a configuration to a trained model.
+
+mod corpus;
+mod place;
+
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use burn_autodiff::Autodiff;
+use burn_train::Interrupter;
+use kiln_datasets::tales::SEPARATOR;
+use kiln_datasets::{Dataset, Tokenizer};
+use kiln_inference::{Generation, Sampler};
+use kiln_model::{Backend, GptConfig, GptModel};
+use kiln_training::{Display, Pretraining, RunDir, Stopped, Summary, pretrain};
+
+use self::corpus::Text;
+use crate::backend::{Job, dispatch};
+use crate::cli::Train;
+use crate::settings::{self, DataSource, Settings};
+
+/// Stories that a run ends with.
+const STORIES: u64 = 3;
+
+pub fn run(args: Train) -> Result<ExitCode> {
+    let backend = args.backend.clone();
+    let prepared = if args.resume { continued(&args)? } else { begun(&args)? };
+    let folder = prepared.run.path().to_owned();
+    let fresh = !args.resume;
+    let outcome = dispatch(&backend, prepared);
+    if outcome.is_err() && fresh && !folder.join("metrics.jsonl").exists() {
+        // Nothing has been trained: leave no directory that would stand in the way of the next try.
+        let _ = std::fs::remove_dir_all(&folder);
+    }
+    outcome
+}
+
+/// A run that is ready to train.
+struct Prepared {
+    settings: Settings,
+    config: GptConfig,
+    tokenizer: Tokenizer,
+    dataset: Dataset,
+    run: RunDir,
+    floor: Option<f64>,
+    init_from: Option<std::path::PathBuf>,
+    resume: bool,
+    plain: bool,
+}
+
+/// Checks everything that can be checked before anything is written; then writes the run's first files.
+fn begun(args: &Train) -> Result<Prepared> {
+    let (mut settings, source) = settings::load(args.config.as_deref(), &args.set)?;
+    let folder = place::new_run(args.run_dir.as_deref(), &settings)?;
+    let text = Text::read(&settings)?;
+    let init_from = args.init_from.as_deref().map(crate::files::model_directory);
+    let tokenizer = match (&init_from, settings.tokenizer.kind.as_str()) {
+        (Some(directory), _) => Tokenizer::from_directory(directory)?,
+        (None, "char") => text.corpus.characters(),
+        (None, name) => crate::files::tokenizer(name)?,
+    };
+    let config = match &init_from {
+        None => settings.model.config(tokenizer.vocab_size()).map_err(|error| source.place(error))?,
+        Some(directory) => {
+            let dropout = settings.model.dropout.unwrap_or_default();
+            GptConfig { dropout, ..kiln_model::load_config(directory)? }
+        }
+    };
+    settings.model = settings::ModelSection::resolved(&config);
+    settings.training.run_dir = folder.display().to_string();
+
+    let run = RunDir::create(&folder, &toml::to_string_pretty(&settings)?)?;
+    let prepare = || -> Result<Dataset> {
+        let dataset = kiln_datasets::prepare(&text.corpus, &tokenizer, &run.data())?;
+        dataset.check(config.context_length)?;
+        Ok(dataset)
+    };
+    let dataset = match prepare() {
+        Ok(dataset) => dataset,
+        Err(error) => {
+            let _ = std::fs::remove_dir_all(&folder);
+            return Err(error);
+        }
+    };
+    let floor = text.floor_nats.map(|nats| nats / dataset.valid.len() as f64);
+    let (resume, plain) = (false, args.plain);
+    Ok(Prepared { settings, config, tokenizer, dataset, run, floor, init_from, resume, plain })
+}
+
+/// Opens the run that is to continue, with the configuration it was begun with.
+fn continued(args: &Train) -> Result<Prepared> {
+    let folder = place::existing_run(args.run_dir.as_deref(), args.config.as_deref(), &args.set)?;
+    let run = RunDir::open(&folder)?;
+    let (settings, _) = settings::load(Some(&run.config()), &args.set)?;
+    let tokenizer = Tokenizer::from_directory(&run.model())?;
+    let config = settings.model.config(tokenizer.vocab_size())?;
+    let dataset = Dataset::open(&run.data(), &tokenizer)?;
+    let floor = match settings.data.source {
+        DataSource::Tales => Text::read(&settings)?.floor_nats.map(|nats| nats / dataset.valid.len() as f64),
+        DataSource::Path => None,
+    };
+    let (init_from, resume, plain) = (None, true, args.plain);
+    Ok(Prepared { settings, config, tokenizer, dataset, run, floor, init_from, resume, plain })
+}
+
+impl Job for Prepared {
+    type Output = ExitCode;
+
+    fn run<B: Backend>(self, device: B::Device, name: &'static str) -> Result<ExitCode> {
+        let Self { settings, config, tokenizer, dataset, run, floor, init_from, resume, plain } = self;
+        let model: GptModel<Autodiff<B>> = match &init_from {
+            None => config.init(settings.training.seed, &device)?,
+            Some(directory) => kiln_model::load(directory, &device)?.with_dropout(config.dropout),
+        };
+        let folder = run.path().to_owned();
+        eprintln!(
+            "training {:.2} M parameters on {name}: {} training and {} validation tokens, run directory {}",
+            config.num_parameters() as f64 / 1e6,
+            dataset.train.len(),
+            dataset.valid.len(),
+            folder.display()
+        );
+        let interrupter = Interrupter::new();
+        handle_signals(interrupter.clone())?;
+        let writer = Writer { settings: settings.clone(), tokenizer: tokenizer.clone() };
+        let summary = pretrain(Pretraining::<Autodiff<B>> {
+            model,
+            tokenizer: tokenizer.clone(),
+            dataset,
+            order: settings.data.order,
+            optimizer: settings.optimizer.clone(),
+            schedule: settings.schedule.clone(),
+            training: settings.training.clone(),
+            run,
+            resume,
+            display: if plain { Display::Plain } else { Display::Auto },
+            backend: name.to_owned(),
+            floor,
+            sample: Some(Box::new(move |model| writer.write(model, 0))),
+            interrupter,
+        })?;
+        report(&summary, &settings, &folder, floor);
+        if matches!(summary.stopped, Stopped::Interrupted | Stopped::Quit | Stopped::TimeBudget) {
+            eprintln!("continue with: kiln train --run-dir {} --resume", folder.display());
+        }
+        if summary.stopped == Stopped::Interrupted {
+            return Ok(ExitCode::from(130));
+        }
+        if summary.best.is_some() {
+            let best = kiln_model::load::<B>(&folder.join("model"), &device)?;
+            let writer = Writer { settings: settings.clone(), tokenizer };
+            let stories = if settings.data.source == DataSource::Tales { STORIES } else { 1 };
+            for seed in 1..=stories {
+                println!("\n{}", writer.write(&best, seed));
+            }
+            println!("\nmore:  {}", writer.command(&folder));
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// The first Control-C ends the run with a checkpoint, the second one at once.
+fn handle_signals(interrupter: Interrupter) -> Result<()> {
+    ctrlc::set_handler(move || {
+        if interrupter.should_stop() {
+            kiln_training::dashboard::restore();
+            std::process::exit(130);
+        }
+        interrupter.stop(Some("interrupted"));
+    })
+    .context("the signal handler could not be set")
+}
+
+fn report(summary: &Summary, settings: &Settings, folder: &Path, floor: Option<f64>) {
+    let how = match summary.stopped {
+        Stopped::Finished => "finished",
+        Stopped::NoImprovement => "stopped early: the validation loss no longer improves;",
+        Stopped::TimeBudget => "stopped: training.max_minutes are over;",
+        Stopped::Quit | Stopped::Interrupted => "stopped",
+    };
+    let tokens_per_second = summary.tokens as f64 / summary.seconds.max(1e-9);
+    println!(
+        "{how} at step {} of {} after {:.0} s ({tokens_per_second:.0} tokens/s)",
+        summary.step, settings.training.steps, summary.seconds
+    );
+    if let Some((step, loss)) = summary.best {
+        println!("validation loss {loss:.4} nats per token (best, step {step}), perplexity {:.3}", loss.exp());
+        if let Some(floor) = floor {
+            println!("no model can expect less than {floor:.4} on this text: {:.4} to go", loss - floor);
+        }
+    }
+    if summary.skipped > 0 {
+        println!("{} steps were skipped because something was not finite", summary.skipped);
+    }
+    println!("run directory {}: model/, metrics.jsonl, loss.svg", folder.display());
+}
+
+/// Writes the samples of a run.
+struct Writer {
+    settings: Settings,
+    tokenizer: Tokenizer,
+}
+
+impl Writer {
+    /// A text that continues the run's prompt; for the embedded corpus, one whole story.
+    fn write<B: Backend>(&self, model: &GptModel<B>, seed: u64) -> String {
+        let generation = &self.settings.generation;
+        let tales = self.settings.data.source == DataSource::Tales;
+        let prompt = if tales { SEPARATOR } else { &generation.prompt };
+        let encoded = self.tokenizer.encode(prompt).ok().filter(|tokens| !tokens.is_empty());
+        let request = Generation {
+            // A corpus may lack even a line break; its first token will do.
+            prompt: encoded.unwrap_or_else(|| vec![0]),
+            max_tokens: generation.max_tokens,
+            stop: self.tokenizer.end_of_text(),
+            kv_cache: true,
+        };
+        let mut sampler = Sampler::new(generation.sampling(), seed);
+        let mut text = Vec::new();
+        let tokens = kiln_inference::generate(model, &request, &mut sampler, |token| {
+            text.extend(self.tokenizer.decode_bytes(&[token]).unwrap_or_default());
+            !(tales && text.ends_with(SEPARATOR.as_bytes()))
+        });
+        let text = tokens.ok().and_then(|tokens| self.tokenizer.decode(&tokens).ok()).unwrap_or_default();
+        if tales { text.trim().to_owned() } else { format!("{prompt}{text}").trim().to_owned() }
+    }
+
+    /// What to type for another sample.
+    fn command(&self, folder: &Path) -> String {
+        let generation = &self.settings.generation;
+        let prompt = match self.settings.data.source {
+            DataSource::Tales => "Once upon a time",
+            DataSource::Path => generation.prompt.as_str(),
+        };
+        format!(
+            "kiln generate --model {} --prompt {prompt:?} --max-tokens {} --temperature {}",
+            folder.display(),
+            generation.max_tokens,
+            generation.temperature
+        )
+    }
+}

@@ -1,0 +1,47 @@
+//! Where a run is written: never over another one.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, bail};
+use kiln_training::{Error, RunDir};
+
+use crate::settings::{self, DataSource, Settings};
+
+/// The directory of a new run: as asked for, or the next free `runs/NAME`, `runs/NAME-2`, ….
+pub fn new_run(asked: Option<&Path>, settings: &Settings) -> Result<PathBuf> {
+    let configured = Some(settings.training.run_dir.as_str()).filter(|path| !path.is_empty()).map(Path::new);
+    let Some(path) = asked.or(configured) else {
+        let base = automatic(settings);
+        let mut names = std::iter::once(base.clone()).chain((2..).map(|n| PathBuf::from(format!("{}-{n}", base.display()))));
+        return Ok(names.find(|path| !RunDir::holds_run(path)).expect("some number is free"));
+    };
+    if RunDir::holds_run(path) {
+        return Err(Error::RunExists { path: path.to_owned() }.into());
+    }
+    Ok(path.to_owned())
+}
+
+/// The directory of the run to continue: as asked for, or the newest one that the configuration would have written.
+pub fn existing_run(asked: Option<&Path>, config: Option<&Path>, set: &[String]) -> Result<PathBuf> {
+    if let Some(path) = asked {
+        return Ok(path.to_owned());
+    }
+    let (settings, _) = settings::load(config, set)?;
+    if !settings.training.run_dir.is_empty() {
+        return Ok(settings.training.run_dir.into());
+    }
+    let base = automatic(&settings);
+    let names = std::iter::once(base.clone()).chain((2..).map(|n| PathBuf::from(format!("{}-{n}", base.display()))));
+    match names.take_while(|path| RunDir::holds_run(path)).last() {
+        Some(path) => Ok(path),
+        None => bail!("{}: no run here\nhint: name the run with `--run-dir DIR`", base.display()),
+    }
+}
+
+fn automatic(settings: &Settings) -> PathBuf {
+    let name = match (settings.data.source, &settings.data.path) {
+        (DataSource::Path, Some(path)) => path.file_stem().map_or("text".into(), |stem| stem.to_string_lossy()),
+        _ => "tales".into(),
+    };
+    Path::new("runs").join(name.as_ref())
+}
