@@ -11,7 +11,11 @@ pub const BACKENDS: [(&str, bool, &str); 8] = [
     ("rocm", cfg!(feature = "rocm"), "AMD GPUs, through CubeCL"),
     ("metal", cfg!(feature = "metal"), "Apple GPUs, through wgpu"),
     ("vulkan", cfg!(feature = "vulkan"), "any GPU with Vulkan, through wgpu and SPIR-V"),
-    ("wgpu", cfg!(all(feature = "wgpu", not(any(feature = "vulkan", feature = "metal")))), "any GPU, through wgpu"),
+    (
+        "wgpu",
+        cfg!(all(feature = "wgpu", not(any(feature = "vulkan", feature = "metal")))),
+        "any GPU, through wgpu",
+    ),
     ("tch", cfg!(feature = "tch"), "libtorch: CPUs, NVIDIA and Apple GPUs"),
     ("flex", cfg!(feature = "flex"), "any CPU"),
     ("ndarray", cfg!(feature = "ndarray"), "any CPU"),
@@ -48,7 +52,8 @@ pub fn dispatch<J: Job>(args: &BackendArgs, job: J) -> Result<J::Output> {
 }
 
 fn choose(asked: Option<&str>) -> Result<&'static str> {
-    let built: Vec<&'static str> = BACKENDS.iter().filter(|(_, built, _)| *built).map(|(name, ..)| *name).collect();
+    let built: Vec<&'static str> =
+        BACKENDS.iter().filter(|(_, built, _)| *built).map(|(name, ..)| *name).collect();
     let Some(asked) = asked else {
         return match built.first() {
             Some(name) => Ok(name),

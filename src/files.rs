@@ -8,7 +8,11 @@ use kiln_datasets::Tokenizer;
 /// The model directory at `path`: the directory itself, or `model/` in a run directory.
 pub fn model_directory(path: &Path) -> PathBuf {
     let inside = path.join("model");
-    if !path.join("config.json").exists() && inside.join("config.json").exists() { inside } else { path.to_owned() }
+    if !path.join("config.json").exists() && inside.join("config.json").exists() {
+        inside
+    } else {
+        path.to_owned()
+    }
 }
 
 /// A tokenizer by name, or from a tokenizer, model or run directory.

@@ -125,7 +125,8 @@ mod tests {
     use kiln_model::GptConfig;
 
     fn model() -> GptModel<NdArray> {
-        let config = GptConfig { vocab_size: 29, context_length: 24, init_std: 0.3, ..GptConfig::new(2, 2, 16) };
+        let config =
+            GptConfig { vocab_size: 29, context_length: 24, init_std: 0.3, ..GptConfig::new(2, 2, 16) };
         config.init(5, &Default::default()).expect("valid")
     }
 
@@ -153,14 +154,16 @@ mod tests {
         let stopped = generate(&model(), &request, &mut sampler, |_| true).expect("a readable prompt");
         assert_eq!(stopped, tokens[..first]);
         let request = Generation { stop: None, ..request };
-        let two = generate(&model(), &request, &mut sampler, |token| token != tokens[1]).expect("a readable prompt");
+        let two = generate(&model(), &request, &mut sampler, |token| token != tokens[1])
+            .expect("a readable prompt");
         assert!(two.len() <= 2);
     }
 
     #[test]
     fn unreadable_prompts_are_errors() {
         let request = |prompt| Generation { prompt, max_tokens: 1, stop: None, kv_cache: true };
-        let ask = |prompt| generate(&model(), &request(prompt), &mut Sampler::new(Sampling::GREEDY, 0), |_| true);
+        let ask =
+            |prompt| generate(&model(), &request(prompt), &mut Sampler::new(Sampling::GREEDY, 0), |_| true);
         assert_eq!(ask(vec![]), Err(Error::EmptyPrompt));
         assert_eq!(ask(vec![29]), Err(Error::UnknownToken { token: 29, vocab_size: 29 }));
     }

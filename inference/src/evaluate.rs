@@ -57,6 +57,8 @@ pub fn evaluate<B: Backend>(
         perplexity: loss.exp(),
         bits_per_byte: loss * tokens as f64 / bytes / std::f64::consts::LN_2,
         tokens,
-        protocol: format!("every token but the first, in consecutive windows of {context_length} that do not overlap"),
+        protocol: format!(
+            "every token but the first, in consecutive windows of {context_length} that do not overlap"
+        ),
     }
 }

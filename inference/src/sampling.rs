@@ -60,7 +60,9 @@ impl Sampling {
         ranked.sort_unstable_by(descending);
 
         let largest = ranked.first().map_or(0.0, |(_, logit)| *logit);
-        let weights = ranked.into_iter().map(|(token, logit)| (token, ((key(logit) - largest) / self.temperature).exp()));
+        let weights = ranked
+            .into_iter()
+            .map(|(token, logit)| (token, ((key(logit) - largest) / self.temperature).exp()));
         let mut ranked: Vec<(u32, f64)> = weights.collect();
         let total: f64 = ranked.iter().map(|(_, weight)| weight).sum();
         let mut reached = 0.0;

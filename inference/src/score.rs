@@ -56,7 +56,8 @@ mod tests {
 
     #[test]
     fn logprobs_are_those_of_the_logits() {
-        let config = GptConfig { vocab_size: 11, context_length: 8, init_std: 0.3, ..GptConfig::new(1, 2, 8) };
+        let config =
+            GptConfig { vocab_size: 11, context_length: 8, init_std: 0.3, ..GptConfig::new(1, 2, 8) };
         let model: GptModel<NdArray> = config.init(3, &Default::default()).expect("valid");
         let tokens = [1, 5, 10, 0];
         let score = score(&model, &tokens).expect("short enough");

@@ -80,7 +80,7 @@ impl<B: Backend> GptModel<B> {
     ///
     /// If `seq` exceeds the context length.
     pub fn forward(&self, tokens: Tensor<B, 2, Int>) -> Tensor<B, 3> {
-        backend::linear_transposed(self.hidden(tokens), self.head())
+        backend::head(self.hidden(tokens), self.head())
     }
 
     /// Mean cross-entropy, in nats, of predicting `targets[b, t]` from `tokens[b, ..=t]`.
@@ -122,7 +122,7 @@ impl<B: Backend> GptModel<B> {
             stream = block.forward_cached(stream, layer);
         }
         let last = stream.narrow(1, new - 1, 1); // [batch, 1, d_model]
-        let logits = backend::linear_transposed(self.ln_f.forward(last), self.head()); // [batch, 1, vocab]
+        let logits = backend::head(self.ln_f.forward(last), self.head()); // [batch, 1, vocab]
         logits.reshape([batch, self.config.vocab_size])
     }
 

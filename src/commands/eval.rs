@@ -28,7 +28,11 @@ fn open(args: &Eval, tokenizer: &Tokenizer) -> Result<TokenShard> {
     if args.data.extension().is_some_and(|ending| ending == "tokens") {
         let shard = TokenShard::open(&args.data)?;
         if shard.fingerprint() != tokenizer.fingerprint() {
-            bail!("{}: made with another tokenizer than the model's ({})", args.data.display(), tokenizer.name());
+            bail!(
+                "{}: made with another tokenizer than the model's ({})",
+                args.data.display(),
+                tokenizer.name()
+            );
         }
         return Ok(shard);
     }

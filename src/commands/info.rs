@@ -64,8 +64,14 @@ fn run_directory(path: &Path) -> Result<()> {
     println!("steps            {}", last.step);
     println!("tokens           {}", last.tokens);
     println!("time             {:.0} s", last.seconds);
-    println!("training loss    {}", last.loss.map_or_else(|| "not finite".to_owned(), |loss| format!("{loss:.4}")));
-    let evaluations = lines.iter().filter(|line| line.split == Split::Valid).filter_map(|line| Some((line.loss?, line.step)));
+    println!(
+        "training loss    {}",
+        last.loss.map_or_else(|| "not finite".to_owned(), |loss| format!("{loss:.4}"))
+    );
+    let evaluations = lines
+        .iter()
+        .filter(|line| line.split == Split::Valid)
+        .filter_map(|line| Some((line.loss?, line.step)));
     match evaluations.min_by(|a, b| a.0.total_cmp(&b.0)) {
         Some((loss, step)) => println!("best validation  {loss:.4} at step {step}"),
         None => println!("best validation  none yet"),

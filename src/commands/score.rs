@@ -51,7 +51,10 @@ impl Job for Scoring {
         for (token, logprob) in tokens.iter().zip(&score.logprobs) {
             let text = tokenizer.as_ref().and_then(|tokenizer| tokenizer.decode(&[*token]).ok());
             let logprob = logprob.map_or_else(|| "–".to_owned(), |logprob| format!("{logprob:.6}"));
-            println!("{logprob:>12}  {token:>8}  {}", text.map_or_else(String::new, |text| format!("{text:?}")));
+            println!(
+                "{logprob:>12}  {token:>8}  {}",
+                text.map_or_else(String::new, |text| format!("{text:?}"))
+            );
         }
         println!("loss {:.6} nats per token, perplexity {:.4}", score.loss, score.loss.exp());
         Ok(())

@@ -58,7 +58,10 @@ fn parse_change(change: &str) -> Result<(String, String, Value)> {
         bail!("--set {change}: expected SECTION.KEY=VALUE\nhint: for instance `--set training.steps=500`");
     };
     let parsed = toml::from_str::<Table>(&format!("value = {value}"));
-    let value = parsed.ok().and_then(|mut table| table.remove("value")).unwrap_or_else(|| Value::String(value.into()));
+    let value = parsed
+        .ok()
+        .and_then(|mut table| table.remove("value"))
+        .unwrap_or_else(|| Value::String(value.into()));
     Ok((section.trim().to_owned(), key.trim().to_owned(), value))
 }
 
@@ -122,7 +125,9 @@ fn with_suggestion(message: &str) -> String {
     });
     match nearest {
         Some(name) if message.starts_with("unknown") => format!("{message}\nhint: did you mean `{name}`?"),
-        _ if message.starts_with("unknown") => format!("{message}\nhint: README.md lists the keys of each section"),
+        _ if message.starts_with("unknown") => {
+            format!("{message}\nhint: README.md lists the keys of each section")
+        }
         _ => format!("{message}\nhint: README.md lists what each key takes"),
     }
 }
@@ -158,7 +163,10 @@ mod tests {
         assert!(divide.starts_with("--set model.n_heads = 5"), "{divide}");
         assert!(divide.contains("model.d_model = 128"), "{divide}");
         let unknown = refused("", &["training.stepz=5"]);
-        assert!(unknown.contains("--set training.stepz=5") && unknown.contains("did you mean `steps`?"), "{unknown}");
+        assert!(
+            unknown.contains("--set training.stepz=5") && unknown.contains("did you mean `steps`?"),
+            "{unknown}"
+        );
         assert!(refused("", &["steps=5"]).contains("SECTION.KEY=VALUE"));
     }
 

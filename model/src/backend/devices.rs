@@ -1,7 +1,102 @@
 //! The Burn backends that Kiln is built for, each behind the Cargo feature of its name.
 
+#[cfg(feature = "host")]
+use burn::tensor::ops::{FloatTensor, IntTensor};
+
 #[allow(unused_imports, reason = "a build may enable any subset of the backends, even none")]
 use super::Backend;
+#[cfg(feature = "host")]
+use super::{AdamWStep, HeadGradients, LayerNormGradients, LinearGradients, Saved, host, portable};
+#[cfg(feature = "host")]
+use crate::Activation;
+
+/// Overrides every operation by its host kernel, for tensors that the kernels can take.
+#[cfg(feature = "host")]
+macro_rules! host_kernels {
+    () => {
+        host_kernels! {
+            fn layer_norm_forward(
+                input: FloatTensor<Self>, weight: FloatTensor<Self>, bias: Option<FloatTensor<Self>>, epsilon: f64
+            ) -> (FloatTensor<Self>, Saved<Self>);
+            fn linear(
+                input: FloatTensor<Self>, weight: FloatTensor<Self>, bias: Option<FloatTensor<Self>>,
+                activation: Option<Activation>
+            ) -> FloatTensor<Self>;
+            fn linear_forward(
+                input: FloatTensor<Self>, weight: FloatTensor<Self>, bias: Option<FloatTensor<Self>>,
+                activation: Option<Activation>
+            ) -> (FloatTensor<Self>, Saved<Self>);
+            fn causal_attention_forward(
+                qkv: FloatTensor<Self>, n_heads: usize, scale: f64, dropout: f64
+            ) -> (FloatTensor<Self>, Saved<Self>);
+            fn cached_attention(
+                query: FloatTensor<Self>, keys: FloatTensor<Self>, values: FloatTensor<Self>, scale: f64
+            ) -> FloatTensor<Self>;
+            fn head(hidden: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self>;
+            fn head_cross_entropy(
+                hidden: FloatTensor<Self>, weight: FloatTensor<Self>, targets: IntTensor<Self>
+            ) -> FloatTensor<Self>;
+            fn head_cross_entropy_with_gradients(
+                hidden: FloatTensor<Self>, weight: FloatTensor<Self>, targets: IntTensor<Self>
+            ) -> HeadGradients<Self>;
+            fn adamw_step(
+                parameter: FloatTensor<Self>, gradient: FloatTensor<Self>, first_moment: FloatTensor<Self>,
+                second_moment: FloatTensor<Self>, step: AdamWStep
+            ) -> [FloatTensor<Self>; 3];
+        }
+
+        // The gradient tells which of the two forward passes ran: it has the dtype of what was saved.
+        fn layer_norm_backward(
+            saved: Saved<Self>,
+            weight: FloatTensor<Self>,
+            has_bias: bool,
+            gradient: FloatTensor<Self>,
+        ) -> LayerNormGradients<Self> {
+            if host::applies::<Self>(&gradient) {
+                host::layer_norm_backward::<Self>(saved, weight, has_bias, gradient)
+            } else {
+                portable::layer_norm_backward::<Self>(saved, weight, has_bias, gradient)
+            }
+        }
+
+        fn linear_backward(
+            saved: Saved<Self>,
+            weight: FloatTensor<Self>,
+            has_bias: bool,
+            activation: Option<Activation>,
+            gradient: FloatTensor<Self>,
+        ) -> LinearGradients<Self> {
+            if host::applies::<Self>(&gradient) {
+                host::linear_backward::<Self>(saved, weight, has_bias, activation, gradient)
+            } else {
+                portable::linear_backward::<Self>(saved, weight, has_bias, activation, gradient)
+            }
+        }
+
+        fn causal_attention_backward(
+            saved: Saved<Self>,
+            n_heads: usize,
+            scale: f64,
+            dropout: f64,
+            gradient: FloatTensor<Self>,
+        ) -> FloatTensor<Self> {
+            if host::applies::<Self>(&gradient) {
+                host::causal_attention_backward::<Self>(saved, n_heads, scale, dropout, gradient)
+            } else {
+                portable::causal_attention_backward::<Self>(saved, n_heads, scale, dropout, gradient)
+            }
+        }
+    };
+    ($(fn $name:ident($first:ident: $first_type:ty $(, $argument:ident: $type:ty)*) -> $output:ty;)+) => {
+        $(fn $name($first: $first_type $(, $argument: $type)*) -> $output {
+            if host::applies::<Self>(&$first) {
+                host::$name::<Self>($first $(, $argument)*)
+            } else {
+                portable::$name::<Self>($first $(, $argument)*)
+            }
+        })+
+    };
+}
 
 #[cfg(feature = "ndarray")]
 impl<E: burn_ndarray::FloatNdArrayElement, I: burn_ndarray::IntNdArrayElement> Backend
@@ -9,10 +104,13 @@ impl<E: burn_ndarray::FloatNdArrayElement, I: burn_ndarray::IntNdArrayElement> B
 where
     burn_ndarray::NdArrayTensor: From<burn_ndarray::SharedArray<E>> + From<burn_ndarray::SharedArray<I>>,
 {
+    host_kernels!();
 }
 
 #[cfg(feature = "flex")]
-impl Backend for burn_flex::Flex {}
+impl Backend for burn_flex::Flex {
+    host_kernels!();
+}
 
 #[cfg(feature = "tch")]
 impl<E: burn_tch::TchElement> Backend for burn_tch::LibTorch<E> {}

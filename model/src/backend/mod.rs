@@ -7,6 +7,8 @@
 
 mod autodiff;
 mod devices;
+#[cfg(feature = "host")]
+mod host;
 mod ops;
 mod portable;
 
@@ -15,9 +17,7 @@ use burn::tensor::ops::{FloatTensor, IntTensor};
 
 use crate::Activation;
 
-pub(crate) use ops::{
-    cached_attention, causal_attention, head_cross_entropy, layer_norm, linear, linear_transposed,
-};
+pub(crate) use ops::{cached_attention, causal_attention, head, head_cross_entropy, layer_norm, linear};
 
 /// What a forward pass keeps for its backward pass; only the backend that made it knows what it means.
 pub type Saved<B> = Vec<FloatTensor<B>>;
@@ -203,6 +203,17 @@ pub trait Backend: burn::tensor::backend::Backend {
         scale: f64,
     ) -> FloatTensor<Self> {
         portable::cached_attention::<Self>(query, keys, values, scale)
+    }
+
+    /// Language-model head, differentiable: `hidden · weightᵀ`.
+    ///
+    /// # Shapes
+    ///
+    /// - hidden: `[.., d_model]`
+    /// - weight: `[vocab, d_model]`
+    /// - output: logits, `[.., vocab]`
+    fn head(hidden: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self> {
+        portable::head::<Self>(hidden, weight)
     }
 
     /// Language-model head and loss in one, differentiable: the mean over positions of

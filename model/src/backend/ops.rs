@@ -33,13 +33,9 @@ pub(crate) fn linear<B: Backend>(
     wrap(<B as Backend>::linear(unwrap(input), unwrap(weight), bias.map(unwrap), activation))
 }
 
-/// `input · weightᵀ`, for heads stored as `[vocab, d_model]`.
-pub(crate) fn linear_transposed<B: Backend>(input: Tensor<B, 3>, weight: Tensor<B, 2>) -> Tensor<B, 3> {
-    let [batch, seq, d_model] = input.dims();
-    let [vocab, _] = weight.dims();
-    // Two axes, or the weight would be copied for every sequence of the batch.
-    let logits = input.reshape([batch * seq, d_model]).matmul(weight.transpose()); // [batch * seq, vocab]
-    logits.reshape([batch, seq, vocab])
+/// See [`Backend::head`].
+pub(crate) fn head<B: Backend>(hidden: Tensor<B, 3>, weight: Tensor<B, 2>) -> Tensor<B, 3> {
+    wrap(B::head(unwrap(hidden), unwrap(weight)))
 }
 
 /// See [`Backend::causal_attention`].

@@ -24,7 +24,8 @@ impl Text {
                 let tales = tales::corpus(settings.training.seed, data.tales_bytes);
                 // On a story boundary, so that the floor is that of whole stories.
                 let boundary = tales.split_index(1.0 - data.valid_fraction);
-                let corpus = Corpus { train: vec![tales.text_of(..boundary)], valid: vec![tales.text_of(boundary..)] };
+                let corpus =
+                    Corpus { train: vec![tales.text_of(..boundary)], valid: vec![tales.text_of(boundary..)] };
                 Ok(Self { corpus, floor_nats: Some(tales.floor(boundary..).nats) })
             }
         }

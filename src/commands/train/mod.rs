@@ -3,7 +3,6 @@
 mod corpus;
 mod place;
 
-
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -186,7 +185,10 @@ fn report(summary: &Summary, settings: &Settings, folder: &Path, floor: Option<f
         summary.step, settings.training.steps, summary.seconds
     );
     if let Some((step, loss)) = summary.best {
-        println!("validation loss {loss:.4} nats per token (best, step {step}), perplexity {:.3}", loss.exp());
+        println!(
+            "validation loss {loss:.4} nats per token (best, step {step}), perplexity {:.3}",
+            loss.exp()
+        );
         if let Some(floor) = floor {
             println!("no model can expect less than {floor:.4} on this text: {:.4} to go", loss - floor);
         }

@@ -12,7 +12,8 @@ pub fn new_run(asked: Option<&Path>, settings: &Settings) -> Result<PathBuf> {
     let configured = Some(settings.training.run_dir.as_str()).filter(|path| !path.is_empty()).map(Path::new);
     let Some(path) = asked.or(configured) else {
         let base = automatic(settings);
-        let mut names = std::iter::once(base.clone()).chain((2..).map(|n| PathBuf::from(format!("{}-{n}", base.display()))));
+        let mut names = std::iter::once(base.clone())
+            .chain((2..).map(|n| PathBuf::from(format!("{}-{n}", base.display()))));
         return Ok(names.find(|path| !RunDir::holds_run(path)).expect("some number is free"));
     };
     if RunDir::holds_run(path) {
@@ -31,7 +32,8 @@ pub fn existing_run(asked: Option<&Path>, config: Option<&Path>, set: &[String])
         return Ok(settings.training.run_dir.into());
     }
     let base = automatic(&settings);
-    let names = std::iter::once(base.clone()).chain((2..).map(|n| PathBuf::from(format!("{}-{n}", base.display()))));
+    let names =
+        std::iter::once(base.clone()).chain((2..).map(|n| PathBuf::from(format!("{}-{n}", base.display()))));
     match names.take_while(|path| RunDir::holds_run(path)).last() {
         Some(path) => Ok(path),
         None => bail!("{}: no run here\nhint: name the run with `--run-dir DIR`", base.display()),
@@ -40,7 +42,9 @@ pub fn existing_run(asked: Option<&Path>, config: Option<&Path>, set: &[String])
 
 fn automatic(settings: &Settings) -> PathBuf {
     let name = match (settings.data.source, &settings.data.path) {
-        (DataSource::Path, Some(path)) => path.file_stem().map_or("text".into(), |stem| stem.to_string_lossy()),
+        (DataSource::Path, Some(path)) => {
+            path.file_stem().map_or("text".into(), |stem| stem.to_string_lossy())
+        }
         _ => "tales".into(),
     };
     Path::new("runs").join(name.as_ref())

@@ -9,6 +9,12 @@ use crate::backend::{Backend, HeadGradients};
 /// Most logits held at once, in elements: 64 MiB of f32.
 const CHUNK_LOGITS: usize = 1 << 24;
 
+/// `hidden · weightᵀ`, on two axes: batched, the weight would be copied for every sequence.
+pub(in crate::backend) fn head<B: Backend>(hidden: FloatTensor<B>, weight: FloatTensor<B>) -> FloatTensor<B> {
+    let shape = hidden.shape();
+    unrows(rows::<B>(hidden).matmul(wrap::<B, 2>(weight).transpose()), &shape)
+}
+
 /// The mean of `logsumexp(logits) - logits[target]` over all positions.
 pub(in crate::backend) fn head_cross_entropy<B: Backend>(
     hidden: FloatTensor<B>,

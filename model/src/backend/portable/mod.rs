@@ -14,9 +14,20 @@ use burn::tensor::{Shape, Tensor, TensorMetadata, TensorPrimitive};
 
 pub(super) use adamw::adamw_step;
 pub(super) use attention::{cached_attention, causal_attention_backward, causal_attention_forward};
-pub(super) use cross_entropy::{head_cross_entropy, head_cross_entropy_with_gradients};
+pub(super) use cross_entropy::{head, head_cross_entropy, head_cross_entropy_with_gradients};
 pub(super) use layer_norm::{layer_norm_backward, layer_norm_forward};
 pub(super) use linear::{linear_backward, linear_forward};
+
+/// [`linear_forward`] without what a backward pass needs.
+#[cfg(feature = "host")]
+pub(super) fn linear<B: crate::Backend>(
+    input: FloatTensor<B>,
+    weight: FloatTensor<B>,
+    bias: Option<FloatTensor<B>>,
+    activation: Option<crate::Activation>,
+) -> FloatTensor<B> {
+    linear_forward::<B>(input, weight, bias, activation).0
+}
 
 fn wrap<B: Backend, const D: usize>(primitive: FloatTensor<B>) -> Tensor<B, D> {
     Tensor::from_primitive(TensorPrimitive::Float(primitive))

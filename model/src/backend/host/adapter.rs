@@ -1,0 +1,338 @@
+//! The kernels in the shape of [`Backend`](crate::Backend)'s operations: slices out of tensors, tensors out of buffers.
+
+use burn::tensor::ops::{FloatTensor, IntTensor};
+use burn::tensor::{DType, Distribution, Int, Shape, Tensor, TensorMetadata};
+
+use super::HostMemory;
+use super::kernels::{self, AttentionShape, CachedAttentionShape, HeadShape, Layout, LinearShape};
+use crate::Activation;
+use crate::backend::{AdamWStep, HeadGradients, LayerNormGradients, LinearGradients, Saved};
+
+/// Whether the kernels can take this tensor: they compute in f32.
+pub(in crate::backend) fn applies<B: HostMemory>(tensor: &FloatTensor<B>) -> bool {
+    tensor.dtype() == DType::F32
+}
+
+/// A buffer for a kernel to fill.
+fn buffer(len: usize) -> Vec<f32> {
+    vec![0.0; len]
+}
+
+/// Number of rows when every axis but the last becomes one, and the last.
+fn rows(shape: &Shape) -> (usize, usize) {
+    let last = shape[shape.num_dims() - 1];
+    (shape.num_elements() / last, last)
+}
+
+fn with_last(shape: &Shape, last: usize) -> Shape {
+    let mut shape = shape.clone();
+    let axes = shape.num_dims();
+    shape[axes - 1] = last;
+    shape
+}
+
+fn take<B: HostMemory, const N: usize>(saved: Saved<B>) -> [FloatTensor<B>; N] {
+    <[_; N]>::try_from(saved).expect("the backward pass gets what its forward pass saved")
+}
+
+/// Saves the input, its mean and reciprocal deviation.
+pub(in crate::backend) fn layer_norm_forward<B: HostMemory>(
+    input: FloatTensor<B>,
+    weight: FloatTensor<B>,
+    bias: Option<FloatTensor<B>>,
+    epsilon: f64,
+) -> (FloatTensor<B>, Saved<B>) {
+    let shape = input.shape();
+    let (rows, _) = rows(&shape);
+    let (mut output, mut mean, mut rstd) = (buffer(shape.num_elements()), buffer(rows), buffer(rows));
+    kernels::layer_norm_forward(
+        &B::values(&input),
+        &B::values(&weight),
+        bias.as_ref().map(B::values).as_deref(),
+        epsilon as f32,
+        &mut output,
+        &mut mean,
+        &mut rstd,
+    );
+    let statistics = [mean, rstd].map(|values| B::tensor(values, Shape::new([rows])));
+    (B::tensor(output, shape), std::iter::once(input).chain(statistics).collect())
+}
+
+pub(in crate::backend) fn layer_norm_backward<B: HostMemory>(
+    saved: Saved<B>,
+    weight: FloatTensor<B>,
+    has_bias: bool,
+    gradient: FloatTensor<B>,
+) -> LayerNormGradients<B> {
+    let [input, mean, rstd] = take::<B, 3>(saved);
+    let shape = input.shape();
+    let (_, width) = rows(&shape);
+    let (mut d_input, mut d_weight) = (buffer(shape.num_elements()), buffer(width));
+    let mut d_bias = has_bias.then(|| buffer(width));
+    kernels::layer_norm_backward(
+        &B::values(&gradient),
+        &B::values(&input),
+        &B::values(&weight),
+        &B::values(&mean),
+        &B::values(&rstd),
+        &mut d_input,
+        &mut d_weight,
+        d_bias.as_deref_mut(),
+        false,
+    );
+    let vector = |values| B::tensor(values, Shape::new([width]));
+    LayerNormGradients {
+        input: B::tensor(d_input, shape),
+        weight: vector(d_weight),
+        bias: d_bias.map(vector),
+    }
+}
+
+fn linear_shape<B: HostMemory>(input: &Shape, weight: &FloatTensor<B>) -> LinearShape {
+    let (rows, d_in) = rows(input);
+    LinearShape { rows, d_in, d_out: weight.shape()[1] }
+}
+
+/// Without anything for a backward pass.
+pub(in crate::backend) fn linear<B: HostMemory>(
+    input: FloatTensor<B>,
+    weight: FloatTensor<B>,
+    bias: Option<FloatTensor<B>>,
+    activation: Option<Activation>,
+) -> FloatTensor<B> {
+    let shape = input.shape();
+    let sizes = linear_shape::<B>(&shape, &weight);
+    let mut output = buffer(sizes.rows * sizes.d_out);
+    let (input, weight, bias) = (B::values(&input), B::values(&weight), bias.as_ref().map(B::values));
+    match activation {
+        None => kernels::linear_forward(sizes, &input, &weight, bias.as_deref(), &mut output),
+        Some(activation) => {
+            kernels::linear_activation_inference(
+                sizes,
+                &input,
+                &weight,
+                bias.as_deref(),
+                activation,
+                &mut output,
+            );
+        }
+    }
+    B::tensor(output, with_last(&shape, sizes.d_out))
+}
+
+/// Saves the input and, where there is an activation, what went into it.
+pub(in crate::backend) fn linear_forward<B: HostMemory>(
+    input: FloatTensor<B>,
+    weight: FloatTensor<B>,
+    bias: Option<FloatTensor<B>>,
+    activation: Option<Activation>,
+) -> (FloatTensor<B>, Saved<B>) {
+    let Some(activation) = activation else {
+        return (linear::<B>(input.clone(), weight, bias, None), vec![input]);
+    };
+    let shape = input.shape();
+    let sizes = linear_shape::<B>(&shape, &weight);
+    let (mut before, mut output) = (buffer(sizes.rows * sizes.d_out), buffer(sizes.rows * sizes.d_out));
+    kernels::linear_activation_forward(
+        sizes,
+        &B::values(&input),
+        &B::values(&weight),
+        bias.as_ref().map(B::values).as_deref(),
+        activation,
+        &mut before,
+        &mut output,
+    );
+    let shape = with_last(&shape, sizes.d_out);
+    let before = B::tensor(before, Shape::new([sizes.rows, sizes.d_out]));
+    (B::tensor(output, shape), vec![input, before])
+}
+
+pub(in crate::backend) fn linear_backward<B: HostMemory>(
+    saved: Saved<B>,
+    weight: FloatTensor<B>,
+    has_bias: bool,
+    activation: Option<Activation>,
+    gradient: FloatTensor<B>,
+) -> LinearGradients<B> {
+    let mut saved = saved.into_iter();
+    let input = saved.next().expect("linear_forward saved its input");
+    let shape = input.shape();
+    let sizes = linear_shape::<B>(&shape, &weight);
+    let gradient = match activation {
+        None => gradient,
+        Some(activation) => {
+            let before = saved.next().expect("linear_forward saved what it activated");
+            let shape = gradient.shape();
+            let mut gradient = B::into_values(gradient);
+            kernels::activation_backward(activation, &mut gradient, &B::values(&before));
+            B::tensor(gradient, shape)
+        }
+    };
+    let gradient = B::values(&gradient);
+    let mut d_input = buffer(sizes.rows * sizes.d_in);
+    kernels::linear_backward_input(sizes, &gradient, &B::values(&weight), &mut d_input, false);
+    let mut d_weight = buffer(sizes.d_in * sizes.d_out);
+    kernels::linear_backward_weight(sizes, &B::values(&input), &gradient, &mut d_weight, false);
+    let bias = has_bias.then(|| {
+        let mut d_bias = buffer(sizes.d_out);
+        kernels::linear_backward_bias(&gradient, &mut d_bias);
+        B::tensor(d_bias, Shape::new([sizes.d_out]))
+    });
+    LinearGradients {
+        input: B::tensor(d_input, shape),
+        weight: B::tensor(d_weight, Shape::new([sizes.d_in, sizes.d_out])),
+        bias,
+    }
+}
+
+fn attention_shape(qkv: &Shape, n_heads: usize, scale: f64, dropout: f64, seed: u64) -> AttentionShape {
+    let [batch, seq, width] = [0, 1, 2].map(|axis| qkv[axis]);
+    let (scale, dropout) = (scale as f32, dropout as f32);
+    AttentionShape { batch, seq, heads: n_heads, d_model: width / 3, scale, dropout, seed }
+}
+
+/// Saves the projection, the output and the logarithm of each row's sum; with dropout, also the mask's seed in two
+/// halves that f32 holds exactly.
+pub(in crate::backend) fn causal_attention_forward<B: HostMemory>(
+    qkv: FloatTensor<B>,
+    n_heads: usize,
+    scale: f64,
+    dropout: f64,
+) -> (FloatTensor<B>, Saved<B>) {
+    let shape = qkv.shape();
+    let seed = if dropout > 0.0 { draw_seed::<B>(&qkv) } else { [0.0; 2] };
+    let sizes = attention_shape(&shape, n_heads, scale, dropout, join_seed(&seed));
+    let mut output = buffer(sizes.batch * sizes.seq * sizes.d_model);
+    let mut lse = buffer(sizes.batch * sizes.heads * sizes.seq);
+    kernels::attention_forward(&sizes, &B::values(&qkv), &mut output, &mut lse);
+    let output = B::tensor(output, with_last(&shape, sizes.d_model));
+    let lse = B::tensor(lse, Shape::new([sizes.batch, sizes.heads, sizes.seq]));
+    let seed = B::tensor(seed.to_vec(), Shape::new([2]));
+    (output.clone(), vec![qkv, output, lse, seed])
+}
+
+pub(in crate::backend) fn causal_attention_backward<B: HostMemory>(
+    saved: Saved<B>,
+    n_heads: usize,
+    scale: f64,
+    dropout: f64,
+    gradient: FloatTensor<B>,
+) -> FloatTensor<B> {
+    let [qkv, output, lse, seed] = take::<B, 4>(saved);
+    let shape = qkv.shape();
+    let sizes = attention_shape(&shape, n_heads, scale, dropout, join_seed(&B::values(&seed)));
+    let mut d_qkv = buffer(shape.num_elements());
+    kernels::attention_backward(
+        &sizes,
+        &B::values(&qkv),
+        &B::values(&output),
+        &B::values(&lse),
+        &B::values(&gradient),
+        &mut d_qkv,
+    );
+    B::tensor(d_qkv, shape)
+}
+
+/// From the backend's own generator, so that seeding the backend decides dropout too.
+fn draw_seed<B: HostMemory>(like: &FloatTensor<B>) -> [f32; 2] {
+    let range = Distribution::Uniform(0.0, f64::from(1 << 24));
+    let halves = Tensor::<B, 1, Int>::random([2], range, &B::float_device(like));
+    let halves = B::integers(halves.into_primitive());
+    [halves[0] as f32, halves[1] as f32]
+}
+
+fn join_seed(halves: &[f32]) -> u64 {
+    (halves[0] as u64) << 24 | halves[1] as u64
+}
+
+pub(in crate::backend) fn cached_attention<B: HostMemory>(
+    query: FloatTensor<B>,
+    keys: FloatTensor<B>,
+    values: FloatTensor<B>,
+    scale: f64,
+) -> FloatTensor<B> {
+    let shape = query.shape();
+    let [batch, heads, n_new, head_dim] = [0, 1, 2, 3].map(|axis| shape[axis]);
+    let len = keys.shape()[2];
+    let sizes =
+        CachedAttentionShape { batch, heads, head_dim, n_new, len, capacity: len, scale: scale as f32 };
+    let mut output = buffer(shape.num_elements());
+    kernels::attention_cached(
+        &sizes,
+        &B::values(&query),
+        &B::values(&keys),
+        &B::values(&values),
+        &mut output,
+    );
+    B::tensor(output, shape)
+}
+
+fn head_shape<B: HostMemory>(hidden: &FloatTensor<B>, weight: &FloatTensor<B>) -> HeadShape {
+    let (rows, d) = rows(&hidden.shape());
+    HeadShape { rows, d, vocab: weight.shape()[0] }
+}
+
+pub(in crate::backend) fn head<B: HostMemory>(
+    hidden: FloatTensor<B>,
+    weight: FloatTensor<B>,
+) -> FloatTensor<B> {
+    let HeadShape { rows, d, vocab } = head_shape::<B>(&hidden, &weight);
+    let mut logits = buffer(rows * vocab);
+    kernels::matmul(
+        Layout::Nt,
+        (rows, vocab, d),
+        &B::values(&hidden),
+        &B::values(&weight),
+        &mut logits,
+        false,
+    );
+    B::tensor(logits, with_last(&hidden.shape(), vocab))
+}
+
+pub(in crate::backend) fn head_cross_entropy<B: HostMemory>(
+    hidden: FloatTensor<B>,
+    weight: FloatTensor<B>,
+    targets: IntTensor<B>,
+) -> FloatTensor<B> {
+    let sizes = head_shape::<B>(&hidden, &weight);
+    let loss = kernels::cross_entropy(sizes, &B::values(&hidden), &B::values(&weight), &B::integers(targets));
+    B::tensor(vec![loss], Shape::new([1]))
+}
+
+pub(in crate::backend) fn head_cross_entropy_with_gradients<B: HostMemory>(
+    hidden: FloatTensor<B>,
+    weight: FloatTensor<B>,
+    targets: IntTensor<B>,
+) -> HeadGradients<B> {
+    let sizes = head_shape::<B>(&hidden, &weight);
+    let (mut d_hidden, mut d_weight) = (buffer(sizes.rows * sizes.d), buffer(sizes.vocab * sizes.d));
+    let loss = kernels::cross_entropy_with_gradients(
+        sizes,
+        &B::values(&hidden),
+        &B::values(&weight),
+        &B::integers(targets),
+        1.0,
+        &mut d_hidden,
+        &mut d_weight,
+    );
+    HeadGradients {
+        loss: B::tensor(vec![loss], Shape::new([1])),
+        hidden: B::tensor(d_hidden, hidden.shape()),
+        weight: B::tensor(d_weight, weight.shape()),
+    }
+}
+
+pub(in crate::backend) fn adamw_step<B: HostMemory>(
+    parameter: FloatTensor<B>,
+    gradient: FloatTensor<B>,
+    first_moment: FloatTensor<B>,
+    second_moment: FloatTensor<B>,
+    step: AdamWStep,
+) -> [FloatTensor<B>; 3] {
+    let shape = parameter.shape();
+    let AdamWStep { learning_rate, beta1, beta2, epsilon, weight_decay, step } = step;
+    let recipe = kernels::AdamW { learning_rate, beta1, beta2, epsilon, weight_decay };
+    let [mut parameter, mut first, mut second] = [parameter, first_moment, second_moment].map(B::into_values);
+    kernels::adamw(&recipe, step as u64, 1.0, &mut parameter, &B::values(&gradient), &mut first, &mut second);
+    [parameter, first, second].map(|values| B::tensor(values, shape.clone()))
+}

@@ -1,0 +1,99 @@
+//! Embedding: gather rows of a table, and the scatter-add of its backward pass.
+
+use super::parallel::{SharedMut, for_each, for_each_chunk};
+use super::simd::{Simd, dispatch, map2};
+
+/// Rows gathered by one task.
+const ROW_BLOCK: usize = 64;
+/// Columns whose gradients one task adds.
+const COLUMN_BLOCK: usize = 64;
+
+/// `out[r] = table[ids[r]]` for rows of `d` elements.
+///
+/// # Panics
+/// If an id is not a row of the table.
+pub fn embedding_forward(table: &[f32], d: usize, ids: &[i64], out: &mut [f32]) {
+    assert_eq!(out.len(), ids.len() * d, "embedding output");
+    check_ids(table, d, ids);
+    let work = out.len();
+    for_each_chunk(out, (ROW_BLOCK * d).max(1), work, |block, out| {
+        for (out, &id) in out.chunks_exact_mut(d).zip(&ids[block * ROW_BLOCK..]) {
+            out.copy_from_slice(&table[id as usize * d..][..d]);
+        }
+    });
+}
+
+/// `dtable[ids[r]] += dy[r]`, rows in order, so equal ids always add up in the same order.
+///
+/// # Panics
+/// If an id is not a row of the table.
+pub fn embedding_backward(dy: &[f32], d: usize, ids: &[i64], dtable: &mut [f32]) {
+    assert_eq!(dy.len(), ids.len() * d, "embedding gradient");
+    check_ids(dtable, d, ids);
+    let shared = SharedMut::new(dtable);
+    for_each(d.div_ceil(COLUMN_BLOCK), dy.len(), |block| {
+        let j0 = block * COLUMN_BLOCK;
+        let width = COLUMN_BLOCK.min(d - j0);
+        for (dy, &id) in dy.chunks_exact(d).zip(ids) {
+            // SAFETY: `check_ids` put the row inside the table, and columns j0 .. j0 + width belong to this task.
+            let out = unsafe { std::slice::from_raw_parts_mut(shared.at(id as usize * d + j0), width) };
+            dispatch!(add(out, &dy[j0..j0 + width]));
+        }
+    });
+}
+
+#[inline(always)]
+fn add<S: Simd>(simd: S, y: &mut [f32], x: &[f32]) {
+    map2(
+        simd,
+        y,
+        x,
+        #[inline(always)]
+        |y, x| y + x,
+    );
+}
+
+fn check_ids(table: &[f32], d: usize, ids: &[i64]) {
+    assert!(d > 0 && table.len() % d == 0, "embedding table of whole rows");
+    let rows = table.len() / d;
+    if let Some(id) = ids.iter().find(|&&id| usize::try_from(id).map_or(true, |id| id >= rows)) {
+        panic!("token {id} is outside the embedding table of {rows} rows");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend::host::kernels::testing::{assert_close, on_all_threads, random, wide};
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn gathers_and_scatters(rows in 1usize..200, d in 1usize..100, vocab in 1usize..20, seed in 0u64..1 << 40) {
+            let table = random(vocab * d, seed);
+            let ids: Vec<i64> = random(rows, seed + 1).iter().map(|x| ((x + 1.0) * 0.499 * vocab as f32) as i64).collect();
+            let (dy, before) = (random(rows * d, seed + 2), random(vocab * d, seed + 3));
+            let r = on_all_threads(|| {
+                let (mut out, mut dtable) = (vec![9.0; rows * d], before.clone());
+                embedding_forward(&table, d, &ids, &mut out);
+                embedding_backward(&dy, d, &ids, &mut dtable);
+                vec![out, dtable]
+            });
+            let mut want = wide(&before);
+            for (r_, &id) in ids.iter().enumerate() {
+                let id = id as usize;
+                prop_assert_eq!(&r[0][r_ * d..][..d], &table[id * d..][..d]);
+                for c in 0..d {
+                    want[id * d + c] += f64::from(dy[r_ * d + c]);
+                }
+            }
+            assert_close(&r[1], &want, 1e-5);
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "token 3 is outside the embedding table of 3 rows")]
+    fn an_id_outside_the_table_is_refused() {
+        embedding_backward(&[0.0; 4], 2, &[0, 3], &mut [0.0; 6]);
+    }
+}

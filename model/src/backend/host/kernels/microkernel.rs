@@ -1,0 +1,173 @@
+//! The register tile that every matrix product is made of: C[m×n] = C₀ + Σₖ A[m, k]·B[k, n].
+//!
+//! A tile of `MR` rows by `NV` vectors stays in registers over the whole sum; each step loads `NV` vectors of B and broadcasts
+//! `MR` elements of A. Every element is one chain of multiply-adds in the order of k, whatever the tile it falls in, so
+//! how a product is cut into tiles never changes its bits.
+
+use super::simd::Simd;
+
+/// Left operand: element (i, k) is at `i·row + k·k`.
+#[derive(Clone, Copy)]
+pub(crate) struct Lhs {
+    pub(crate) ptr: *const f32,
+    pub(crate) row: usize,
+    pub(crate) k: usize,
+}
+
+/// Right operand of one tile: element (k, j) is at `k·k + j`; whole vectors are read, also past the last column.
+#[derive(Clone, Copy)]
+pub(crate) struct Rhs {
+    pub(crate) ptr: *const f32,
+    pub(crate) k: usize,
+}
+
+/// Result: element (i, j) is at `i·row + j`.
+#[derive(Clone, Copy)]
+pub(crate) struct Dst {
+    pub(crate) ptr: *mut f32,
+    pub(crate) row: usize,
+}
+
+/// What the sum over k is added to.
+#[derive(Clone, Copy)]
+pub(crate) enum Start {
+    /// Nothing.
+    Zero,
+    /// The content of the result.
+    Keep,
+    /// One value for each column.
+    Bias(*const f32),
+}
+
+/// Rows and vectors of the register tile for an instruction set.
+macro_rules! with_tile {
+    ($f:ident::<$s:ident>( $($arg:expr),* $(,)? )) => {
+        if $s::IS_SCALAR {
+            $f::<$s, 4, 4>($($arg),*)
+        } else if $s::REGISTER_COUNT < 32 {
+            $f::<$s, 6, 2>($($arg),*)
+        } else if $s::F32_LANES >= 16 {
+            $f::<$s, 12, 2>($($arg),*)
+        } else {
+            $f::<$s, 6, 4>($($arg),*)
+        }
+    };
+}
+pub(crate) use with_tile;
+
+/// One tile of exactly `MR` rows and at most `NV` vectors of columns.
+///
+/// # Safety
+/// `lhs` is readable for `MR` rows and `k` steps, `rhs` for `k` steps of `NV` whole vectors, `dst` is writable for `MR` rows of
+/// `cols` elements, and a bias is readable for `cols` elements.
+#[inline(always)]
+unsafe fn tile<S: Simd, const MR: usize, const NV: usize>(
+    simd: S,
+    cols: usize,
+    k: usize,
+    lhs: Lhs,
+    rhs: Rhs,
+    dst: Dst,
+    start: Start,
+) {
+    let mut acc = [[simd.splat_f32s(0.0); NV]; MR];
+    let mut a = lhs.ptr;
+    let mut b = rhs.ptr;
+    for _ in 0..k {
+        // SAFETY: within the k steps that the caller vouches for.
+        unsafe {
+            let mut bv = [simd.splat_f32s(0.0); NV];
+            for (j, bv) in bv.iter_mut().enumerate() {
+                *bv = b.add(j * S::F32_LANES).cast::<S::f32s>().read_unaligned();
+            }
+            for (i, acc) in acc.iter_mut().enumerate() {
+                let av = simd.splat_f32s(*a.add(i * lhs.row));
+                for j in 0..NV {
+                    acc[j] = simd.mul_add_e_f32s(av, bv[j], acc[j]);
+                }
+            }
+            a = a.wrapping_add(lhs.k);
+            b = b.wrapping_add(rhs.k);
+        }
+    }
+    if cols == NV * S::F32_LANES {
+        for (i, acc) in acc.iter().enumerate() {
+            for (j, &v) in acc.iter().enumerate() {
+                // SAFETY: inside the `MR` rows of `cols` elements; the bias has `cols` elements.
+                unsafe {
+                    let c = dst.ptr.add(i * dst.row + j * S::F32_LANES).cast::<S::f32s>();
+                    let v = match start {
+                        Start::Zero => v,
+                        Start::Keep => simd.add_f32s(c.read_unaligned(), v),
+                        Start::Bias(bias) => {
+                            simd.add_f32s(bias.add(j * S::F32_LANES).cast::<S::f32s>().read_unaligned(), v)
+                        }
+                    };
+                    c.write_unaligned(v);
+                }
+            }
+        }
+    } else {
+        let mut row = [[simd.splat_f32s(0.0); NV]; 1];
+        for (i, acc) in acc.iter().enumerate() {
+            row[0] = *acc;
+            let values = row.as_ptr().cast::<f32>();
+            for j in 0..cols {
+                // SAFETY: `j < cols`, which is less than the `NV` vectors in `row` and valid in `dst` and the bias.
+                unsafe {
+                    let c = dst.ptr.add(i * dst.row + j);
+                    let v = *values.add(j);
+                    *c = match start {
+                        Start::Zero => v,
+                        Start::Keep => *c + v,
+                        Start::Bias(bias) => *bias.add(j) + v,
+                    };
+                }
+            }
+        }
+    }
+}
+
+/// At most `MR` rows and at most `NV` vectors of columns.
+///
+/// # Safety
+/// As for [`tile`], with `rows` in place of `MR`.
+#[inline(always)]
+pub(crate) unsafe fn row_tile<S: Simd, const MR: usize, const NV: usize>(
+    simd: S,
+    rows: usize,
+    cols: usize,
+    k: usize,
+    lhs: Lhs,
+    rhs: Rhs,
+    dst: Dst,
+    start: Start,
+) {
+    if rows == MR {
+        // SAFETY: the caller's promise.
+        unsafe { tile::<S, MR, NV>(simd, cols, k, lhs, rhs, dst, start) };
+        return;
+    }
+    let mut done = 0;
+    while done < rows {
+        // SAFETY: rows `done ..` of the caller's.
+        unsafe {
+            let lhs = Lhs { ptr: lhs.ptr.add(done * lhs.row), ..lhs };
+            let dst = Dst { ptr: dst.ptr.add(done * dst.row), ..dst };
+            match rows - done {
+                4.. => {
+                    tile::<S, 4, NV>(simd, cols, k, lhs, rhs, dst, start);
+                    done += 4;
+                }
+                2.. => {
+                    tile::<S, 2, NV>(simd, cols, k, lhs, rhs, dst, start);
+                    done += 2;
+                }
+                _ => {
+                    tile::<S, 1, NV>(simd, cols, k, lhs, rhs, dst, start);
+                    done += 1;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,12 @@
+//! The operations for backends whose tensors lie in this process's memory: ndarray and flex share every kernel.
+
+mod adapter;
+mod kernels;
+mod memory;
+
+pub(super) use adapter::{
+    adamw_step, applies, cached_attention, causal_attention_backward, causal_attention_forward, head,
+    head_cross_entropy, head_cross_entropy_with_gradients, layer_norm_backward, layer_norm_forward, linear,
+    linear_backward, linear_forward,
+};
+pub(super) use memory::HostMemory;
