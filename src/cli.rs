@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Raw text in, a language model out.
 #[derive(Parser, Debug)]
@@ -27,6 +27,8 @@ pub enum Command {
     /// Text to token ids and back.
     #[command(subcommand)]
     Tokenize(Tokenize),
+    /// A model directory for elsewhere, in f32, bf16 or f16.
+    Export(Export),
     /// What a model, a run or this build is.
     Info(Info),
 }
@@ -185,6 +187,31 @@ pub struct EncodeInput {
     /// File to encode.
     #[arg(long, value_name = "FILE")]
     pub file: Option<PathBuf>,
+}
+
+/// `kiln export`
+#[derive(Args, Debug)]
+pub struct Export {
+    /// Model or run directory.
+    #[arg(long, value_name = "DIR")]
+    pub model: PathBuf,
+    /// Directory to write: config.json, model.safetensors, tokenizer.json.
+    #[arg(long, value_name = "DIR")]
+    pub to: PathBuf,
+    /// Number format of the weights.
+    #[arg(long, value_enum, default_value_t = ExportDtype::F32)]
+    pub dtype: ExportDtype,
+}
+
+/// Number formats of exported weights.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum ExportDtype {
+    /// 32-bit IEEE.
+    F32,
+    /// 16-bit brain float.
+    Bf16,
+    /// 16-bit IEEE.
+    F16,
 }
 
 /// `kiln info`

@@ -18,6 +18,9 @@ use clap::Parser;
 
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();
+    // This thread does most of the work: as a member of the pool it need not wake another one for it. The pool may
+    // have been built already only if someone else did so, which nobody does before `main`.
+    let _ = rayon::ThreadPoolBuilder::new().use_current_thread().build_global();
     match commands::run(cli) {
         Ok(code) => code,
         Err(error) if failure::is_broken_pipe(&error) => ExitCode::SUCCESS,

@@ -12,7 +12,14 @@ fn losses(backend: &str, folder: &Path) -> Vec<f64> {
     let output = Command::new(env!("CARGO_BIN_EXE_kiln"))
         .args(["train", "--plain", "--backend", backend, "--run-dir"])
         .arg(&run)
-        .args(["--set", "data.tales_bytes=60000", "--set", "model.context_length=32", "--set", "model.d_model=48"])
+        .args([
+            "--set",
+            "data.tales_bytes=60000",
+            "--set",
+            "model.context_length=32",
+            "--set",
+            "model.d_model=48",
+        ])
         .args(["--set", "model.n_layers=2", "--set", "training.steps=20", "--set", "training.batch_size=4"])
         .args(["--set", "training.grad_accumulation=2", "--set", "training.eval_interval=10"])
         .args(["--set", "training.eval_batches=2", "--set", "generation.max_tokens=8"])
@@ -22,7 +29,8 @@ fn losses(backend: &str, folder: &Path) -> Vec<f64> {
         .expect("the binary runs");
     assert!(output.status.success(), "{backend}: {}", String::from_utf8_lossy(&output.stderr));
     let lines = std::fs::read_to_string(run.join("metrics.jsonl")).expect("a run writes its metrics");
-    let lines = lines.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).expect("one object a line"));
+    let lines =
+        lines.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).expect("one object a line"));
     lines
         .filter(|line| line["split"] == "train")
         .map(|line| line["loss"].as_f64().expect("a finite loss"))

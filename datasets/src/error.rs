@@ -63,6 +63,16 @@ pub enum Error {
         /// Number of tokens there are.
         vocab_size: usize,
     },
+    /// A vocabulary too small to learn.
+    #[error(
+        "tokenizer.vocab_size = {vocab_size}: must be at least {least}, for every byte and the end-of-text token"
+    )]
+    VocabSize {
+        /// Tokens asked for.
+        vocab_size: usize,
+        /// Fewest there can be.
+        least: usize,
+    },
     /// A tokenizer name that nothing answers to.
     #[error(
         "unknown tokenizer \"{name}\"\nhint: use char, byte, gpt2, cl100k_base, o200k_base, or a directory with a tokenizer.json"

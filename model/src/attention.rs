@@ -1,7 +1,6 @@
 //! Causal multi-head self-attention: every position looks back and gathers what it needs.
 
 use burn::module::Module;
-use burn::nn::Dropout;
 use burn::tensor::Tensor;
 
 use crate::kv_cache::LayerCache;
@@ -18,7 +17,6 @@ pub struct Attention<B: Backend> {
     pub c_attn: Linear<B>,
     /// `d_model → d_model`, back onto the residual stream.
     pub c_proj: Linear<B>,
-    residual_dropout: Dropout,
     dropout: f64,
     n_heads: usize,
     scale: f64,
@@ -39,7 +37,6 @@ impl<B: Backend> Attention<B> {
         Self {
             c_attn: Linear::new([d_model, 3 * d_model], config.bias, 1.0, initializer, device),
             c_proj: Linear::new([d_model, d_model], config.bias, residual_scale, initializer, device),
-            residual_dropout: Dropout { prob: config.dropout },
             dropout: config.dropout,
             n_heads: config.n_heads,
             scale: head_scale * layer_scale,
@@ -47,7 +44,6 @@ impl<B: Backend> Attention<B> {
     }
 
     pub(crate) fn set_dropout(&mut self, dropout: f64) {
-        self.residual_dropout.prob = dropout;
         self.dropout = dropout;
     }
 
@@ -61,7 +57,7 @@ impl<B: Backend> Attention<B> {
         let qkv = self.c_attn.forward(input); // [batch, seq, 3 * d_model]
         let dropout = if B::ad_enabled(&qkv.device()) { self.dropout } else { 0.0 };
         let heads = backend::causal_attention(qkv, self.n_heads, self.scale, dropout); // [batch, seq, d_model]
-        self.residual_dropout.forward(self.c_proj.forward(heads))
+        backend::dropout(self.c_proj.forward(heads), self.dropout)
     }
 
     /// Attends to the cached positions and the new ones, and adds the new ones to the cache.

@@ -3,8 +3,8 @@
 use burn::module::{Module, Param};
 use burn::tensor::{Int, Tensor};
 
-use crate::Backend;
 use crate::linear::Initializer;
+use crate::{Backend, backend};
 
 /// A table with one learned vector per id; looking up a row is all it does.
 ///
@@ -27,6 +27,6 @@ impl<B: Backend> Embedding<B> {
     /// - ids: `[batch, seq]`
     /// - output: `[batch, seq, d_model]`
     pub fn forward(&self, ids: Tensor<B, 2, Int>) -> Tensor<B, 3> {
-        burn::tensor::module::embedding(self.weight.val(), ids)
+        backend::embedding(self.weight.val(), ids)
     }
 }

@@ -1,11 +1,10 @@
 //! Position-wise feed-forward network: what a block does with each position on its own.
 
 use burn::module::Module;
-use burn::nn::Dropout;
 use burn::tensor::Tensor;
 
 use crate::linear::Initializer;
-use crate::{Activation, Backend, GptConfig, Linear};
+use crate::{Activation, Backend, GptConfig, Linear, backend};
 
 /// `y = activation(x W_fc + b_fc) W_proj + b_proj`, with a hidden layer wider than the residual stream.
 #[derive(Module, Debug)]
@@ -14,7 +13,7 @@ pub struct FeedForward<B: Backend> {
     pub c_fc: Linear<B>,
     /// `d_ff → d_model`, back onto the residual stream.
     pub c_proj: Linear<B>,
-    dropout: Dropout,
+    dropout: f64,
     #[module(skip)]
     activation: Activation,
 }
@@ -26,13 +25,13 @@ impl<B: Backend> FeedForward<B> {
         Self {
             c_fc: Linear::new([d_model, d_ff], bias, 1.0, initializer, device),
             c_proj: Linear::new([d_ff, d_model], bias, residual_scale, initializer, device),
-            dropout: Dropout { prob: config.dropout },
+            dropout: config.dropout,
             activation: config.activation,
         }
     }
 
     pub(crate) fn set_dropout(&mut self, dropout: f64) {
-        self.dropout.prob = dropout;
+        self.dropout = dropout;
     }
 
     /// # Shapes
@@ -41,6 +40,6 @@ impl<B: Backend> FeedForward<B> {
     /// - output: `[batch, seq, d_model]`
     pub fn forward(&self, input: Tensor<B, 3>) -> Tensor<B, 3> {
         let hidden = self.c_fc.forward_activated(input, self.activation); // [batch, seq, d_ff]
-        self.dropout.forward(self.c_proj.forward(hidden)) // [batch, seq, d_model]
+        backend::dropout(self.c_proj.forward(hidden), self.dropout) // [batch, seq, d_model]
     }
 }

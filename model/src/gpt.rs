@@ -1,7 +1,6 @@
 //! The whole model: tokens in, a score for every possible next token out.
 
 use burn::module::Module;
-use burn::nn::Dropout;
 use burn::tensor::{Int, Tensor};
 
 use crate::linear::Initializer;
@@ -22,7 +21,6 @@ pub struct GptModel<B: Backend> {
     pub ln_f: LayerNorm<B>,
     /// A head of its own, `[vocab, d_model]`; `None` when it is tied to `wte`.
     pub lm_head: Option<Embedding<B>>,
-    dropout: Dropout,
     #[module(skip)]
     config: GptConfig,
 }
@@ -48,7 +46,6 @@ impl<B: Backend> GptModel<B> {
             h: (0..config.n_layers).map(|layer| Block::new(config, layer, initializer, device)).collect(),
             ln_f: LayerNorm::new(config.d_model, config.bias, config.layer_norm_epsilon, device),
             lm_head: (!config.tied_head).then(|| vocabulary(initializer)),
-            dropout: Dropout { prob: config.dropout },
             config: config.clone(),
         }
     }
@@ -61,7 +58,6 @@ impl<B: Backend> GptModel<B> {
     /// The same model with another dropout probability, for training on.
     pub fn with_dropout(mut self, dropout: f64) -> Self {
         self.config.dropout = dropout;
-        self.dropout.prob = dropout;
         for block in &mut self.h {
             block.attn.set_dropout(dropout);
             block.mlp.set_dropout(dropout);
@@ -137,7 +133,7 @@ impl<B: Backend> GptModel<B> {
         let context = self.config.context_length;
         assert!(seq <= context, "a sequence of {seq} tokens exceeds the context of {context}");
 
-        let mut stream = self.dropout.forward(self.embed(tokens, 0));
+        let mut stream = backend::dropout(self.embed(tokens, 0), self.config.dropout);
         for block in &self.h {
             stream = block.forward(stream);
         }

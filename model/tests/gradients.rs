@@ -86,6 +86,16 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
     #[test]
+    fn embedding(batch in 1usize..3, seq in 1usize..5, rows in 1usize..5, d_model in 1usize..4, seed: u64) {
+        check(vec![values(seed, rows * d_model)], |tensors| {
+            let ids: Vec<i64> = (0..batch * seq).map(|i| ((seed as usize).wrapping_add(i * 3) % rows) as i64).collect();
+            let ids = TensorData::new(ids, [batch, seq]);
+            let ids = Tensor::<B, 2, Int>::from_data(ids, &Default::default());
+            weigh(wrap::<3>(<B as Backend>::embedding(primitive(&tensors[0], [rows, d_model]), ids.into_primitive())))
+        })?;
+    }
+
+    #[test]
     fn layer_norm(batch in 1usize..3, seq in 1usize..4, d_model in 2usize..7, bias: bool, seed: u64) {
         let inputs = vec![values(seed, batch * seq * d_model), values(seed ^ 1, d_model), values(seed ^ 2, d_model)];
         check(inputs, |tensors| {
@@ -138,6 +148,22 @@ proptest! {
             wrap::<1>(B::head_cross_entropy(hidden, weight, targets.into_primitive())) * 1.7
         })?;
     }
+}
+
+/// Dropout is linear, so its gradient for an upstream gradient of ones is the mask that made the output.
+#[test]
+fn dropout_uses_the_same_mask_backward() {
+    let device = Default::default();
+    let input =
+        (Tensor::<B, 3>::random([2, 30, 8], Distribution::Default, &device) + 0.5).detach().require_grad();
+    let output = wrap::<3>(B::dropout(input.clone().into_primitive().tensor(), 0.3));
+    let gradients = output.clone().sum().backward();
+    let mask = input.grad(&gradients).expect("tracked");
+    let difference: f64 = (mask.clone() * input.inner() - output.inner()).abs().max().into_scalar();
+    assert!(difference < 1e-12, "{difference}");
+    let kept: f64 = mask.greater_elem(0.0).float().mean().into_scalar();
+    // 480 draws: the share that is kept has a standard deviation of 0.021.
+    assert!((kept - 0.7).abs() < 0.1, "{kept}");
 }
 
 /// With dropout the forward pass is random, but linear in the values: for a fixed mask, the gradient of the values

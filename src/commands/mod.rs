@@ -1,6 +1,7 @@
 //! One file per command: arguments in, one library call, output.
 
 mod eval;
+mod export;
 mod generate;
 mod info;
 mod score;
@@ -21,6 +22,7 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
         Command::Score(args) => score::run(args)?,
         Command::Eval(args) => eval::run(args)?,
         Command::Tokenize(command) => tokenize::run(command)?,
+        Command::Export(args) => export::run(args)?,
         Command::Info(args) => info::run(args)?,
     }
     Ok(ExitCode::SUCCESS)

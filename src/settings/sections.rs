@@ -105,13 +105,15 @@ impl ModelSection {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TokenizerSection {
-    /// char, byte, gpt2, cl100k_base, o200k_base, or a directory.
+    /// char, byte, bpe, gpt2, cl100k_base, o200k_base, or a directory.
     pub kind: String,
+    /// Tokens of a `bpe` that is learned from the corpus.
+    pub vocab_size: usize,
 }
 
 impl Default for TokenizerSection {
     fn default() -> Self {
-        Self { kind: "char".to_owned() }
+        Self { kind: "char".to_owned(), vocab_size: 1024 }
     }
 }
 

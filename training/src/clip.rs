@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use burn::module::{AutodiffModule, ModuleVisitor, Param};
 use burn::optim::{GradientsParams, MultiGradientsParams, Optimizer};
-use burn::tensor::Tensor;
-use kiln_model::AutodiffBackend;
+use burn::tensor::{Tensor, TensorPrimitive};
+use kiln_model::{AutodiffBackend, Backend};
 
 /// An optimizer whose gradients are first scaled down to a global norm of at most `max_norm`, as PyTorch's
 /// `clip_grad_norm_` does. A step whose gradients are not finite is left out.
@@ -97,7 +97,8 @@ struct SumOfSquares<'a, B: AutodiffBackend> {
 impl<B: AutodiffBackend> ModuleVisitor<B> for SumOfSquares<'_, B> {
     fn visit_float<const D: usize>(&mut self, parameter: &Param<Tensor<B, D>>) {
         if let Some(gradient) = self.gradients.get::<B::InnerBackend, D>(parameter.id) {
-            let squares = gradient.square().sum();
+            let squares = B::InnerBackend::sum_of_squares(gradient.into_primitive().tensor());
+            let squares = Tensor::from_primitive(TensorPrimitive::Float(squares));
             self.sum = Some(match self.sum.take() {
                 Some(sum) => sum + squares,
                 None => squares,

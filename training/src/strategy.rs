@@ -149,6 +149,11 @@ impl<B: AutodiffBackend> Fit<B> {
         let mut not_finite = 0;
         while self.work.state.step < steps {
             if let Some(stopped) = self.asked_to_stop()? {
+                if stopped == Stopped::TimeBudget
+                    && self.last_valid.is_none_or(|(step, _)| step < self.work.state.step)
+                {
+                    self.evaluate()?;
+                }
                 self.checkpoint()?;
                 return Ok(stopped);
             }

@@ -2,9 +2,11 @@
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::sync::LazyLock;
 
 use serde_json::{Map, Value, json};
 use tokenizers::Tokenizer as HfTokenizer;
+use tokenizers::decoders::DecoderWrapper;
 use tokenizers::models::bpe::BPE;
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 
@@ -187,19 +189,41 @@ fn byte_level_decoder() -> Value {
 
 /// GPT-2's way of writing bytes as visible characters: printable Latin-1 stands for itself, the rest follows from
 /// `U+0100` on.
+static CHARACTERS: LazyLock<[char; 256]> = LazyLock::new(|| {
+    let mut hidden = ('\u{100}'..).take(68);
+    std::array::from_fn(|byte| {
+        let byte = byte as u8;
+        let visible = matches!(byte, b'!'..=b'~' | 0xA1..=0xAC | 0xAE..=0xFF);
+        if visible { char::from(byte) } else { hidden.next().expect("68 bytes are not visible") }
+    })
+});
+
+/// The inverse of [`CHARACTERS`].
+static BYTES: LazyLock<HashMap<char, u8>> =
+    LazyLock::new(|| CHARACTERS.iter().copied().zip(0..=255).collect());
+
 fn byte_level(bytes: &[u8]) -> String {
-    let visible = |byte: u8| matches!(byte, b'!'..=b'~' | 0xA1..=0xAC | 0xAE..=0xFF);
-    bytes
-        .iter()
-        .map(|&byte| {
-            if visible(byte) {
-                char::from(byte)
-            } else {
-                let hidden_before = (0..byte).filter(|byte| !visible(*byte)).count() as u32;
-                char::from_u32(0x100 + hidden_before).expect("U+0100 to U+0143 are characters")
+    bytes.iter().map(|byte| CHARACTERS[usize::from(*byte)]).collect()
+}
+
+/// The bytes of a byte-level tokenizer's tokens; `None` if it is of another kind.
+pub(super) fn byte_level_bytes(tokenizer: &HfTokenizer, tokens: &[u32]) -> Option<Vec<u8>> {
+    if !matches!(tokenizer.get_decoder(), Some(DecoderWrapper::ByteLevel(_))) {
+        return None;
+    }
+    let mut bytes = Vec::new();
+    for &token in tokens {
+        let text = tokenizer.id_to_token(token)?;
+        let added = tokenizer.get_added_vocabulary().get_added_tokens_decoder().contains_key(&token);
+        if added {
+            bytes.extend(text.as_bytes());
+        } else {
+            for character in text.chars() {
+                bytes.push(*BYTES.get(&character)?);
             }
-        })
-        .collect()
+        }
+    }
+    Some(bytes)
 }
 
 /// The merge that makes each token: its bytes merged as far as the tokens before it allow, which leaves two parts.

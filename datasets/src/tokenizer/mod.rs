@@ -5,6 +5,7 @@ mod byte;
 mod char;
 mod directory;
 mod stream;
+mod train;
 
 use std::path::Path;
 
@@ -36,6 +37,15 @@ impl Tokenizer {
     /// One token for each distinct character of `text`, in the order of their code points.
     pub fn characters_of(text: &str) -> Self {
         Self(Kind::Char(CharTokenizer::of(text)))
+    }
+
+    /// A byte-level BPE of at most `vocab_size` tokens, learned from `texts`; deterministic.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::VocabSize`] if there is no room for the 256 bytes and the end-of-text token.
+    pub fn train_bpe<'a>(texts: impl Iterator<Item = &'a str> + Send, vocab_size: usize) -> Result<Self> {
+        Ok(Self(Kind::HuggingFace(Box::new(train::byte_level_bpe(texts, vocab_size)?))))
     }
 
     /// The tokenizer of that name (see [`TOKENIZERS`]), or the one in the directory of that path.
@@ -112,10 +122,13 @@ impl Tokenizer {
             Kind::Char(tokenizer) => Ok(tokenizer.decode(tokens).into_bytes()),
             Kind::Byte => Ok(byte::decode(tokens)),
             Kind::Bpe(tokenizer) => Ok(tokenizer.decode(tokens)),
-            Kind::HuggingFace(tokenizer) => tokenizer
-                .decode(tokens, false)
-                .map(String::into_bytes)
-                .map_err(|error| Error::format("tokenizer.json", error.to_string())),
+            Kind::HuggingFace(tokenizer) => match directory::byte_level_bytes(tokenizer, tokens) {
+                Some(bytes) => Ok(bytes),
+                None => tokenizer
+                    .decode(tokens, false)
+                    .map(String::into_bytes)
+                    .map_err(|error| Error::format("tokenizer.json", error.to_string())),
+            },
         }
     }
 
@@ -230,6 +243,27 @@ mod tests {
             assert_eq!(theirs.decode(&ids, false).expect("decodes"), TEXT, "{}", tokenizer.name());
             assert_eq!(theirs.get_vocab_size(true), tokenizer.vocab_size());
         }
+    }
+
+    #[test]
+    fn a_learned_bpe_is_deterministic_compresses_and_returns_any_text() {
+        let text = "the kiln is hot and the clay is cold, the kiln is old and the clay is new\n".repeat(40);
+        let learn = || Tokenizer::train_bpe([text.as_str()].into_iter(), 300).expect("room for every byte");
+        let (tokenizer, again) = (learn(), learn());
+        assert_eq!(tokenizer.fingerprint(), again.fingerprint());
+        assert!(tokenizer.vocab_size() <= 300 && tokenizer.end_of_text() == Some(0));
+        let tokens = tokenizer.encode(&text).expect("any text");
+        assert!(tokens.len() * 3 < text.len(), "{} tokens for {} bytes", tokens.len(), text.len());
+        for text in [text.as_str(), TEXT] {
+            let tokens = tokenizer.encode(text).expect("any text");
+            assert_eq!(tokenizer.decode(&tokens).expect("own tokens"), text);
+            let bytes: Vec<u8> = tokens
+                .iter()
+                .flat_map(|token| tokenizer.decode_bytes(&[*token]).expect("own token"))
+                .collect();
+            assert_eq!(bytes, text.as_bytes(), "token by token");
+        }
+        assert!(matches!(Tokenizer::train_bpe(["a"].into_iter(), 256), Err(Error::VocabSize { .. })));
     }
 
     #[test]

@@ -12,6 +12,24 @@ use super::{Backend, Saved};
 use crate::Activation;
 
 impl<B: Backend, C: CheckpointStrategy> Backend for Autodiff<B, C> {
+    fn embedding(weight: FloatTensor<Self>, ids: IntTensor<Self>) -> FloatTensor<Self> {
+        let prepared = Embedding.prepare::<C>([weight.node.clone()]).compute_bound();
+        let output = <B as Backend>::embedding(weight.primitive.clone(), ids.clone());
+        match prepared.stateful() {
+            OpsKind::Tracked(node) => node.finish((weight.primitive, ids), output),
+            OpsKind::UnTracked(node) => node.finish(output),
+        }
+    }
+
+    fn dropout(input: FloatTensor<Self>, probability: f64) -> FloatTensor<Self> {
+        let prepared = Dropout.prepare::<C>([input.node.clone()]).compute_bound();
+        let (output, saved) = B::dropout_forward(input.primitive, probability);
+        match prepared.stateful() {
+            OpsKind::Tracked(node) => node.finish((saved, probability), output),
+            OpsKind::UnTracked(node) => node.finish(output),
+        }
+    }
+
     fn layer_norm(
         input: FloatTensor<Self>,
         weight: FloatTensor<Self>,
@@ -87,6 +105,36 @@ impl<B: Backend, C: CheckpointStrategy> Backend for Autodiff<B, C> {
                 node.finish(B::head_cross_entropy(hidden.primitive, weight.primitive, targets))
             }
         }
+    }
+}
+
+#[derive(Debug)]
+struct Embedding;
+
+impl<B: Backend> Backward<B, 1> for Embedding {
+    /// The table and the ids.
+    type State = (FloatTensor<B>, IntTensor<B>);
+
+    fn backward(self, ops: Ops<Self::State, 1>, gradients: &mut Gradients, _: &mut Checkpointer) {
+        let (weight, ids) = ops.state;
+        let gradient = gradients.consume::<B>(&ops.node);
+        let [parent] = ops.parents.map(|parent| parent.map(|node| node.id));
+        register::<B>(gradients, parent, <B as Backend>::embedding_backward(weight, ids, gradient));
+    }
+}
+
+#[derive(Debug)]
+struct Dropout;
+
+impl<B: Backend> Backward<B, 1> for Dropout {
+    /// What the forward pass saved, and the probability.
+    type State = (Saved<B>, f64);
+
+    fn backward(self, ops: Ops<Self::State, 1>, gradients: &mut Gradients, _: &mut Checkpointer) {
+        let (saved, probability) = ops.state;
+        let gradient = gradients.consume::<B>(&ops.node);
+        let [input] = ops.parents.map(|parent| parent.map(|node| node.id));
+        register::<B>(gradients, input, B::dropout_backward(saved, probability, gradient));
     }
 }
 

@@ -1,7 +1,7 @@
 //! The Burn backends that Kiln is built for, each behind the Cargo feature of its name.
 
 #[cfg(feature = "host")]
-use burn::tensor::ops::{FloatTensor, IntTensor};
+use burn::tensor::ops::{FloatTensor, IntTensor, ModuleOps};
 
 #[allow(unused_imports, reason = "a build may enable any subset of the backends, even none")]
 use super::Backend;
@@ -15,6 +15,10 @@ use crate::Activation;
 macro_rules! host_kernels {
     () => {
         host_kernels! {
+            fn dropout_forward(
+                input: FloatTensor<Self>, probability: f64
+            ) -> (FloatTensor<Self>, Saved<Self>);
+            fn sum_of_squares(tensor: FloatTensor<Self>) -> FloatTensor<Self>;
             fn layer_norm_forward(
                 input: FloatTensor<Self>, weight: FloatTensor<Self>, bias: Option<FloatTensor<Self>>, epsilon: f64
             ) -> (FloatTensor<Self>, Saved<Self>);
@@ -43,6 +47,38 @@ macro_rules! host_kernels {
                 parameter: FloatTensor<Self>, gradient: FloatTensor<Self>, first_moment: FloatTensor<Self>,
                 second_moment: FloatTensor<Self>, step: AdamWStep
             ) -> [FloatTensor<Self>; 3];
+        }
+
+        fn embedding(weight: FloatTensor<Self>, ids: IntTensor<Self>) -> FloatTensor<Self> {
+            if host::applies::<Self>(&weight) {
+                host::embedding::<Self>(weight, ids)
+            } else {
+                <Self as ModuleOps<Self>>::embedding(weight, ids)
+            }
+        }
+
+        fn embedding_backward(
+            weight: FloatTensor<Self>,
+            ids: IntTensor<Self>,
+            gradient: FloatTensor<Self>,
+        ) -> FloatTensor<Self> {
+            if host::applies::<Self>(&gradient) {
+                host::embedding_backward::<Self>(weight, ids, gradient)
+            } else {
+                <Self as ModuleOps<Self>>::embedding_backward(weight, gradient, ids)
+            }
+        }
+
+        fn dropout_backward(
+            saved: Saved<Self>,
+            probability: f64,
+            gradient: FloatTensor<Self>,
+        ) -> FloatTensor<Self> {
+            if host::applies::<Self>(&gradient) {
+                host::dropout_backward::<Self>(saved, probability, gradient)
+            } else {
+                portable::dropout_backward::<Self>(saved, probability, gradient)
+            }
         }
 
         // The gradient tells which of the two forward passes ran: it has the dtype of what was saved.

@@ -13,11 +13,13 @@ mod ops;
 mod portable;
 
 use burn::tensor::backend::AutodiffBackend as BurnAutodiffBackend;
-use burn::tensor::ops::{FloatTensor, IntTensor};
+use burn::tensor::ops::{FloatTensor, IntTensor, ModuleOps};
 
 use crate::Activation;
 
-pub(crate) use ops::{cached_attention, causal_attention, head, head_cross_entropy, layer_norm, linear};
+pub(crate) use ops::{
+    cached_attention, causal_attention, dropout, embedding, head, head_cross_entropy, layer_norm, linear,
+};
 
 /// What a forward pass keeps for its backward pass; only the backend that made it knows what it means.
 pub type Saved<B> = Vec<FloatTensor<B>>;
@@ -79,6 +81,45 @@ pub struct AdamWStep {
 /// impl kiln_model::Backend for MyBurnBackend {}
 /// ```
 pub trait Backend: burn::tensor::backend::Backend {
+    /// The rows of a table that ids name, differentiable.
+    ///
+    /// # Shapes
+    ///
+    /// - weight: `[rows, d_model]`
+    /// - ids: `[batch, seq]`
+    /// - output: `[batch, seq, d_model]`
+    fn embedding(weight: FloatTensor<Self>, ids: IntTensor<Self>) -> FloatTensor<Self> {
+        <Self as ModuleOps<Self>>::embedding(weight, ids)
+    }
+
+    /// The backward pass of [`embedding`](Self::embedding): the gradients of each row's uses, added up.
+    fn embedding_backward(
+        weight: FloatTensor<Self>,
+        ids: IntTensor<Self>,
+        gradient: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        <Self as ModuleOps<Self>>::embedding_backward(weight, gradient, ids)
+    }
+
+    /// Zeroes elements with the given probability and scales the others by `1 / (1 - probability)`, differentiable.
+    fn dropout(input: FloatTensor<Self>, probability: f64) -> FloatTensor<Self> {
+        Self::dropout_forward(input, probability).0
+    }
+
+    /// The forward pass of [`dropout`](Self::dropout), with what its backward pass needs.
+    fn dropout_forward(input: FloatTensor<Self>, probability: f64) -> (FloatTensor<Self>, Saved<Self>) {
+        portable::dropout_forward::<Self>(input, probability)
+    }
+
+    /// The backward pass of [`dropout`](Self::dropout): the same elements are dropped from the gradient.
+    fn dropout_backward(
+        saved: Saved<Self>,
+        probability: f64,
+        gradient: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        portable::dropout_backward::<Self>(saved, probability, gradient)
+    }
+
     /// Layer norm over the last axis, differentiable: `(x - mean) · rstd · weight + bias`.
     ///
     /// # Shapes
@@ -241,6 +282,11 @@ pub trait Backend: burn::tensor::backend::Backend {
         targets: IntTensor<Self>,
     ) -> HeadGradients<Self> {
         portable::head_cross_entropy_with_gradients::<Self>(hidden, weight, targets)
+    }
+
+    /// `Σ x²`, `[1]`: what clipping by the global norm adds up.
+    fn sum_of_squares(tensor: FloatTensor<Self>) -> FloatTensor<Self> {
+        portable::sum_of_squares::<Self>(tensor)
     }
 
     /// One AdamW update; returns the new parameter, first and second moment.

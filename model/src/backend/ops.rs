@@ -13,6 +13,19 @@ fn unwrap<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> B::FloatTensorPri
     tensor.into_primitive().tensor()
 }
 
+/// See [`Backend::embedding`].
+pub(crate) fn embedding<B: Backend>(weight: Tensor<B, 2>, ids: Tensor<B, 2, Int>) -> Tensor<B, 3> {
+    wrap(<B as Backend>::embedding(unwrap(weight), ids.into_primitive()))
+}
+
+/// [`Backend::dropout`] while training; on a backend that cannot differentiate, nothing.
+pub(crate) fn dropout<B: Backend>(input: Tensor<B, 3>, probability: f64) -> Tensor<B, 3> {
+    if probability == 0.0 || !B::ad_enabled(&input.device()) {
+        return input;
+    }
+    wrap(B::dropout(unwrap(input), probability))
+}
+
 /// See [`Backend::layer_norm`].
 pub(crate) fn layer_norm<B: Backend>(
     input: Tensor<B, 3>,

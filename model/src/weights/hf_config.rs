@@ -14,7 +14,6 @@ pub(super) struct HfConfig {
     architectures: Vec<String>,
     model_type: String,
     vocab_size: usize,
-    #[serde(alias = "n_ctx")]
     n_positions: usize,
     n_embd: usize,
     n_layer: usize,
@@ -48,7 +47,8 @@ pub(super) struct HfConfig {
     /// Ours: whether the biases in the file are parameters. `transformers` ignores it and finds zeros.
     #[serde(default = "yes")]
     bias: bool,
-    #[serde(default = "float32", alias = "dtype")]
+    /// For readers of the file; the weights themselves say what they are.
+    #[serde(skip_deserializing)]
     torch_dtype: String,
 }
 
@@ -66,9 +66,6 @@ fn default_dropout() -> f64 {
 }
 fn yes() -> bool {
     true
-}
-fn float32() -> String {
-    "float32".to_owned()
 }
 
 impl HfConfig {

@@ -14,6 +14,8 @@ pub use save::{Dtype, save};
 
 /// The architecture.
 const CONFIG: &str = "config.json";
+/// How `transformers` generates where nobody says otherwise.
+const GENERATION: &str = "generation_config.json";
 /// The parameters, in one file.
 const WEIGHTS: &str = "model.safetensors";
 /// Which of several files holds which parameter.

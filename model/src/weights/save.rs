@@ -7,10 +7,11 @@ use std::path::Path;
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Tensor, TensorData};
 use safetensors::{Dtype as FileDtype, View};
+use serde_json::json;
 
 use super::hf_config::HfConfig;
 use super::names::{PREFIX, PathStack, absent_biases};
-use super::{CONFIG, WEIGHTS, write_atomically};
+use super::{CONFIG, GENERATION, WEIGHTS, write_atomically};
 use crate::error::{Error, Result};
 use crate::{Backend, GptModel};
 
@@ -52,7 +53,7 @@ impl Dtype {
     }
 }
 
-/// Writes `config.json` and `model.safetensors` into `directory`, which is created if need be. `end_of_text` is the
+/// Writes `config.json`, `generation_config.json` and `model.safetensors` into `directory`, which is created if need be. `end_of_text` is the
 /// token that separates documents, if the tokenizer has one.
 ///
 /// Each file is replaced as a whole; a model that was there stays until the new one is on the disk.
@@ -86,10 +87,14 @@ pub fn save<B: Backend>(
     })?;
 
     let config = HfConfig::new(model.config(), end_of_text, dtype.torch_name());
-    let text = serde_json::to_string_pretty(&config).expect("a struct of numbers and strings serialises");
-    write_atomically(&directory.join(CONFIG), |temporary| {
-        std::fs::write(temporary, text + "\n").map_err(Error::io(temporary))
-    })
+    let config = serde_json::to_value(&config).expect("a struct of numbers and strings serialises");
+    let generation = json!({ "bos_token_id": end_of_text, "eos_token_id": end_of_text, "do_sample": true });
+    for (name, value) in [(CONFIG, config), (GENERATION, generation)] {
+        write_atomically(&directory.join(name), |temporary| {
+            std::fs::write(temporary, format!("{value:#}\n")).map_err(Error::io(temporary))
+        })?;
+    }
+    Ok(())
 }
 
 /// A tensor that is fetched from its device when its turn to be written comes.

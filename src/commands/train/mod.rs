@@ -58,6 +58,11 @@ fn begun(args: &Train) -> Result<Prepared> {
     let tokenizer = match (&init_from, settings.tokenizer.kind.as_str()) {
         (Some(directory), _) => Tokenizer::from_directory(directory)?,
         (None, "char") => text.corpus.characters(),
+        (None, "bpe") => {
+            let texts = text.corpus.train.iter().map(String::as_str);
+            Tokenizer::train_bpe(texts, settings.tokenizer.vocab_size)
+                .map_err(|error| source.place(error.into()))?
+        }
         (None, name) => crate::files::tokenizer(name)?,
     };
     let config = match &init_from {

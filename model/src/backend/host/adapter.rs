@@ -35,6 +35,54 @@ fn take<B: HostMemory, const N: usize>(saved: Saved<B>) -> [FloatTensor<B>; N] {
     <[_; N]>::try_from(saved).expect("the backward pass gets what its forward pass saved")
 }
 
+pub(in crate::backend) fn embedding<B: HostMemory>(
+    weight: FloatTensor<B>,
+    ids: IntTensor<B>,
+) -> FloatTensor<B> {
+    let [batch, seq] = [0, 1].map(|axis| ids.shape()[axis]);
+    let width = weight.shape()[1];
+    let mut output = buffer(batch * seq * width);
+    kernels::embedding_forward(&B::values(&weight), width, &B::integers(ids), &mut output);
+    B::tensor(output, Shape::new([batch, seq, width]))
+}
+
+pub(in crate::backend) fn embedding_backward<B: HostMemory>(
+    weight: FloatTensor<B>,
+    ids: IntTensor<B>,
+    gradient: FloatTensor<B>,
+) -> FloatTensor<B> {
+    let shape = weight.shape();
+    let mut d_weight = buffer(shape.num_elements());
+    kernels::embedding_backward(&B::values(&gradient), shape[1], &B::integers(ids), &mut d_weight);
+    B::tensor(d_weight, shape)
+}
+
+/// Saves the mask's seed in two halves that f32 holds exactly.
+pub(in crate::backend) fn dropout_forward<B: HostMemory>(
+    input: FloatTensor<B>,
+    probability: f64,
+) -> (FloatTensor<B>, Saved<B>) {
+    let seed = B::tensor(draw_seed::<B>(&input).to_vec(), Shape::new([2]));
+    (dropout_backward::<B>(vec![seed.clone()], probability, input), vec![seed])
+}
+
+/// Dropping is linear, so the backward pass does to the gradient what the forward pass did to the input.
+pub(in crate::backend) fn dropout_backward<B: HostMemory>(
+    saved: Saved<B>,
+    probability: f64,
+    gradient: FloatTensor<B>,
+) -> FloatTensor<B> {
+    let [seed] = take::<B, 1>(saved);
+    let shape = gradient.shape();
+    let mut values = B::into_values(gradient);
+    kernels::dropout(&mut values, probability as f32, join_seed(&B::values(&seed)));
+    B::tensor(values, shape)
+}
+
+pub(in crate::backend) fn sum_of_squares<B: HostMemory>(tensor: FloatTensor<B>) -> FloatTensor<B> {
+    B::tensor(vec![kernels::sum_of_squares(&B::values(&tensor)) as f32], Shape::new([1]))
+}
+
 /// Saves the input, its mean and reciprocal deviation.
 pub(in crate::backend) fn layer_norm_forward<B: HostMemory>(
     input: FloatTensor<B>,

@@ -5,8 +5,9 @@ mod kernels;
 mod memory;
 
 pub(super) use adapter::{
-    adamw_step, applies, cached_attention, causal_attention_backward, causal_attention_forward, head,
-    head_cross_entropy, head_cross_entropy_with_gradients, layer_norm_backward, layer_norm_forward, linear,
-    linear_backward, linear_forward,
+    adamw_step, applies, cached_attention, causal_attention_backward, causal_attention_forward,
+    dropout_backward, dropout_forward, embedding, embedding_backward, head, head_cross_entropy,
+    head_cross_entropy_with_gradients, layer_norm_backward, layer_norm_forward, linear, linear_backward,
+    linear_forward, sum_of_squares,
 };
 pub(super) use memory::HostMemory;

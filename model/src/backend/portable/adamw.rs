@@ -1,10 +1,15 @@
-//! AdamW: Adam with weight decay applied to the parameter itself (<https://arxiv.org/abs/1711.05101>).
+//! What an optimizer step needs: the norm of a gradient, and AdamW, Adam with weight decay applied to the parameter itself (<https://arxiv.org/abs/1711.05101>).
 
 use burn::tensor::Tensor;
 use burn::tensor::ops::FloatTensor;
 
 use super::{unwrap, wrap};
 use crate::backend::{AdamWStep, Backend};
+
+/// `Σ x²` over all elements, `[1]`.
+pub(in crate::backend) fn sum_of_squares<B: Backend>(tensor: FloatTensor<B>) -> FloatTensor<B> {
+    unwrap(super::rows::<B>(tensor).square().sum())
+}
 
 /// As PyTorch computes it: decay first, both moments bias-corrected, `epsilon` added after the root.
 pub(in crate::backend) fn adamw_step<B: Backend>(

@@ -1,8 +1,9 @@
 //! Causal attention with the score matrix of every head held at once.
 
 use burn::tensor::ops::FloatTensor;
-use burn::tensor::{Bool, Distribution, Tensor};
+use burn::tensor::{Bool, Tensor};
 
+use super::dropout::scaled_mask;
 use super::{unwrap, wrap};
 use crate::backend::{Backend, Saved};
 
@@ -22,8 +23,7 @@ pub(in crate::backend) fn causal_attention_forward<B: Backend>(
     let mut saved = vec![qkv, unwrap(probabilities.clone())];
     let mut weights = probabilities;
     if dropout > 0.0 {
-        let kept = Distribution::Bernoulli(1.0 - dropout);
-        let mask = weights.random_like(kept) * (1.0 / (1.0 - dropout));
+        let mask = scaled_mask(&weights, dropout);
         saved.push(unwrap(mask.clone()));
         weights = weights * mask;
     }

@@ -5,6 +5,7 @@ mod activation;
 mod adamw;
 mod attention;
 mod cross_entropy;
+mod dropout;
 mod layer_norm;
 mod linear;
 
@@ -12,9 +13,10 @@ use burn::tensor::backend::Backend;
 use burn::tensor::ops::FloatTensor;
 use burn::tensor::{Shape, Tensor, TensorMetadata, TensorPrimitive};
 
-pub(super) use adamw::adamw_step;
+pub(super) use adamw::{adamw_step, sum_of_squares};
 pub(super) use attention::{cached_attention, causal_attention_backward, causal_attention_forward};
 pub(super) use cross_entropy::{head, head_cross_entropy, head_cross_entropy_with_gradients};
+pub(super) use dropout::{dropout_backward, dropout_forward};
 pub(super) use layer_norm::{layer_norm_backward, layer_norm_forward};
 pub(super) use linear::{linear_backward, linear_forward};
 

@@ -55,33 +55,6 @@ pub(crate) fn derivative<S: Simd>(activation: Activation, x: Lanes<S>) -> Lanes<
     }
 }
 
-/// `out[i] = act(x[i])` for `len` elements; `x` and `out` are equal or do not overlap.
-///
-/// # Safety
-/// `x` is readable and `out` writable for `len` elements, by this thread alone.
-#[inline(always)]
-pub(crate) unsafe fn apply_raw<S: Simd>(
-    simd: S,
-    activation: Activation,
-    x: *const f32,
-    out: *mut f32,
-    len: usize,
-) {
-    // SAFETY: the caller's promise; when both are the same memory only the mutable slice exists.
-    let out_slice = unsafe {
-        if !std::ptr::eq(x, out) {
-            std::ptr::copy_nonoverlapping(x, out, len);
-        }
-        std::slice::from_raw_parts_mut(out, len)
-    };
-    map(
-        simd,
-        out_slice,
-        #[inline(always)]
-        |x| value(activation, x),
-    );
-}
-
 /// Replaces every element by its activation.
 pub fn activation_forward(activation: Activation, x: &mut [f32]) {
     let work = x.len() * 8;

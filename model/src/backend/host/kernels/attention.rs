@@ -7,8 +7,10 @@
 use super::dropout::Mask;
 use super::math;
 use super::microkernel::{Dst, Lhs, Rhs, Start, row_tile, with_tile};
+use super::pack::copy_row;
 use super::parallel::{SharedMut, for_each};
 use super::simd::{self, Lanes, Simd, dispatch, map};
+use super::transpose::interleave;
 use super::workspace::with_scratch;
 
 /// Rows of scores that exist at a time: a multiple of every tile height, so tiles of rows and of keys line up.
@@ -45,7 +47,7 @@ impl AttentionShape {
 
     pub(crate) fn check(&self, qkv: &[f32], out: &[f32], lse: &[f32]) {
         assert!(
-            self.heads > 0 && self.d_model % self.heads == 0,
+            self.heads > 0 && self.d_model.is_multiple_of(self.heads),
             "{self:?}: width is not a multiple of the heads"
         );
         assert!(self.scale > 0.0, "{self:?}: scale is not positive");
@@ -173,8 +175,8 @@ unsafe fn forward_tiled<S: Simd, const MR: usize, const NV: usize>(
     let nr = NV * S::F32_LANES;
     let dh = head.head_dim;
     let keys = head.past + head.rows.1;
-    pack_columns(head.k, keys, dh, nr, k_pack);
-    pack_rows(head.v, keys, dh, nr, v_pack);
+    pack_columns(simd, head.k, keys, dh, nr, k_pack);
+    pack_rows(simd, head.v, keys, dh, nr, v_pack);
     let ld = keys.next_multiple_of(nr);
     for s0 in (head.rows.0..head.rows.1).step_by(STRIP) {
         let s1 = (s0 + STRIP).min(head.rows.1);
@@ -187,22 +189,16 @@ unsafe fn forward_tiled<S: Simd, const MR: usize, const NV: usize>(
             unsafe {
                 times_panels::<S, MR, NV>(simd, height, visible, dh, lhs, k_pack, scores.as_mut_ptr(), ld)
             };
-            for r in 0..height {
+            let mut factors = [1.0; MR];
+            for (r, factor) in factors[..height].iter_mut().enumerate() {
                 let row = &mut scores[r * ld..][..ld];
                 let seen = head.past + i + r + 1;
-                let (total, lse) = softmax(simd, &mut row[..seen], head.scale);
-                row[seen..visible].fill(0.0);
-                let mut factor = 1.0 / total;
+                let whole = mask_tail::<S>(row, seen, visible);
+                let (total, lse) = softmax(simd, &mut row[..whole], head.scale);
+                *factor = 1.0 / total;
                 if let Some(mask) = head.mask {
-                    mask.row(head.mask_row + (i + r) as u64).apply(simd, 0, 1.0, &mut row[..seen]);
-                    factor *= mask.scale;
+                    mask.row(head.mask_row + (i + r) as u64).apply(simd, 0, mask.scale, &mut row[..whole]);
                 }
-                map(
-                    simd,
-                    &mut row[..seen],
-                    #[inline(always)]
-                    |p| p * Lanes::splat(simd, factor),
-                );
                 if let Some(out) = sink.lse {
                     // SAFETY: one element for each row of the sink.
                     unsafe { *out.add(i + r) = lse };
@@ -217,8 +213,33 @@ unsafe fn forward_tiled<S: Simd, const MR: usize, const NV: usize>(
                     row_tile::<S, MR, NV>(simd, height, nr.min(dh - j), visible, lhs, rhs, dst, Start::Zero);
                 }
             }
+            for (r, &factor) in factors[..height].iter().enumerate() {
+                // SAFETY: one row of the sink.
+                let out = unsafe { std::slice::from_raw_parts_mut(sink.out.add((i + r) * sink.stride), dh) };
+                let factor = Lanes::splat(simd, factor);
+                map(
+                    simd,
+                    out,
+                    #[inline(always)]
+                    |o| o * factor,
+                );
+            }
         }
     }
+}
+
+/// Prepares a row of scores for passes over whole vectors: −∞ from `seen` to the end of its vector, which the exponential turns into zeros, and zeros from
+/// there to `visible`. Returns where the vector ends.
+#[inline(always)]
+pub(crate) fn mask_tail<S: Simd>(row: &mut [f32], seen: usize, visible: usize) -> usize {
+    let whole = seen.next_multiple_of(S::F32_LANES);
+    for score in &mut row[seen..whole] {
+        *score = f32::NEG_INFINITY;
+    }
+    for score in row.get_mut(whole..visible).into_iter().flatten() {
+        *score = 0.0;
+    }
+    whole
 }
 
 /// `out[height × columns, rounded up to panels] = lhs · panels`, each panel `[k][nr]`.
@@ -247,50 +268,53 @@ pub(crate) unsafe fn times_panels<S: Simd, const MR: usize, const NV: usize>(
     }
 }
 
-/// Replaces scores by e^{scale·(score − max)}; returns their sum and the log-sum-exp of the scaled scores.
+/// Replaces scores, a whole number of vectors, by e^{scale·(score − max)}; returns their sum and the log-sum-exp of the scaled scores.
 #[inline(always)]
 fn softmax<S: Simd>(simd: S, scores: &mut [f32], scale: f32) -> (f32, f32) {
     let top = simd::max(simd, scores);
     let (factor, shift) = (Lanes::splat(simd, scale), Lanes::splat(simd, -top * scale));
-    map(
-        simd,
-        scores,
-        #[inline(always)]
-        |s| math::exp(s.mul_add(factor, shift)),
-    );
-    let total = simd::sum(simd, scores);
+    let (vectors, rest) = S::as_mut_simd_f32s(scores);
+    debug_assert!(rest.is_empty(), "scores come in whole vectors");
+    let mut total = Lanes::splat(simd, 0.0);
+    for v in vectors {
+        let e = math::exp(Lanes::new(simd, *v).mul_add(factor, shift));
+        total = total + e;
+        *v = e.v;
+    }
+    let total = total.sum();
     (total, top * scale + total.ln())
 }
 
 /// Rows 0 .. `rows` as panels of `nr` columns, `[column panel][row][nr]`, padded with zeros.
 #[inline(always)]
-pub(crate) fn pack_rows(source: Rows, rows: usize, width: usize, nr: usize, out: &mut [f32]) {
+pub(crate) fn pack_rows<S: Simd>(
+    simd: S,
+    source: Rows,
+    rows: usize,
+    width: usize,
+    nr: usize,
+    out: &mut [f32],
+) {
     for (j, panel) in (0..width).step_by(nr).zip(out.chunks_mut(rows * nr)) {
-        let cols = nr.min(width - j);
+        let columns = nr.min(width - j);
         for (i, out) in panel.chunks_exact_mut(nr).enumerate() {
-            let row = source.row(i, width);
-            if cols == nr {
-                out.copy_from_slice(&row[j..j + nr]);
-            } else {
-                out[..cols].copy_from_slice(&row[j..]);
-                out[cols..].fill(0.0);
-            }
+            copy_row(simd, &source.row(i, width)[j..j + columns], out);
         }
     }
 }
 
 /// The transpose of rows 0 .. `rows` as panels of `nr` columns, `[row panel][width][nr]`, padded with zeros.
 #[inline(always)]
-pub(crate) fn pack_columns(source: Rows, rows: usize, width: usize, nr: usize, out: &mut [f32]) {
-    for (i0, panel) in (0..rows).step_by(nr).zip(out.chunks_mut(width * nr)) {
-        let height = nr.min(rows - i0);
-        if height < nr {
-            panel.fill(0.0);
-        }
-        for r in 0..height {
-            for (p, &v) in source.row(i0 + r, width).iter().enumerate() {
-                panel[p * nr + r] = v;
-            }
-        }
+pub(crate) fn pack_columns<S: Simd>(
+    simd: S,
+    source: Rows,
+    rows: usize,
+    width: usize,
+    nr: usize,
+    out: &mut [f32],
+) {
+    for (i, panel) in (0..rows).step_by(nr).zip(out.chunks_mut(width * nr)) {
+        let from = &source.data[source.offset + i * source.stride..];
+        interleave(simd, from, source.stride, nr.min(rows - i), width, nr, panel);
     }
 }

@@ -3,12 +3,14 @@
 //! With P recomputed as e^{scale·q·k − lse} and D = Σ dO·O for each row: dV = Pᵀ·dO, dP = dO·Vᵀ, dS = scale·P∘(dP − D), dQ = dS·K, dK = dSᵀ·Q.
 //! Under dropout with mask m/(1 − p), dV uses P∘m/(1 − p) and dP is masked the same way; D stays what it is.
 
-use super::attention::{AttentionShape, MAX_TILE_WIDTH, Rows, STRIP, pack_columns, pack_rows, times_panels};
+use super::attention::{
+    AttentionShape, MAX_TILE_WIDTH, Rows, STRIP, mask_tail, pack_columns, pack_rows, times_panels,
+};
 use super::dropout::Mask;
 use super::math;
 use super::microkernel::{Dst, Lhs, Rhs, Start, row_tile, with_tile};
 use super::parallel::{SharedMut, for_each};
-use super::simd::{self, Lanes, Simd, dispatch, map, map2};
+use super::simd::{self, Lanes, Simd, dispatch};
 use super::workspace::with_scratch;
 
 /// The gradient of the fused projection `[batch, seq, q | k | v]` from that of the output.
@@ -98,11 +100,11 @@ unsafe fn backward_tiled<S: Simd, const MR: usize, const NV: usize>(
     let (dout_rows, scratch) = scratch.split_at_mut(seq * width);
     let (p_strip, scratch) = scratch.split_at_mut(STRIP * ld);
     let ds_strip = &mut scratch[..STRIP * ld];
-    pack_columns(head.k, seq, dh, nr, k_columns);
-    pack_columns(head.v, seq, dh, nr, v_columns);
-    pack_rows(head.k, seq, dh, nr, k_rows);
-    pack_rows(head.q, seq, dh, nr, q_rows);
-    pack_rows(head.dout, seq, dh, nr, dout_rows);
+    pack_columns(simd, head.k, seq, dh, nr, k_columns);
+    pack_columns(simd, head.v, seq, dh, nr, v_columns);
+    pack_rows(simd, head.k, seq, dh, nr, k_rows);
+    pack_rows(simd, head.q, seq, dh, nr, q_rows);
+    pack_rows(simd, head.dout, seq, dh, nr, dout_rows);
     for s0 in (0..seq).step_by(STRIP) {
         let s1 = (s0 + STRIP).min(seq);
         for i in (s0..s1).step_by(MR) {
@@ -118,8 +120,7 @@ unsafe fn backward_tiled<S: Simd, const MR: usize, const NV: usize>(
                 times_panels::<S, MR, NV>(simd, height, visible, dh, dout, v_columns, ds.as_mut_ptr(), ld);
             }
             for r in 0..height {
-                let (p, ds) = (&mut p[r * ld..][..visible], &mut ds[r * ld..][..visible]);
-                score_gradient(simd, head, i + r, p, ds);
+                score_gradient(simd, head, i + r, visible, &mut p[r * ld..][..ld], &mut ds[r * ld..][..ld]);
             }
             let lhs = Lhs { ptr: ds.as_ptr(), row: ld, k: 1 };
             for (j, panel) in (0..dh).step_by(nr).zip(k_rows.chunks(seq * nr)) {
@@ -139,41 +140,29 @@ unsafe fn backward_tiled<S: Simd, const MR: usize, const NV: usize>(
     }
 }
 
-/// Turns one row of q·k and of dO·v into P (as dV needs it) and dS, with zeros past the diagonal.
+/// Turns one row of q·k and of dO·v into P (as dV needs it) and dS, with zeros past the diagonal up to `visible`.
 #[inline(always)]
-fn score_gradient<S: Simd>(simd: S, head: &Head, i: usize, p: &mut [f32], ds: &mut [f32]) {
+fn score_gradient<S: Simd>(simd: S, head: &Head, i: usize, visible: usize, p: &mut [f32], ds: &mut [f32]) {
     let dh = head.head_dim;
     let delta = simd::dot(simd, head.dout.row(i, dh), head.out.row(i, dh));
     let (scale, delta) = (Lanes::splat(simd, head.scale), Lanes::splat(simd, delta));
     let lse = Lanes::splat(simd, -head.lse[i]);
-    p[i + 1..].fill(0.0);
-    ds[i + 1..].fill(0.0);
-    let (p, ds) = (&mut p[..=i], &mut ds[..=i]);
-    map(
-        simd,
-        p,
-        #[inline(always)]
-        |s| math::exp(s.mul_add(scale, lse)),
-    );
-    if let Some(mask) = head.mask {
-        let keep = mask.row(head.mask_row + i as u64);
-        keep.apply(simd, 0, mask.scale, ds);
-        map2(
-            simd,
-            ds,
-            p,
-            #[inline(always)]
-            |dp, p| (dp - delta) * scale * p,
-        );
-        keep.apply(simd, 0, mask.scale, p);
-    } else {
-        map2(
-            simd,
-            ds,
-            p,
-            #[inline(always)]
-            |dp, p| (dp - delta) * scale * p,
-        );
+    let whole = mask_tail::<S>(p, i + 1, visible);
+    mask_tail::<S>(ds, whole, visible);
+    let (p, ds) = (&mut p[..whole], &mut ds[..whole]);
+    let keep = head.mask.map(|mask| (mask.row(head.mask_row + i as u64), mask.scale));
+    if let Some((keep, factor)) = keep {
+        keep.apply(simd, 0, factor, ds);
+    }
+    let (p_vectors, _) = S::as_mut_simd_f32s(p);
+    let (ds_vectors, _) = S::as_mut_simd_f32s(ds);
+    for (p, ds) in p_vectors.iter_mut().zip(ds_vectors) {
+        let weight = math::exp(Lanes::new(simd, *p).mul_add(scale, lse));
+        *ds = ((Lanes::new(simd, *ds) - delta) * scale * weight).v;
+        *p = weight.v;
+    }
+    if let Some((keep, factor)) = keep {
+        keep.apply(simd, 0, factor, p);
     }
 }
 

@@ -54,7 +54,7 @@ fn add<S: Simd>(simd: S, y: &mut [f32], x: &[f32]) {
 }
 
 fn check_ids(table: &[f32], d: usize, ids: &[i64]) {
-    assert!(d > 0 && table.len() % d == 0, "embedding table of whole rows");
+    assert!(d > 0 && table.len().is_multiple_of(d), "embedding table of whole rows");
     let rows = table.len() / d;
     if let Some(id) = ids.iter().find(|&&id| usize::try_from(id).map_or(true, |id| id >= rows)) {
         panic!("token {id} is outside the embedding table of {rows} rows");

@@ -8,21 +8,23 @@ use super::activation;
 use super::microkernel::{Dst, Lhs, Rhs, Start, row_tile, with_tile};
 use super::pack;
 use super::parallel::{self, SharedMut};
-use super::simd::{Simd, dispatch};
+use super::simd::{Simd, dispatch, map, map2};
 use super::workspace::with_scratch;
 use crate::Activation;
 
 /// Longest run of k between two visits of the result.
-const KC: usize = 384;
+const KC: usize = 256;
 /// Rows of A in one packed block; a multiple of every tile height.
 const MC: usize = 144;
 /// Columns of B in one packed panel; a multiple of every tile width.
-const NC: usize = 2048;
+const NC: usize = 1024;
+/// Elements of A up to which it is packed as a whole.
+const MAX_WHOLE_LHS: usize = 1 << 20;
 /// Widest and tallest register tile of any instruction set, to which scratch is rounded up.
 const MAX_TILE_WIDTH: usize = 64;
 const MAX_TILE_HEIGHT: usize = 12;
 /// Multiply-adds below which a product stays on one thread.
-const MIN_PARALLEL_PRODUCT: usize = if cfg!(test) { 0 } else { 256 * 1024 };
+const MIN_PARALLEL_PRODUCT: usize = if cfg!(test) { 1 } else { 256 * 1024 };
 
 /// A read-only matrix with strides: element (i, j) is `data[i·row_stride + j·column_stride]`, and one stride is 1.
 #[derive(Clone, Copy)]
@@ -76,7 +78,8 @@ pub(crate) enum Epilogue<'a> {
 struct Finish<'a> {
     accumulate: bool,
     bias: Option<&'a [f32]>,
-    activation: Option<(Activation, SharedMut)>,
+    /// Its result replaces C unless there is another buffer.
+    activation: Option<(Activation, Option<SharedMut>)>,
 }
 
 /// C (m×n, contiguous) from A (m×k) and B (k×n).
@@ -91,10 +94,10 @@ pub(crate) fn gemm(m: usize, n: usize, k: usize, a: View, b: View, c: &mut [f32]
         Epilogue::Bias(bias) => Finish { accumulate: false, bias: Some(bias), activation: None },
         Epilogue::Activate { bias, activation, out } => {
             assert_eq!(out.len(), m * n, "output of a fused activation");
-            Finish { accumulate: false, bias, activation: Some((activation, SharedMut::new(out))) }
+            Finish { accumulate: false, bias, activation: Some((activation, Some(SharedMut::new(out)))) }
         }
         Epilogue::ActivateInPlace { bias, activation } => {
-            Finish { accumulate: false, bias, activation: Some((activation, shared)) }
+            Finish { accumulate: false, bias, activation: Some((activation, None)) }
         }
     };
     if let Some(bias) = finish.bias {
@@ -109,9 +112,12 @@ pub(crate) fn gemm(m: usize, n: usize, k: usize, a: View, b: View, c: &mut [f32]
         // were checked above.
         let kc = k_block(k);
         let columns = NC.min((cols.1 - cols.0).next_multiple_of(MAX_TILE_WIDTH));
-        let height = MC.min((rows.1 - rows.0).next_multiple_of(MAX_TILE_HEIGHT));
+        let height = (rows.1 - rows.0).next_multiple_of(MAX_TILE_HEIGHT);
+        // With several panels of B all of A is packed before them, so that it is packed once.
+        let whole = cols.1 - cols.0 > NC && height * k <= MAX_WHOLE_LHS;
+        let a_len = if whole { height * k } else { height.min(MC) * kc };
         with_scratch(kc * columns, |b_pack| {
-            with_scratch(kc * height, |a_pack| dispatch!(block(&product, rows, cols, a_pack, b_pack)));
+            with_scratch(a_len, |a_pack| dispatch!(block(&product, rows, cols, whole, a_pack, b_pack)));
         });
     });
 }
@@ -142,7 +148,7 @@ impl Product<'_> {
         }
         // Each column part packs all of A, each row part all of B; B is packed from farther away.
         let cost = |rows: usize| self.k * (rows * self.n + threads.div_ceil(rows) * self.m);
-        let rows = (1..=threads).filter(|r| threads % r == 0).min_by_key(|&r| cost(r)).unwrap_or(1);
+        let rows = (1..=threads).filter(|&r| threads.is_multiple_of(r)).min_by_key(|&r| cost(r)).unwrap_or(1);
         (rows, threads / rows)
     }
 }
@@ -158,10 +164,11 @@ fn block<S: Simd>(
     product: &Product,
     rows: (usize, usize),
     cols: (usize, usize),
+    whole: bool,
     a_pack: &mut [f32],
     b_pack: &mut [f32],
 ) {
-    with_tile!(block_tiled::<S>(simd, product, rows, cols, a_pack, b_pack));
+    with_tile!(block_tiled::<S>(simd, product, rows, cols, whole, a_pack, b_pack));
 }
 
 /// One part of the grid. The scratch is handed in because only code inlined here is compiled for the instruction set.
@@ -171,11 +178,19 @@ fn block_tiled<S: Simd, const MR: usize, const NV: usize>(
     product: &Product,
     rows: (usize, usize),
     cols: (usize, usize),
+    whole: bool,
     a_pack: &mut [f32],
     b_pack: &mut [f32],
 ) {
     let nr = NV * S::F32_LANES;
     let kc = k_block(product.k);
+    let padded = (rows.1 - rows.0).next_multiple_of(MR);
+    if whole {
+        for pc in (0..product.k).step_by(kc) {
+            let p_end = (pc + kc).min(product.k);
+            pack::lhs::<S, MR>(simd, product.a, rows, (pc, p_end), &mut a_pack[pc * padded..p_end * padded]);
+        }
+    }
     for jc in (cols.0..cols.1).step_by(NC) {
         let j_end = (jc + NC).min(cols.1);
         for pc in (0..product.k.max(1)).step_by(kc) {
@@ -183,7 +198,21 @@ fn block_tiled<S: Simd, const MR: usize, const NV: usize>(
             pack::rhs::<S>(simd, product.b, (pc, p_end), (jc, j_end), nr, b_pack);
             for ic in (rows.0..rows.1).step_by(MC) {
                 let i_end = (ic + MC).min(rows.1);
-                macro_tile::<S, MR, NV>(simd, product, (ic, i_end), (jc, j_end), (pc, p_end), a_pack, b_pack);
+                let a_block = if whole {
+                    &a_pack[pc * padded + (ic - rows.0) * (p_end - pc)..]
+                } else {
+                    pack::lhs::<S, MR>(simd, product.a, (ic, i_end), (pc, p_end), a_pack);
+                    &*a_pack
+                };
+                macro_tile::<S, MR, NV>(
+                    simd,
+                    product,
+                    (ic, i_end),
+                    (jc, j_end),
+                    (pc, p_end),
+                    a_block,
+                    b_pack,
+                );
             }
         }
     }
@@ -197,47 +226,55 @@ fn macro_tile<S: Simd, const MR: usize, const NV: usize>(
     (i0, i1): (usize, usize),
     (j0, j1): (usize, usize),
     (p0, p1): (usize, usize),
-    a_pack: &mut [f32],
+    a_pack: &[f32],
     b_pack: &[f32],
 ) {
     let nr = NV * S::F32_LANES;
     let k = p1 - p0;
     let first = p0 == 0;
     let last = p1 == product.k;
-    let a = product.a;
-    // Rows of A that are contiguous along k are read in place: broadcasts gain nothing from packing.
-    let direct = a.column_stride == 1;
-    if !direct {
-        pack::lhs::<MR>(a, (i0, i1), (p0, p1), a_pack);
-    }
     for j in (j0..j1).step_by(nr) {
         let width = nr.min(j1 - j);
         let rhs = Rhs { ptr: b_pack[(j - j0) * k..].as_ptr(), k: nr };
         for i in (i0..i1).step_by(MR) {
             let height = MR.min(i1 - i);
-            let lhs = if direct {
-                Lhs { ptr: a.data[i * a.row_stride + p0..].as_ptr(), row: a.row_stride, k: 1 }
-            } else {
-                Lhs { ptr: a_pack[(i - i0) * k..].as_ptr(), row: 1, k: MR }
-            };
+            let lhs = Lhs { ptr: a_pack[(i - i0) * k..].as_ptr(), row: 1, k: MR };
             let start = match (first, product.finish.bias) {
                 (true, Some(bias)) => Start::Bias(bias[j..].as_ptr()),
                 (true, None) if !product.finish.accumulate => Start::Zero,
                 _ => Start::Keep,
             };
-            // SAFETY: `lhs` has `height` rows of `k` elements in A or in the packed block, `rhs` has `k` steps of `nr`
+            // SAFETY: `lhs` has `height` rows of `k` elements in the packed block, `rhs` has `k` steps of `nr`
             // packed elements, and rows × columns of C belong to this task alone.
             unsafe {
                 let dst = Dst { ptr: product.c.at(i * product.n + j), row: product.n };
                 row_tile::<S, MR, NV>(simd, height, width, k, lhs, rhs, dst, start);
             }
         }
-        if let (true, Some((activation, out))) = (last, product.finish.activation) {
-            for i in i0..i1 {
-                // SAFETY: `width` elements of a row that belongs to this task; `out` is either C itself or a buffer of its size.
-                unsafe {
-                    let offset = i * product.n + j;
-                    activation::apply_raw(simd, activation, product.c.at(offset), out.at(offset), width);
+    }
+    if let (true, Some((activation, out))) = (last, product.finish.activation) {
+        for i in i0..i1 {
+            let offset = i * product.n + j0;
+            // SAFETY: `j1 − j0` elements of a row that belongs to this task, in C and in the buffer of its size, if that is another one.
+            unsafe {
+                let sums = std::slice::from_raw_parts_mut(product.c.at(offset), j1 - j0);
+                match out {
+                    Some(out) => {
+                        let out = std::slice::from_raw_parts_mut(out.at(offset), j1 - j0);
+                        map2(
+                            simd,
+                            out,
+                            sums,
+                            #[inline(always)]
+                            |_, x| activation::value(activation, x),
+                        );
+                    }
+                    None => map(
+                        simd,
+                        sums,
+                        #[inline(always)]
+                        |x| activation::value(activation, x),
+                    ),
                 }
             }
         }

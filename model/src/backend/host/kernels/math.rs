@@ -34,7 +34,7 @@ pub(crate) fn sigmoid<S: Simd>(x: Lanes<S>) -> Lanes<S> {
 pub(crate) fn tanh<S: Simd>(x: Lanes<S>) -> Lanes<S> {
     let magnitude = x.abs();
     let z = x * x;
-    let p = z.polynomial(&[-5.704_988_7e-3, 2.063_908_9e-2, -5.373_971_6e-2, 1.333_144_2e-1, -3.333_328e-1]);
+    let p = z.polynomial(&[-5.704_989e-3, 2.063_909e-2, -5.373_971_6e-2, 1.333_144_2e-1, -3.333_328e-1]);
     let near = (p * z).mul_add(magnitude, magnitude);
     let one = x.like(1.0);
     let far = one - x.like(2.0) / (exp(magnitude + magnitude) + one);

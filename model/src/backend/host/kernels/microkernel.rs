@@ -6,7 +6,7 @@
 
 use super::simd::Simd;
 
-/// Left operand: element (i, k) is at `i·row + k·k`.
+/// Left operand: element (i, k) is at `i·row + k·k`, and one of the two strides is 1.
 #[derive(Clone, Copy)]
 pub(crate) struct Lhs {
     pub(crate) ptr: *const f32,
@@ -55,6 +55,109 @@ macro_rules! with_tile {
 }
 pub(crate) use with_tile;
 
+/// The sums of a tile whose left operand has its rows side by side, so that a step's addresses are one register plus constants.
+///
+/// # Safety
+/// As for [`tile`].
+#[inline(always)]
+unsafe fn side_by_side<S: Simd, const MR: usize, const NV: usize>(
+    simd: S,
+    k: usize,
+    lhs: Lhs,
+    rhs: Rhs,
+) -> [[S::f32s; NV]; MR] {
+    let mut acc = [[simd.splat_f32s(0.0); NV]; MR];
+    let (mut a, mut b) = (lhs.ptr, rhs.ptr);
+    for _ in 0..k {
+        // SAFETY: within the k steps that the caller vouches for.
+        unsafe {
+            step::<S, MR, NV>(
+                simd,
+                &mut acc,
+                b,
+                #[inline(always)]
+                |i| *a.add(i),
+            )
+        };
+        a = a.wrapping_add(lhs.k);
+        b = b.wrapping_add(rhs.k);
+    }
+    acc
+}
+
+/// The sums of a tile whose left operand has contiguous rows: a register for each row and a common index.
+///
+/// # Safety
+/// As for [`tile`], with `lhs.k` 1.
+#[inline(always)]
+unsafe fn row_by_row<S: Simd, const MR: usize, const NV: usize>(
+    simd: S,
+    k: usize,
+    lhs: Lhs,
+    rhs: Rhs,
+) -> [[S::f32s; NV]; MR] {
+    debug_assert!(lhs.k == 1 || k <= 1);
+    let mut acc = [[simd.splat_f32s(0.0); NV]; MR];
+    let mut rows = [lhs.ptr; MR];
+    for i in 1..MR {
+        rows[i] = rows[i - 1].wrapping_add(lhs.row);
+    }
+    let mut b = rhs.ptr;
+    for p in 0..k {
+        // SAFETY: within the k steps that the caller vouches for.
+        unsafe {
+            step::<S, MR, NV>(
+                simd,
+                &mut acc,
+                b,
+                #[inline(always)]
+                |i| *rows[i].add(p),
+            )
+        };
+        b = b.wrapping_add(rhs.k);
+    }
+    acc
+}
+
+/// One step of k: `acc[i] += a(i)·b`.
+///
+/// # Safety
+/// `b` is readable for `NV` whole vectors.
+#[inline(always)]
+unsafe fn step<S: Simd, const MR: usize, const NV: usize>(
+    simd: S,
+    acc: &mut [[S::f32s; NV]; MR],
+    b: *const f32,
+    a: impl Fn(usize) -> f32,
+) {
+    let mut bv = [simd.splat_f32s(0.0); NV];
+    for (j, bv) in bv.iter_mut().enumerate() {
+        // SAFETY: vector j of `NV`.
+        *bv = unsafe { b.add(j * S::F32_LANES).cast::<S::f32s>().read_unaligned() };
+    }
+    for (i, acc) in acc.iter_mut().enumerate() {
+        let av = simd.splat_f32s(a(i));
+        for j in 0..NV {
+            acc[j] = simd.mul_add_e_f32s(av, bv[j], acc[j]);
+        }
+    }
+}
+
+/// Asks for the tile's rows of the result, which are needed when the sums are done.
+#[inline(always)]
+fn prefetch(dst: Dst, rows: usize) {
+    #[cfg(target_arch = "x86_64")]
+    for i in 0..rows {
+        // SAFETY: a prefetch never faults.
+        unsafe {
+            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+            _mm_prefetch::<_MM_HINT_T0>(dst.ptr.wrapping_add(i * dst.row).cast());
+        }
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = (dst, rows);
+}
+
 /// One tile of exactly `MR` rows and at most `NV` vectors of columns.
 ///
 /// # Safety
@@ -70,26 +173,15 @@ unsafe fn tile<S: Simd, const MR: usize, const NV: usize>(
     dst: Dst,
     start: Start,
 ) {
-    let mut acc = [[simd.splat_f32s(0.0); NV]; MR];
-    let mut a = lhs.ptr;
-    let mut b = rhs.ptr;
-    for _ in 0..k {
-        // SAFETY: within the k steps that the caller vouches for.
-        unsafe {
-            let mut bv = [simd.splat_f32s(0.0); NV];
-            for (j, bv) in bv.iter_mut().enumerate() {
-                *bv = b.add(j * S::F32_LANES).cast::<S::f32s>().read_unaligned();
-            }
-            for (i, acc) in acc.iter_mut().enumerate() {
-                let av = simd.splat_f32s(*a.add(i * lhs.row));
-                for j in 0..NV {
-                    acc[j] = simd.mul_add_e_f32s(av, bv[j], acc[j]);
-                }
-            }
-            a = a.wrapping_add(lhs.k);
-            b = b.wrapping_add(rhs.k);
+    prefetch(dst, MR);
+    // SAFETY: the caller's promise.
+    let acc = unsafe {
+        if lhs.row == 1 {
+            side_by_side::<S, MR, NV>(simd, k, lhs, rhs)
+        } else {
+            row_by_row::<S, MR, NV>(simd, k, lhs, rhs)
         }
-    }
+    };
     if cols == NV * S::F32_LANES {
         for (i, acc) in acc.iter().enumerate() {
             for (j, &v) in acc.iter().enumerate() {

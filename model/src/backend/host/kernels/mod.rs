@@ -28,19 +28,20 @@ mod simd;
 #[cfg(test)]
 mod testing;
 mod thin;
+mod transpose;
 mod workspace;
 
-pub use activation::{activation_backward, activation_forward};
+pub use activation::activation_backward;
 pub use adamw::{AdamW, adamw};
 pub use attention::{AttentionShape, attention_forward};
 pub use attention_backward::attention_backward;
 pub use attention_cached::{CachedAttentionShape, attention_cached};
-pub use cross_entropy::{HeadShape, cross_entropy, cross_entropy_rows, cross_entropy_with_gradients};
+pub use cross_entropy::{HeadShape, cross_entropy, cross_entropy_with_gradients};
 pub use dropout::dropout;
-pub use elementwise::{add_assign, scale, sum_of_squares};
+pub use elementwise::sum_of_squares;
 pub use embedding::{embedding_backward, embedding_forward};
 pub use layer_norm::{layer_norm_backward, layer_norm_forward};
 pub use linear::{
-    Layout, LinearShape, column_sums, linear_activation_forward, linear_activation_inference,
-    linear_backward_bias, linear_backward_input, linear_backward_weight, linear_forward, matmul,
+    Layout, LinearShape, linear_activation_forward, linear_activation_inference, linear_backward_bias,
+    linear_backward_input, linear_backward_weight, linear_forward, matmul,
 };

@@ -2,33 +2,38 @@
 
 use super::gemm::View;
 use super::simd::Simd;
+use super::transpose::interleave;
 
 /// Rows `i0..i1` of A in groups of `MR`, each `[k][MR]`, the last group padded with zeros.
-pub(crate) fn lhs<const MR: usize>(
+#[inline(always)]
+pub(crate) fn lhs<S: Simd, const MR: usize>(
+    simd: S,
     a: View,
     (i0, i1): (usize, usize),
     (p0, p1): (usize, usize),
     out: &mut [f32],
 ) {
     let k = p1 - p0;
-    for (group, out) in out.chunks_mut(k * MR).enumerate() {
-        let i = i0 + group * MR;
-        if i >= i1 {
-            break;
-        }
+    for (i, out) in (i0..i1).step_by(MR).zip(out.chunks_mut(k * MR)) {
         let height = MR.min(i1 - i);
-        if a.row_stride == 1 && height == MR {
-            for (p, out) in out.as_chunks_mut::<MR>().0.iter_mut().enumerate() {
-                let start = (p0 + p) * a.column_stride + i;
-                *out = *a.data[start..].first_chunk().expect("a full group of rows");
-            }
+        if a.column_stride == 1 {
+            interleave(simd, &a.data[i * a.row_stride + p0..], a.row_stride, height, k, MR, out);
         } else {
-            for r in 0..MR {
-                for p in 0..k {
-                    let at = (i + r) * a.row_stride + (p0 + p) * a.column_stride;
-                    out[p * MR + r] = if r < height { a.data[at] } else { 0.0 };
-                }
-            }
+            side_by_side::<MR>(&a.data[p0 * a.column_stride + i..], a.column_stride, height, out);
+        }
+    }
+}
+
+/// `height` elements at every `stride`, followed by zeros up to `MR`.
+#[inline(always)]
+fn side_by_side<const MR: usize>(source: &[f32], stride: usize, height: usize, out: &mut [f32]) {
+    for (p, out) in out.as_chunks_mut::<MR>().0.iter_mut().enumerate() {
+        let source = &source[p * stride..];
+        if height == MR {
+            *out = *source.first_chunk().expect("a full group of rows");
+        } else {
+            out[..height].copy_from_slice(&source[..height]);
+            out[height..].fill(0.0);
         }
     }
 }
@@ -44,14 +49,7 @@ pub(crate) fn rhs<S: Simd>(
     out: &mut [f32],
 ) {
     let k = p1 - p0;
-    if k == 0 {
-        return;
-    }
-    for (panel, out) in out.chunks_mut(k * nr).enumerate() {
-        let j = j0 + panel * nr;
-        if j >= j1 {
-            break;
-        }
+    for (j, out) in (j0..j1).step_by(nr).zip(out.chunks_mut((k * nr).max(1))) {
         let width = nr.min(j1 - j);
         if b.column_stride == 1 {
             for (p, out) in out.chunks_exact_mut(nr).enumerate() {
@@ -59,42 +57,23 @@ pub(crate) fn rhs<S: Simd>(
                 copy_row(simd, &b.data[start..start + width], out);
             }
         } else {
-            transpose(b, (p0, p1), j, width, nr, out);
+            interleave(simd, &b.data[j * b.column_stride + p0..], b.column_stride, width, k, nr, out);
         }
     }
 }
 
 /// `source` followed by zeros.
 #[inline(always)]
-fn copy_row<S: Simd>(simd: S, source: &[f32], out: &mut [f32]) {
+pub(crate) fn copy_row<S: Simd>(_simd: S, source: &[f32], out: &mut [f32]) {
     if source.len() == out.len() {
+        // Whole vectors, where a general copy of so few bytes would be a call.
         let (source, _) = S::as_simd_f32s(source);
         let (out, _) = S::as_mut_simd_f32s(out);
         for (out, v) in out.iter_mut().zip(source) {
-            *out = simd.add_f32s(*v, simd.splat_f32s(-0.0));
+            *out = *v;
         }
     } else {
         out[..source.len()].copy_from_slice(source);
         out[source.len()..].fill(0.0);
-    }
-}
-
-/// A panel of B whose columns are contiguous: reads runs along k, writes them `nr` apart.
-#[inline(always)]
-fn transpose(b: View, (p0, p1): (usize, usize), j: usize, width: usize, nr: usize, out: &mut [f32]) {
-    const STEP: usize = 8;
-    for p in (p0..p1).step_by(STEP) {
-        let depth = STEP.min(p1 - p);
-        for c in 0..width {
-            let source = &b.data[(j + c) * b.column_stride + p..][..depth];
-            for (d, &v) in source.iter().enumerate() {
-                out[(p - p0 + d) * nr + c] = v;
-            }
-        }
-        for c in width..nr {
-            for d in 0..depth {
-                out[(p - p0 + d) * nr + c] = 0.0;
-            }
-        }
     }
 }

@@ -6,7 +6,7 @@
 use rayon::prelude::*;
 
 /// Elementary operations below which handing work to another thread costs more than it saves.
-pub(crate) const MIN_PARALLEL_WORK: usize = if cfg!(test) { 0 } else { 32 * 1024 };
+pub(crate) const MIN_PARALLEL_WORK: usize = if cfg!(test) { 1 } else { 32 * 1024 };
 
 /// Elements of one block of an elementwise pass.
 pub(crate) const ELEMENTWISE_BLOCK: usize = 8 * 1024;

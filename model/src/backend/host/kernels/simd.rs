@@ -8,10 +8,16 @@ use std::sync::OnceLock;
 
 pub(crate) use pulp::Simd;
 
-/// The widest instruction set of this processor, detected once.
+/// The widest instruction set of this processor, detected once. The variable `KILN_SIMD` narrows it to `scalar` or, on x86-64, `avx2`: that is how
+/// one machine tests them all.
 pub(crate) fn arch() -> pulp::Arch {
     static ARCH: OnceLock<pulp::Arch> = OnceLock::new();
-    *ARCH.get_or_init(pulp::Arch::new)
+    *ARCH.get_or_init(|| match std::env::var("KILN_SIMD").as_deref() {
+        Ok("scalar") => pulp::Arch::Scalar,
+        #[cfg(target_arch = "x86_64")]
+        Ok("avx2") => pulp::x86::V3::try_new().map_or(pulp::Arch::Scalar, pulp::Arch::V3),
+        _ => pulp::Arch::new(),
+    })
 }
 
 /// Moved into the closures of [`dispatch!`], which makes them callable once only: a closure that could be called again goes through

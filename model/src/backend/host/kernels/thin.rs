@@ -13,6 +13,8 @@ pub(crate) const MAX_ROWS: usize = 8;
 const K_BLOCK: usize = 64;
 /// Columns of the result (rows of the transposed weight) in one task.
 const N_BLOCK: usize = 64;
+/// Columns of W that stay in the inner cache.
+const PIECE: usize = 1024;
 /// Rows of W that are read together.
 const STREAMS: usize = 4;
 
@@ -70,50 +72,84 @@ fn cut_of_rows<S: Simd>(
     partial: &mut [f32],
 ) {
     partial.fill(0.0);
-    let mut p = p0;
-    while p < p1 {
+    for p in (p0..p1).step_by(STREAMS) {
         let streams = STREAMS.min(p1 - p);
-        for i in 0..m {
-            let y = &mut partial[i * n..][..n];
-            let x = &x[i * k + p..][..streams];
-            let row = |s: usize| &w[(p + s) * n..][..n];
-            if streams == STREAMS {
-                add_rows(simd, y, [row(0), row(1), row(2), row(3)], [x[0], x[1], x[2], x[3]]);
-            } else {
-                for (s, &x) in x.iter().enumerate() {
-                    add_rows(simd, y, [row(s)], [x]);
+        // A piece of the rows of W stays in the inner cache while every row of x passes over it.
+        for j0 in (0..n).step_by(PIECE) {
+            let j1 = (j0 + PIECE).min(n);
+            let row = |s: usize| &w[(p + s) * n + j0..(p + s) * n + j1];
+            let mut i = 0;
+            while i < m {
+                let (y, below) = partial[i * n..].split_at_mut(n);
+                let y = &mut y[j0..j1];
+                let x_at = |r: usize, s: usize| x[(i + r) * k + p + s];
+                if streams < STREAMS {
+                    for s in 0..streams {
+                        add_rows(simd, [y], [row(s)], [[x_at(0, s)]]);
+                    }
+                    i += 1;
+                } else {
+                    let rows = [row(0), row(1), row(2), row(3)];
+                    let factors = |r: usize| [x_at(r, 0), x_at(r, 1), x_at(r, 2), x_at(r, 3)];
+                    if i + 1 < m {
+                        add_rows(simd, [y, &mut below[j0..j1]], rows, [factors(0), factors(1)]);
+                        i += 2;
+                    } else {
+                        add_rows(simd, [y], rows, [factors(0)]);
+                        i += 1;
+                    }
                 }
             }
         }
-        p += streams;
     }
 }
 
-/// y += Σ x[s]·rows[s].
+/// `y[r] += Σ x[r][s]·rows[s]`: each vector of W is loaded once for all the rows of y.
 #[inline(always)]
-fn add_rows<S: Simd, const N: usize>(simd: S, y: &mut [f32], rows: [&[f32]; N], x: [f32; N]) {
-    let mut factors = [Lanes::splat(simd, 0.0); N];
+fn add_rows<S: Simd, const R: usize, const N: usize>(
+    simd: S,
+    y: [&mut [f32]; R],
+    rows: [&[f32]; N],
+    x: [[f32; N]; R],
+) {
+    let mut factors = [[Lanes::splat(simd, 0.0); N]; R];
     let mut heads: [&[S::f32s]; N] = [&[]; N];
     let mut tails: [&[f32]; N] = [&[]; N];
-    let (y_head, y_tail) = S::as_mut_simd_f32s(y);
+    let len = y.first().map_or(0, |y| y.len());
+    let vectors = len / S::F32_LANES;
     for s in 0..N {
-        factors[s] = Lanes::splat(simd, x[s]);
-        (heads[s], tails[s]) = S::as_simd_f32s(rows[s]);
-        heads[s] = &heads[s][..y_head.len()];
+        (heads[s], tails[s]) = S::as_simd_f32s(&rows[s][..len]);
+        heads[s] = &heads[s][..vectors];
     }
-    for (j, y) in y_head.iter_mut().enumerate() {
-        let mut sum = Lanes::new(simd, *y);
+    let mut y_heads: [&mut [S::f32s]; R] = std::array::from_fn(|_| Default::default());
+    let mut y_tails: [&mut [f32]; R] = std::array::from_fn(|_| Default::default());
+    for (r, y) in y.into_iter().enumerate() {
+        (y_heads[r], y_tails[r]) = S::as_mut_simd_f32s(&mut y[..len]);
         for s in 0..N {
-            sum = factors[s].mul_add(Lanes::new(simd, heads[s][j]), sum);
+            factors[r][s] = Lanes::splat(simd, x[r][s]);
         }
-        *y = sum.v;
     }
-    if !y_tail.is_empty() {
-        let mut sum = Lanes::load(simd, y_tail);
+    for j in 0..vectors {
+        let mut w = [Lanes::splat(simd, 0.0); N];
         for s in 0..N {
-            sum = factors[s].mul_add(Lanes::load(simd, tails[s]), sum);
+            w[s] = Lanes::new(simd, heads[s][j]);
         }
-        simd.partial_store_f32s(y_tail, sum.v);
+        for r in 0..R {
+            let mut sum = Lanes::new(simd, y_heads[r][j]);
+            for s in 0..N {
+                sum = factors[r][s].mul_add(w[s], sum);
+            }
+            y_heads[r][j] = sum.v;
+        }
+    }
+    for r in 0..R {
+        if !y_tails[r].is_empty() {
+            let mut sum = Lanes::load(simd, y_tails[r]);
+            for s in 0..N {
+                sum = factors[r][s].mul_add(Lanes::load(simd, tails[s]), sum);
+            }
+            simd.partial_store_f32s(y_tails[r], sum.v);
+        }
     }
 }
 
@@ -124,18 +160,74 @@ pub(crate) fn times_columns(m: usize, n: usize, k: usize, x: &[f32], w: &[f32], 
     parallel::for_each(n.div_ceil(N_BLOCK), m * n * k, |block| {
         let j0 = block * N_BLOCK;
         let j1 = (j0 + N_BLOCK).min(n);
-        for j in j0..j1 {
-            let w = &w[j * k..][..k];
-            for i in 0..m {
-                let value = dispatch!(dot(&x[i * k..][..k], w));
-                // SAFETY: element (i, j) of y, and column j belongs to this task.
-                unsafe { *shared.at(i * n + j) = value };
+        let w = &w[j0 * k..j1 * k];
+        for i in (0..m).step_by(GROUP) {
+            let mut block = [[0.0; GROUP]; N_BLOCK];
+            let rows = GROUP.min(m - i);
+            let x = &x[i * k..(i + rows) * k];
+            dispatch!(dot_block(k, x, w, &mut block));
+            for (j, values) in (j0..j1).zip(&block) {
+                for (r, &value) in values[..rows].iter().enumerate() {
+                    // SAFETY: element (i + r, j) of y, and column j belongs to this task.
+                    unsafe { *shared.at((i + r) * n + j) = value };
+                }
             }
         }
     });
 }
 
+/// Rows of x that share one read of a row of W.
+const GROUP: usize = 4;
+
 #[inline(always)]
-fn dot<S: Simd>(simd: S, x: &[f32], y: &[f32]) -> f32 {
-    simd::dot(simd, x, y)
+fn dot_block<S: Simd>(simd: S, k: usize, x: &[f32], w: &[f32], out: &mut [[f32; GROUP]; N_BLOCK]) {
+    if k == 0 {
+        return;
+    }
+    for (w, out) in w.chunks_exact(k).zip(out) {
+        if x.len() == GROUP * k {
+            *out = dot_group(simd, x, w);
+        } else {
+            for (x, out) in x.chunks_exact(k).zip(out) {
+                *out = simd::dot(simd, x, w);
+            }
+        }
+    }
+}
+
+/// The dot products of [`GROUP`] rows with one row.
+#[inline(always)]
+fn dot_group<S: Simd>(simd: S, x: &[f32], w: &[f32]) -> [f32; GROUP] {
+    let k = w.len();
+    let (w_head, w_tail) = S::as_simd_f32s(w);
+    let mut heads: [&[S::f32s]; GROUP] = [&[]; GROUP];
+    let mut tails: [&[f32]; GROUP] = [&[]; GROUP];
+    for r in 0..GROUP {
+        (heads[r], tails[r]) = S::as_simd_f32s(&x[r * k..][..k]);
+        heads[r] = &heads[r][..w_head.len()];
+    }
+    let mut sums = [[Lanes::splat(simd, 0.0); 2]; GROUP];
+    let pairs = w_head.len() / 2 * 2;
+    for j in (0..pairs).step_by(2) {
+        for c in 0..2 {
+            let w = Lanes::new(simd, w_head[j + c]);
+            for r in 0..GROUP {
+                sums[r][c] = w.mul_add(Lanes::new(simd, heads[r][j + c]), sums[r][c]);
+            }
+        }
+    }
+    if pairs < w_head.len() {
+        for r in 0..GROUP {
+            sums[r][0] =
+                Lanes::new(simd, w_head[pairs]).mul_add(Lanes::new(simd, heads[r][pairs]), sums[r][0]);
+        }
+    }
+    let mut out = [0.0; GROUP];
+    for r in 0..GROUP {
+        if !w_tail.is_empty() {
+            sums[r][1] = Lanes::load(simd, w_tail).mul_add(Lanes::load(simd, tails[r]), sums[r][1]);
+        }
+        out[r] = (sums[r][0] + sums[r][1]).sum();
+    }
+    out
 }

@@ -1,0 +1,109 @@
+//! Bad input: one clear sentence, exit code 2, nothing written.
+
+mod common;
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use common::{kiln, stdout, train};
+
+fn everything_below(folder: &Path) -> BTreeSet<PathBuf> {
+    let mut found = BTreeSet::new();
+    for entry in std::fs::read_dir(folder).expect("readable") {
+        let path = entry.expect("readable").path();
+        if path.is_dir() {
+            found.extend(everything_below(&path));
+        }
+        found.insert(path);
+    }
+    found
+}
+
+/// Runs `kiln ARGS` in `folder` and checks that it is refused with a message that has every one of `words`.
+fn refuse(folder: &Path, args: &[&str], words: &[&str]) {
+    let before = everything_below(folder);
+    let output = kiln(folder, args.iter().copied());
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "kiln {args:?}: {message}");
+    assert!(message.starts_with("error: "), "kiln {args:?}: {message}");
+    for word in words {
+        assert!(message.contains(word), "kiln {args:?}: no {word:?} in: {message}");
+    }
+    assert!(!message.contains("panicked"), "{message}");
+    assert_eq!(everything_below(folder), before, "kiln {args:?} left something behind");
+}
+
+#[test]
+fn corpora_that_cannot_be_used() {
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let path = folder.path();
+    std::fs::write(path.join("empty.txt"), "").expect("writable");
+    std::fs::write(path.join("latin1.txt"), b"caf\xe9 au lait, caf\xe9 noir\n").expect("writable");
+    std::fs::write(path.join("short.txt"), "too short for a window of that size").expect("writable");
+    std::fs::create_dir(path.join("folder")).expect("writable");
+    let train = |set: &'static str, words: &[&str]| refuse(path, &["train", "--plain", "--set", set], words);
+    train("data.path=missing.txt", &["missing.txt", "No such file"]);
+    train("data.path=empty.txt", &["empty.txt", "empty"]);
+    train("data.path=latin1.txt", &["latin1.txt:1", "UTF-8", "hint:"]);
+    train("data.path=short.txt", &["tokens", "context_length = 256", "hint:"]);
+    train("data.path=folder", &["folder", "no .txt"]);
+}
+
+#[test]
+fn configurations_that_cannot_be_used() {
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let path = folder.path();
+    std::fs::write(path.join("run.toml"), "[model]\nn_layers = 2\nn_heds = 2\n").expect("writable");
+    refuse(
+        path,
+        &["train", "--config", "run.toml"],
+        &["run.toml:3", "model.n_heds", "did you mean `n_heads`"],
+    );
+    refuse(path, &["train", "--config", "nowhere.toml"], &["nowhere.toml"]);
+    refuse(path, &["train", "--set", "model.n_heads=5"], &["model.n_heads = 5", "model.d_model = 128"]);
+    refuse(path, &["train", "--set", "model.d_model=0"], &["model.d_model = 0", "at least 1"]);
+    refuse(path, &["train", "--set", "training.steps=-3"], &["training.steps=-3"]);
+    refuse(
+        path,
+        &["train", "--set", "optimizer.learning_rate=-1"],
+        &["optimizer.learning_rate = -1", "positive"],
+    );
+    refuse(path, &["train", "--set", "tokenizer.kind=gpt5"], &["gpt5", "hint:"]);
+    refuse(path, &["train", "--set", "model.preset=gpt5"], &["gpt5", "gpt2-medium"]);
+    refuse(path, &["train", "--backend", "abacus"], &["abacus", "hint:"]);
+    if !cfg!(feature = "rocm") {
+        refuse(path, &["train", "--backend", "rocm"], &["rocm", "--features rocm"]);
+    }
+    refuse(path, &["train", "--resume", "--run-dir", "nowhere"], &["nowhere", "no run here"]);
+}
+
+#[test]
+fn models_and_prompts_that_cannot_be_used() {
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let path = folder.path();
+    std::fs::create_dir(path.join("nothing")).expect("writable");
+    refuse(
+        path,
+        &["generate", "--model", "nothing", "--prompt", "a"],
+        &["nothing", "no model here", "hint:"],
+    );
+    refuse(path, &["score", "--model", "nowhere", "--text", "a"], &["nowhere", "no model here"]);
+    refuse(path, &["info", "--run", "nothing"], &["nothing", "no run here"]);
+    refuse(
+        path,
+        &["tokenize", "decode", "--tokenizer", "gpt2", "--tokens", "50257"],
+        &["50257", "vocabulary"],
+    );
+
+    stdout(&train(path, ["--run-dir", "run", "--set", "training.steps=2"]));
+    let generate =
+        |prompt, words: &[&str]| refuse(path, &["generate", "--model", "run", "--prompt", prompt], words);
+    generate("Zoë", &["'ë'", "hint:"]);
+    generate("", &["prompt is empty"]);
+    refuse(path, &["generate", "--model", "run", "--prompt", "a", "--top-p", "1.5"], &["top_p = 1.5"]);
+    refuse(path, &["score", "--model", "run", "--tokens", "1,9999"], &["9999", "vocabulary"]);
+    refuse(path, &["score", "--model", "run", "--tokens", "1"], &["too few"]);
+    refuse(path, &["eval", "--model", "run", "--data", "nowhere.txt"], &["nowhere.txt"]);
+    // A run is never overwritten.
+    refuse(path, &["train", "--run-dir", "run"], &["already holds a run", "--resume", "--run-dir"]);
+}

@@ -1,0 +1,256 @@
+//! Models that `transformers` saved, and what PyTorch computes with them: logits, loss, the gradient of every parameter,
+//! ten optimizer steps, greedy text. `tests/reference/make_fixtures.py` wrote the numbers.
+
+#![recursion_limit = "256"]
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use burn::lr_scheduler::LrScheduler;
+use burn::module::{Module, ModuleVisitor, Param};
+use burn::optim::adaptor::OptimizerAdaptor;
+use burn::optim::{GradientsParams, Optimizer};
+use burn::tensor::{Int, Tensor, TensorData};
+use burn_autodiff::Autodiff;
+use burn_train::TrainStep;
+use kiln_datasets::Batch;
+use kiln_inference::{Generation, Sampler, Sampling, generate};
+use kiln_model::{AutodiffBackend, Backend, GptModel, load};
+use kiln_training::{AdamW, ClipGlobalNorm, LanguageModel, MicroBatches, WarmupCosine};
+use safetensors::{Dtype, SafeTensors};
+use serde_json::Value;
+
+/// What one case expects.
+struct Case {
+    name: String,
+    directory: PathBuf,
+    numbers: Value,
+    tensors: BTreeMap<String, (Vec<usize>, Vec<f64>)>,
+}
+
+fn cases() -> Vec<Case> {
+    let fixtures = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/reference/fixtures");
+    let mut cases: Vec<Case> = std::fs::read_dir(&fixtures)
+        .expect("the fixtures are committed")
+        .map(|entry| {
+            let directory = entry.expect("readable").path();
+            let read = |name: &str| std::fs::read(directory.join(name)).expect("the fixtures are whole");
+            let file = read("expected.safetensors");
+            let file = SafeTensors::deserialize(&file).expect("the fixtures are whole");
+            let tensors = file.tensors().into_iter().map(|(name, view)| {
+                let values: Vec<f64> = match view.dtype() {
+                    Dtype::F32 => {
+                        view.data().as_chunks().0.iter().map(|b| f64::from(f32::from_le_bytes(*b))).collect()
+                    }
+                    Dtype::I64 => {
+                        view.data().as_chunks().0.iter().map(|b| i64::from_le_bytes(*b) as f64).collect()
+                    }
+                    other => panic!("{name} is {other:?}"),
+                };
+                (name, (view.shape().to_vec(), values))
+            });
+            Case {
+                name: directory.file_name().expect("a name").to_string_lossy().into_owned(),
+                numbers: serde_json::from_slice(&read("expected.json")).expect("the fixtures are whole"),
+                tensors: tensors.collect(),
+                directory,
+            }
+        })
+        .collect();
+    cases.sort_by(|a, b| a.name.cmp(&b.name));
+    assert!(cases.len() >= 10, "there are {} cases", cases.len());
+    cases
+}
+
+impl Case {
+    fn tokens<B: Backend>(&self, name: &str, device: &B::Device) -> Tensor<B, 2, Int> {
+        let (shape, values) = &self.tensors[name];
+        let values: Vec<i64> = values.iter().map(|value| *value as i64).collect();
+        Tensor::from_data(TensorData::new(values, shape.clone()), device)
+    }
+
+    fn number(&self, path: &str) -> f64 {
+        let value = path.split('.').fold(&self.numbers, |value, key| &value[key]);
+        value.as_f64().unwrap_or_else(|| panic!("{path} is a number"))
+    }
+
+    fn is_full(&self) -> bool {
+        self.numbers.get("recipe").is_some()
+    }
+}
+
+/// Largest difference of two lists.
+fn distance(ours: &[f64], theirs: &[f64]) -> f64 {
+    assert_eq!(ours.len(), theirs.len());
+    ours.iter().zip(theirs).map(|(ours, theirs)| (ours - theirs).abs()).fold(0.0, f64::max)
+}
+
+/// `‖a - b‖ / ‖b‖`.
+fn relative_error(ours: &[f64], theirs: &[f64]) -> f64 {
+    assert_eq!(ours.len(), theirs.len());
+    let squares =
+        |values: &mut dyn Iterator<Item = f64>| values.map(|value| value * value).sum::<f64>().sqrt();
+    let difference = squares(&mut ours.iter().zip(theirs).map(|(ours, theirs)| ours - theirs));
+    difference / squares(&mut theirs.iter().copied())
+}
+
+fn numbers(data: TensorData) -> Vec<f64> {
+    data.iter::<f64>().collect()
+}
+
+/// Collects every parameter, or its gradient, under its name in the file.
+struct Walk<'a> {
+    path: Vec<String>,
+    gradients: Option<&'a GradientsParams>,
+    found: BTreeMap<String, Vec<f64>>,
+}
+
+impl<B: AutodiffBackend> ModuleVisitor<B> for Walk<'_> {
+    fn enter_module(&mut self, name: &str, _container: &str) {
+        self.path.push(name.to_owned());
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.path.pop();
+    }
+
+    fn visit_float<const D: usize>(&mut self, parameter: &Param<Tensor<B, D>>) {
+        let name = self.path.join(".");
+        let name = if name == "lm_head.weight" { name } else { format!("transformer.{name}") };
+        let data = match self.gradients {
+            Some(gradients) => {
+                let gradient = gradients.get::<B::InnerBackend, D>(parameter.id);
+                gradient.unwrap_or_else(|| panic!("{name} has no gradient")).into_data()
+            }
+            None => parameter.val().into_data(),
+        };
+        self.found.insert(name, numbers(data));
+    }
+}
+
+fn walk<B: AutodiffBackend>(
+    model: &GptModel<B>,
+    gradients: Option<&GradientsParams>,
+) -> BTreeMap<String, Vec<f64>> {
+    let mut walk = Walk { path: Vec::new(), gradients, found: BTreeMap::new() };
+    model.visit(&mut walk);
+    walk.found
+}
+
+fn compare<B: Backend>(logit_tolerance: f64) {
+    let device = B::Device::default();
+    for case in cases() {
+        let name = &case.name;
+        let model: GptModel<B> = load(&case.directory, &device).expect("transformers saved it");
+        let logits = numbers(model.forward(case.tokens("tokens", &device)).into_data());
+        let error = distance(&logits, &case.tensors["logits"].1);
+        assert!(error <= logit_tolerance, "{name}: logits differ by {error}");
+        let loss = model.loss(case.tokens("tokens", &device), case.tokens("targets", &device));
+        let error = (numbers(loss.into_data())[0] - case.number("loss")).abs();
+        assert!(error <= logit_tolerance, "{name}: loss differs by {error}");
+
+        let greedy: Vec<u32> =
+            serde_json::from_value(case.numbers["greedy"].clone()).expect("a list of tokens");
+        for kv_cache in [true, false] {
+            let request = Generation {
+                prompt: greedy[..4].to_vec(),
+                max_tokens: greedy.len() - 4,
+                stop: None,
+                kv_cache,
+            };
+            let text = generate(&model, &request, &mut Sampler::new(Sampling::GREEDY, 0), |_| true)
+                .expect("known tokens");
+            assert_eq!(text, greedy[4..], "{name}: greedy text, cache {kv_cache}");
+        }
+        if case.is_full() {
+            gradients::<Autodiff<B>>(&case);
+            ten_steps::<Autodiff<B>>(&case);
+        }
+    }
+}
+
+fn gradients<B: AutodiffBackend>(case: &Case) {
+    let device = B::Device::default();
+    let model: GptModel<B> = load(&case.directory, &device).expect("transformers saved it");
+    let loss = model.loss(case.tokens("tokens", &device), case.tokens("targets", &device));
+    let gradients = GradientsParams::from_grads(loss.backward(), &model);
+    let ours = walk(&model, Some(&gradients));
+    let theirs =
+        case.tensors.iter().filter_map(|(name, (_, values))| Some((name.strip_prefix("gradient.")?, values)));
+    let mut compared = 0;
+    for (name, theirs) in theirs {
+        let error = relative_error(&ours[name], theirs);
+        assert!(error <= 1e-3, "{}: gradient of {name} is off by {error}", case.name);
+        compared += 1;
+    }
+    assert_eq!(compared, ours.len(), "{}: every parameter has a gradient", case.name);
+}
+
+/// AdamW with decay groups, clipping, warm-up and cosine: losses and norms of ten steps, and the weights after them.
+fn ten_steps<B: AutodiffBackend>(case: &Case) {
+    let device = B::Device::default();
+    let recipe = |key: &str| case.number(&format!("recipe.{key}"));
+    let adamw = AdamW {
+        beta1: recipe("beta1"),
+        beta2: recipe("beta2"),
+        epsilon: recipe("epsilon"),
+        weight_decay: recipe("weight_decay"),
+    };
+    let mut optimizer = ClipGlobalNorm::new(OptimizerAdaptor::from(adamw), recipe("grad_clip"));
+    let steps = |key: &str| recipe(key) as usize;
+    let mut schedule = WarmupCosine::new(
+        recipe("learning_rate"),
+        recipe("min_learning_rate"),
+        steps("warmup_steps"),
+        steps("decay_steps"),
+    );
+    let mut model =
+        LanguageModel::<B> { gpt: load(&case.directory, &device).expect("transformers saved it") };
+
+    let (shape, batches) = &case.tensors["batches"];
+    let [_, rows, width] = shape[..] else { panic!("batches are [steps, batch, seq + 1]") };
+    let losses: Vec<f64> = serde_json::from_value(case.numbers["losses"].clone()).expect("a list of losses");
+    for (step, (batch, expected)) in batches.chunks(rows * width).zip(&losses).enumerate() {
+        let cut = |from: usize| -> Vec<i32> {
+            batch
+                .chunks(width)
+                .flat_map(|row| row[from..from + width - 1].iter().map(|token| *token as i32))
+                .collect()
+        };
+        let batch = Batch { inputs: cut(0), targets: cut(1), batch: rows, seq: width - 1 };
+        let output = TrainStep::step(&model, MicroBatches(vec![batch]));
+        let error = (output.item.loss - expected).abs();
+        assert!(error <= 1e-4, "{}: the loss of step {step} is off by {error}", case.name);
+        model = optimizer.step(schedule.step(), model, output.grads);
+    }
+    let ours = walk(&model.gpt, None);
+    for (name, (_, theirs)) in case.tensors.iter().filter(|(name, _)| name.starts_with("final.")) {
+        let name = &name["final.".len()..];
+        let error = relative_error(&ours[name], theirs);
+        assert!(error <= 1e-3, "{}: {name} after ten steps is off by {error}", case.name);
+    }
+}
+
+#[cfg(feature = "ndarray")]
+#[test]
+fn ndarray_computes_what_pytorch_does() {
+    compare::<burn_ndarray::NdArray>(1e-4);
+}
+
+#[cfg(feature = "flex")]
+#[test]
+fn flex_computes_what_pytorch_does() {
+    compare::<burn_flex::Flex>(1e-4);
+}
+
+#[cfg(feature = "tch")]
+#[test]
+fn libtorch_computes_what_pytorch_does() {
+    compare::<burn_tch::LibTorch>(1e-4);
+}
+
+#[cfg(feature = "wgpu")]
+#[test]
+fn wgpu_computes_what_pytorch_does() {
+    compare::<burn_wgpu::Wgpu>(1e-3);
+}

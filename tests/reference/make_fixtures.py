@@ -1,0 +1,114 @@
+"""Writes what PyTorch and transformers compute, for tests/reference.rs to compare with.
+
+    pip install -r requirements.txt && python make_fixtures.py
+
+Each case is a directory under fixtures/ as `save_pretrained` writes it, plus
+  expected.safetensors   tokens, logits; in full cases also the gradient of every parameter, the batches of ten AdamW
+                         steps, their losses, and the weights after them
+  expected.json          loss, greedy continuation, and the recipe of the ten steps
+"""
+
+import json
+import math
+import shutil
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from transformers import GPT2Config, GPT2LMHeadModel
+
+HERE = Path(__file__).parent / "fixtures"
+RECIPE = dict(learning_rate=3e-3, min_learning_rate=3e-4, warmup_steps=3, decay_steps=10, beta1=0.9, beta2=0.95,
+              epsilon=1e-8, weight_decay=0.1, grad_clip=0.5, steps=10)
+
+BASE = dict(vocab_size=37, n_positions=24, n_embd=16, n_layer=2, n_head=4)
+CASES = {
+    "plain": (dict(), torch.float32, True),
+    "untied-inner": (dict(tie_word_embeddings=False, n_inner=40, n_head=2), torch.float32, True),
+    "exact-gelu": (dict(activation_function="gelu", n_layer=1, n_embd=24, n_head=12), torch.float32, False),
+    "relu": (dict(activation_function="relu", n_head=1), torch.float32, False),
+    "silu": (dict(activation_function="silu"), torch.float32, False),
+    "pytorch-tanh": (dict(activation_function="gelu_pytorch_tanh", layer_norm_epsilon=1e-3), torch.float32, False),
+    "layer-scaled": (dict(scale_attn_by_inverse_layer_idx=True, reorder_and_upcast_attn=True, n_layer=3), torch.float32, False),
+    "unscaled": (dict(scale_attn_weights=False), torch.float32, False),
+    "half": (dict(), torch.float16, False),
+    "bfloat": (dict(n_layer=1), torch.bfloat16, False),
+}
+
+
+def learning_rate(step):
+    """nanoGPT's schedule, steps counted from zero."""
+    r = RECIPE
+    if step < r["warmup_steps"]:
+        return r["learning_rate"] * (step + 1) / (r["warmup_steps"] + 1)
+    if step >= r["decay_steps"]:
+        return r["min_learning_rate"]
+    ratio = (step - r["warmup_steps"]) / (r["decay_steps"] - r["warmup_steps"])
+    return r["min_learning_rate"] + 0.5 * (1 + math.cos(math.pi * ratio)) * (r["learning_rate"] - r["min_learning_rate"])
+
+
+def loss_of(model, tokens, targets):
+    logits = model(tokens).logits
+    return torch.nn.functional.cross_entropy(logits.flatten(0, 1), targets.flatten())
+
+
+def write(name, changes, dtype, full):
+    torch.manual_seed(sum(map(ord, name)))
+    config = GPT2Config(**{**BASE, **changes}, resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0,
+                        bos_token_id=0, eos_token_id=0)
+    config._attn_implementation = "eager"
+    model = GPT2LMHeadModel(config).eval()
+    with torch.no_grad():  # far from the initialisation, so that biases, norms and attention matter
+        for parameter in model.parameters():
+            parameter.normal_(0.1 if parameter.dim() == 1 else 0.0, 0.25)
+    model.to(dtype)
+    directory = HERE / name
+    model.save_pretrained(directory)
+    model.float()  # the weights as the file rounded them, computed in f32
+
+    tokens = torch.randint(0, config.vocab_size, (2, 20))
+    targets = torch.randint(0, config.vocab_size, (2, 20))
+    tensors = {"tokens": tokens, "targets": targets}
+    with torch.no_grad():
+        tensors["logits"] = model(tokens).logits.clone()
+        greedy = tokens[:1, :4]
+        while greedy.shape[1] < config.n_positions:
+            greedy = torch.cat([greedy, model(greedy).logits[:, -1:].argmax(-1)], dim=1)
+    loss = loss_of(model, tokens, targets)
+    numbers = {"loss": loss.item(), "greedy": greedy[0].tolist()}
+
+    if full:
+        loss.backward()
+        for key, parameter in model.named_parameters():
+            tensors[f"gradient.{key}"] = parameter.grad.clone()
+        model.zero_grad()
+        decay = [p for p in model.parameters() if p.dim() >= 2]
+        plain = [p for p in model.parameters() if p.dim() < 2]
+        optimizer = torch.optim.AdamW(
+            [{"params": decay, "weight_decay": RECIPE["weight_decay"]}, {"params": plain, "weight_decay": 0.0}],
+            betas=(RECIPE["beta1"], RECIPE["beta2"]), eps=RECIPE["epsilon"])
+        losses, norms = [], []
+        batches = torch.randint(0, config.vocab_size, (RECIPE["steps"], 2, 21))
+        tensors["batches"] = batches
+        for step in range(RECIPE["steps"]):
+            for group in optimizer.param_groups:
+                group["lr"] = learning_rate(step)
+            optimizer.zero_grad()
+            loss = loss_of(model, batches[step, :, :-1], batches[step, :, 1:])
+            loss.backward()
+            norms.append(torch.nn.utils.clip_grad_norm_(model.parameters(), RECIPE["grad_clip"]).item())
+            optimizer.step()
+            losses.append(loss.item())
+        numbers |= {"losses": losses, "grad_norms": norms, "recipe": RECIPE}
+        for key, parameter in model.named_parameters():
+            tensors[f"final.{key}"] = parameter.detach().clone()
+
+    save_file({key: tensor.contiguous() for key, tensor in tensors.items()}, directory / "expected.safetensors")
+    (directory / "expected.json").write_text(json.dumps(numbers, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    shutil.rmtree(HERE, ignore_errors=True)
+    for name, (changes, dtype, full) in CASES.items():
+        write(name, changes, dtype, full)
+    print(sum(file.stat().st_size for file in HERE.rglob("*")), "bytes")

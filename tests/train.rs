@@ -1,0 +1,170 @@
+//! Training from the outside: what a run writes, that it repeats, resumes, and stops when asked.
+
+mod common;
+
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+
+use common::{TINY, kiln, losses, stdout, train};
+
+#[test]
+fn a_run_leaves_what_it_promises_and_repeats_exactly() {
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let path = folder.path();
+    let args =
+        ["--set", "training.steps=12", "--set", "training.eval_interval=5", "--set", "model.dropout=0.1"];
+    let first = stdout(&train(path, args));
+    let second = stdout(&train(path, args));
+    assert!(first.contains("validation loss") && first.contains("no model can expect less than"), "{first}");
+    assert!(first.contains("kiln generate --model runs/tales "), "{first}");
+    assert!(second.contains("runs/tales-2"), "a second run goes elsewhere: {second}");
+    assert_eq!(losses(&path.join("runs/tales")), losses(&path.join("runs/tales-2")));
+
+    let run = path.join("runs/tales");
+    for name in [
+        "config.toml",
+        "model/config.json",
+        "model/model.safetensors",
+        "model/tokenizer.json",
+        "checkpoint",
+        "metrics.jsonl",
+        "samples.jsonl",
+        "loss.svg",
+        "experiment.log",
+    ] {
+        assert!(run.join(name).exists(), "{name}");
+    }
+    let metrics = std::fs::read_to_string(run.join("metrics.jsonl")).expect("readable");
+    let lines: Vec<serde_json::Value> =
+        metrics.lines().map(|line| serde_json::from_str(line).expect("one object a line")).collect();
+    let valid: Vec<_> =
+        lines.iter().filter(|line| line["split"] == "valid").map(|line| line["step"].clone()).collect();
+    assert_eq!(valid, [5, 10, 12]);
+    for line in &lines {
+        for key in ["step", "loss", "tokens", "tokens_per_second", "learning_rate"] {
+            assert!(line[key].is_number(), "{key} in {line}");
+        }
+        assert_eq!(line["grad_norm"].is_number(), line["split"] == "train", "{line}");
+    }
+    assert_eq!(lines.iter().filter(|line| line["split"] == "train").count(), 12);
+    assert_eq!(lines[11]["tokens"], 11 * 32);
+
+    // The resolved configuration is one that trains the same run again.
+    let config = run.join("config.toml");
+    let again =
+        kiln(path, ["train", "--plain", "--run-dir", "again", "--config", &config.display().to_string()]);
+    stdout(&again);
+    assert_eq!(losses(&path.join("again")), losses(&run));
+
+    let info = stdout(&kiln(path, ["info", "--run", "runs/tales"]));
+    assert!(info.contains("steps            12"), "{info}");
+    let info = stdout(&kiln(path, ["info", "--model", "runs/tales"]));
+    assert!(info.contains("tokenizer        char"), "{info}");
+}
+
+#[test]
+fn a_resumed_run_equals_one_that_never_stopped() {
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let path = folder.path();
+    let common = [
+        "--set",
+        "model.dropout=0.2",
+        "--set",
+        "schedule.decay_steps=16",
+        "--set",
+        "training.eval_interval=4",
+    ];
+    let whole = ["--run-dir", "whole", "--set", "training.steps=16"];
+    stdout(&train(path, common.into_iter().chain(whole)));
+    stdout(&train(path, common.into_iter().chain(["--run-dir", "parts", "--set", "training.steps=7"])));
+    stdout(&kiln(path, ["train", "--plain", "--run-dir", "parts", "--resume", "--set", "training.steps=16"]));
+    assert_eq!(losses(&path.join("parts")), losses(&path.join("whole")));
+    let weights =
+        |run: &str| std::fs::read(path.join(run).join("model/model.safetensors")).expect("readable");
+    assert!(weights("parts") == weights("whole"), "the best models differ");
+}
+
+#[test]
+fn text_files_train_with_every_tokenizer_and_generate() {
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let path = folder.path();
+    let text = "The kiln is hot. The clay is cold. Öfen brennen länger — 火.\n".repeat(60);
+    std::fs::write(path.join("text.txt"), text).expect("writable");
+    for kind in ["char", "byte", "gpt2"] {
+        let tokenizer = format!("tokenizer.kind={kind}");
+        let args = [
+            "--set",
+            "data.path=text.txt",
+            "--set",
+            &tokenizer,
+            "--set",
+            "training.steps=3",
+            "--run-dir",
+            kind,
+        ];
+        stdout(&train(path, args));
+        let generate = |extra: &[&str]| {
+            let args = ["generate", "--model", kind, "--prompt", "The kiln", "--max-tokens", "40", "--json"];
+            let text = stdout(&kiln(path, args.into_iter().chain(extra.iter().copied())));
+            serde_json::from_str::<serde_json::Value>(&text).expect("one JSON object")
+        };
+        let seeded = generate(&["--seed", "1"]);
+        assert_eq!(seeded["tokens"], generate(&["--seed", "1"])["tokens"]);
+        let greedy = generate(&["--temperature", "0"]);
+        assert_eq!(greedy["tokens"], generate(&["--temperature", "0", "--no-kv-cache"])["tokens"]);
+        assert!(greedy["tokens_per_second"].is_number() && greedy["text"].is_string());
+
+        let prompt = &greedy["prompt_tokens"];
+        let encoded =
+            stdout(&kiln(path, ["tokenize", "encode", "--tokenizer", kind, "--text", "The kiln", "--json"]));
+        let encoded: serde_json::Value = serde_json::from_str(&encoded).expect("one JSON object");
+        assert_eq!(&encoded["tokens"], prompt);
+        let ids: Vec<String> = prompt.as_array().expect("a list").iter().map(ToString::to_string).collect();
+        let decoded =
+            stdout(&kiln(path, ["tokenize", "decode", "--tokenizer", kind, "--tokens", &ids.join(",")]));
+        assert_eq!(decoded, "The kiln\n");
+
+        let score = stdout(&kiln(
+            path,
+            ["score", "--model", kind, "--text", "The kiln", "--json", "--logits", "l.st"],
+        ));
+        let score: serde_json::Value = serde_json::from_str(&score).expect("one JSON object");
+        assert!(score["logprobs"][0].is_null() && score["logprobs"][1].as_f64().expect("a number") < 0.0);
+        let eval = stdout(&kiln(path, ["eval", "--model", kind, "--data", "text.txt", "--json"]));
+        let eval: serde_json::Value = serde_json::from_str(&eval).expect("one JSON object");
+        let (loss, perplexity) =
+            (eval["loss"].as_f64().expect("a loss"), eval["perplexity"].as_f64().expect("one"));
+        assert!((loss.exp() - perplexity).abs() < 1e-9 && eval["bits_per_byte"].as_f64().expect("one") > 0.0);
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn control_c_keeps_a_checkpoint_and_exits_130() {
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let path = folder.path();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_kiln"))
+        .args(["train", "--plain", "--run-dir", "run", "--set", "training.steps=1000000"])
+        .args(TINY)
+        .current_dir(path)
+        .stderr(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("the binary runs");
+    let lines = BufReader::new(child.stderr.take().expect("piped")).lines();
+    let mut lines = lines.map(|line| line.expect("UTF-8"));
+    assert!(lines.any(|line| line.starts_with("step")), "training begins");
+    let signal =
+        Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill is there");
+    assert!(signal.success());
+    let rest: Vec<String> = lines.collect();
+    assert_eq!(child.wait().expect("it ends").code(), Some(130));
+    assert!(rest.iter().any(|line| line.contains("--run-dir run --resume")), "{rest:?}");
+    let checkpoints = std::fs::read_dir(path.join("run/checkpoint")).expect("a checkpoint was written");
+    assert!(checkpoints.count() >= 1);
+    let done = losses(&path.join("run")).len();
+    let steps = format!("training.steps={}", done + 3);
+    stdout(&kiln(path, ["train", "--plain", "--run-dir", "run", "--resume", "--set", &steps]));
+    let steps: Vec<u64> = losses(&path.join("run")).into_iter().map(|(step, _)| step).collect();
+    assert_eq!(steps, (1..=done as u64 + 3).collect::<Vec<_>>(), "no gap and no step twice");
+}
