@@ -55,7 +55,7 @@ pub(crate) enum Initializer {
     /// Normal numbers drawn on the host, so that a seed means the same model on every backend.
     Normal {
         /// The stream that all parameters draw from, in the order of their creation.
-        rng: StdRng,
+        rng: Box<StdRng>,
         /// Standard deviation.
         std: f64,
     },
@@ -65,7 +65,7 @@ pub(crate) enum Initializer {
 
 impl Initializer {
     pub(crate) fn normal(seed: u64, std: f64) -> Self {
-        Self::Normal { rng: StdRng::seed_from_u64(seed), std }
+        Self::Normal { rng: Box::new(StdRng::seed_from_u64(seed)), std }
     }
 
     /// A matrix drawn from `N(0, (scale · std)²)`.
@@ -78,7 +78,7 @@ impl Initializer {
         match self {
             Self::Normal { rng, std } => {
                 let distribution = Distribution::Normal(0.0, *std * scale);
-                let data = TensorData::random::<f32, _, _>(shape, distribution, rng);
+                let data = TensorData::random::<f32, _, _>(shape, distribution, &mut **rng);
                 Param::from_tensor(Tensor::from_data(data, (device, DType::F32)))
             }
             Self::Absent => burn::module::Initializer::Zeros.init(shape, device),

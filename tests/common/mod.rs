@@ -1,5 +1,7 @@
 //! Driving the built binary.
 
+#![allow(dead_code, reason = "each test uses a part of it")]
+
 use std::path::Path;
 use std::process::{Command, Output};
 
