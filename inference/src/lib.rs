@@ -1,7 +1,7 @@
 //! Text out of a GPT, as token ids: the tokenizer stays outside.
 //!
-//! [`Sampling`] chooses a token from logits, [`generate`] repeats that with a cache, [`score`] asks how probable a
-//! given text is, and [`evaluate`] does so for a corpus.
+//! [`Sampling`] chooses a token from logits, [`generate`] repeats that with a cache, [`score()`] asks how probable a
+//! given text is, and [`evaluate()`] does so for a corpus.
 
 #![recursion_limit = "256"]
 

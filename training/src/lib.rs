@@ -9,7 +9,7 @@
 //! | `strategy` | the loop: step, evaluate, sample, checkpoint, stop |
 //! | `checkpoint`, `run_dir`, `metrics` | what a run leaves on disk |
 //! | [`dashboard`], `renderer`, `report` | what a person sees while and after it runs |
-//! | [`pretrain`] | puts them together |
+//! | [`pretrain()`] | puts them together |
 
 #![recursion_limit = "256"]
 

@@ -1,6 +1,6 @@
 //! Models on disk are Hugging Face directories: `config.json` and `model.safetensors`, in GPT-2's layout.
 //!
-//! What `transformers` saves, [`load`] opens; what [`save`] writes, `transformers` opens.
+//! What `transformers` saves, [`load()`] opens; what [`save()`] writes, `transformers` opens.
 
 mod atomic;
 mod hf_config;

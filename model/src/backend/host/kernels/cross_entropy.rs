@@ -1,6 +1,6 @@
 //! The language-model head fused with cross-entropy.
 //!
-//! logits = h·Wᵀ with W the `[vocab, d]` embedding table; loss = mean over the counted rows of log Σ eˡ − l[target]. Rows with a negative target are
+//! logits = h·Wᵀ with W the `[vocab, d]` embedding table; loss = mean over the counted rows of log Σ eˡ − l\[target\]. Rows with a negative target are
 //! not counted. Logits exist for a chunk of rows at a time and are overwritten by their gradient (softmax − one-hot)/counted.
 
 use super::gemm::{Epilogue, View, gemm};
