@@ -51,6 +51,11 @@ pub fn dispatch<J: Job>(args: &BackendArgs, job: J) -> Result<J::Output> {
     }
 }
 
+/// Checks that the backend that was asked for is in this build.
+pub fn check(args: &BackendArgs) -> Result<()> {
+    choose(args.backend.as_deref()).map(drop)
+}
+
 fn choose(asked: Option<&str>) -> Result<&'static str> {
     let built: Vec<&'static str> =
         BACKENDS.iter().filter(|(_, built, _)| *built).map(|(name, ..)| *name).collect();

@@ -47,7 +47,7 @@ fn a_run_leaves_what_it_promises_and_repeats_exactly() {
         assert_eq!(line["grad_norm"].is_number(), line["split"] == "train", "{line}");
     }
     assert_eq!(lines.iter().filter(|line| line["split"] == "train").count(), 12);
-    assert_eq!(lines[11]["tokens"], 11 * 32);
+    assert_eq!(lines[12]["tokens"], 11 * 32);
 
     // The resolved configuration is one that trains the same run again.
     let config = run.join("config.toml");
@@ -59,7 +59,7 @@ fn a_run_leaves_what_it_promises_and_repeats_exactly() {
     let info = stdout(&kiln(path, ["info", "--run", "runs/tales"]));
     assert!(info.contains("steps            12"), "{info}");
     let info = stdout(&kiln(path, ["info", "--model", "runs/tales"]));
-    assert!(info.contains("tokenizer        char"), "{info}");
+    assert!(info.contains("tokenizer        tokenizer.json"), "{info}");
 }
 
 #[test]

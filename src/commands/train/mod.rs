@@ -25,15 +25,25 @@ const STORIES: u64 = 3;
 
 pub fn run(args: Train) -> Result<ExitCode> {
     let backend = args.backend.clone();
+    crate::backend::check(&backend)?;
     let prepared = if args.resume { continued(&args)? } else { begun(&args)? };
     let folder = prepared.run.path().to_owned();
     let fresh = !args.resume;
     let outcome = dispatch(&backend, prepared);
     if outcome.is_err() && fresh && !folder.join("metrics.jsonl").exists() {
         // Nothing has been trained: leave no directory that would stand in the way of the next try.
-        let _ = std::fs::remove_dir_all(&folder);
+        discard(&folder);
     }
     outcome
+}
+
+/// Removes a run that never began, and `runs/` if nothing else is in it.
+fn discard(folder: &Path) {
+    // Best effort: the error that matters is the one already in hand.
+    let _ = std::fs::remove_dir_all(folder);
+    if let Some(parent) = folder.parent().filter(|parent| parent.ends_with("runs")) {
+        let _ = std::fs::remove_dir(parent);
+    }
 }
 
 /// A run that is ready to train.
@@ -84,7 +94,7 @@ fn begun(args: &Train) -> Result<Prepared> {
     let dataset = match prepare() {
         Ok(dataset) => dataset,
         Err(error) => {
-            let _ = std::fs::remove_dir_all(&folder);
+            discard(&folder);
             return Err(error);
         }
     };
