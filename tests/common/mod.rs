@@ -6,7 +6,9 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 /// A tiny run on the embedded corpus: seconds, not minutes.
-pub const TINY: [&str; 14] = [
+pub const TINY: [&str; 16] = [
+    "--set",
+    "schedule.warmup_steps=4",
     "--set",
     "data.tales_bytes=30000",
     "--set",
