@@ -27,8 +27,11 @@ pub enum Command {
     /// Text to token ids and back.
     #[command(subcommand)]
     Tokenize(Tokenize),
-    /// A model directory for elsewhere, in f32, bf16 or f16.
+    /// A model for elsewhere: a Hugging Face directory or a GGUF file, in f32, bf16 or f16.
     Export(Export),
+    /// Checks a model against published numbers.
+    #[command(subcommand)]
+    Verify(Verify),
     /// What a model, a run or this build is.
     Info(Info),
 }
@@ -195,12 +198,24 @@ pub struct Export {
     /// Model or run directory.
     #[arg(long, value_name = "DIR")]
     pub model: PathBuf,
-    /// Directory to write: config.json, model.safetensors, tokenizer.json.
-    #[arg(long, value_name = "DIR")]
+    /// What to write: a directory with config.json, model.safetensors, tokenizer.json; or one GGUF file.
+    #[arg(long, value_name = "DIR|FILE")]
     pub to: PathBuf,
+    /// Layout.
+    #[arg(long, value_enum, default_value_t = ExportFormat::Hf)]
+    pub format: ExportFormat,
     /// Number format of the weights.
     #[arg(long, value_enum, default_value_t = ExportDtype::F32)]
     pub dtype: ExportDtype,
+}
+
+/// Layouts of exported models.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum ExportFormat {
+    /// A Hugging Face directory.
+    Hf,
+    /// One file for llama.cpp and the programs around it.
+    Gguf,
 }
 
 /// Number formats of exported weights.
@@ -212,6 +227,29 @@ pub enum ExportDtype {
     Bf16,
     /// 16-bit IEEE.
     F16,
+}
+
+/// `kiln verify`
+#[derive(Subcommand, Debug)]
+pub enum Verify {
+    /// Trains GPT-2 124M for ten steps and compares the losses with those that llm.c published.
+    Gpt2(VerifyGpt2),
+}
+
+/// `kiln verify gpt2`
+#[derive(Args, Debug)]
+pub struct VerifyGpt2 {
+    /// Model directory with the weights of GPT-2 124M.
+    #[arg(long, value_name = "DIR")]
+    pub model: PathBuf,
+    /// The text of tinyshakespeare, whose beginning the steps read.
+    #[arg(long, value_name = "FILE")]
+    pub data: Option<PathBuf>,
+    /// Prints one JSON object.
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub backend: BackendArgs,
 }
 
 /// `kiln info`

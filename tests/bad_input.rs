@@ -47,6 +47,12 @@ fn corpora_that_cannot_be_used() {
     train("data.path=latin1.txt", &["latin1.txt:1", "UTF-8", "hint:"]);
     train("data.path=short.txt", &["tokens", "context_length = 192", "hint:"]);
     train("data.path=folder", &["folder", "no .txt"]);
+
+    // A run directory that was there before keeps what is in it.
+    std::fs::create_dir(path.join("mine")).expect("writable");
+    std::fs::write(path.join("mine/notes.txt"), "keep me").expect("writable");
+    let short = "data.path=short.txt";
+    refuse(path, &["train", "--plain", "--run-dir", "mine", "--set", short], &["tokens", "hint:"]);
 }
 
 #[test]

@@ -195,6 +195,7 @@ fn ten_steps<B: AutodiffBackend>(case: &Case) {
         beta2: recipe("beta2"),
         epsilon: recipe("epsilon"),
         weight_decay: recipe("weight_decay"),
+        decay_vectors: false,
     };
     let mut optimizer = ClipGlobalNorm::new(OptimizerAdaptor::from(adamw), recipe("grad_clip"));
     let steps = |key: &str| recipe(key) as usize;

@@ -19,4 +19,4 @@ pub use prepare::{Corpus, Dataset, prepare};
 pub use sampler::{Order, Sampler, mix};
 pub use shard::{ShardWriter, TokenShard};
 pub use source::read_text;
-pub use tokenizer::{StreamDecoder, TOKENIZERS, Tokenizer};
+pub use tokenizer::{BytePairs, Splitting, StreamDecoder, TOKENIZERS, Tokenizer};

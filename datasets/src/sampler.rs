@@ -12,7 +12,8 @@ pub enum Order {
     /// Uniformly random starts, with replacement, as nanoGPT draws them.
     #[default]
     Random,
-    /// Consecutive windows from the first token on, as llm.c reads them; starts over at the end.
+    /// Consecutive windows from the first token on, as llm.c reads them; starts over where the rest no longer fills
+    /// a batch.
     Sequential,
 }
 
@@ -46,7 +47,10 @@ impl Sampler {
                 Order::Random => (mix(self.seed, window) % starts) as usize,
                 Order::Sequential => {
                     let windows = (starts - 1) / self.context_length as u64 + 1;
-                    (window % windows) as usize * self.context_length
+                    let whole_batches = windows - windows % self.batch_size as u64;
+                    // A shard too small for one batch repeats its windows within it.
+                    let cycle = if whole_batches == 0 { windows } else { whole_batches };
+                    (window % cycle) as usize * self.context_length
                 }
             })
             .collect();
@@ -77,7 +81,7 @@ mod tests {
     #[test]
     fn sequential_windows_follow_each_other_and_start_over() {
         let sampler = Sampler { order: Order::Sequential, seed: 9, batch_size: 2, context_length: 4 };
-        let shard = shard(17); // four windows of four, and a target for the last
+        let shard = shard(22); // five windows of four, and a target for the last: two batches
         assert_eq!(sampler.batch(&shard, 0).inputs, [0, 1, 2, 3, 4, 5, 6, 7]);
         assert_eq!(sampler.batch(&shard, 1).targets, [9, 10, 11, 12, 13, 14, 15, 16]);
         assert_eq!(sampler.batch(&shard, 2), sampler.batch(&shard, 0));

@@ -69,14 +69,14 @@ pub(crate) fn upload<B: Backend>(model: &GptModel<B>, tokens: &[u32]) -> Tensor<
 }
 
 /// The tokens the model sees, with the cache that saves seeing them twice.
-struct Window<'a, B: Backend> {
+pub(crate) struct Window<'a, B: Backend> {
     model: &'a GptModel<B>,
     tokens: Vec<u32>,
     cache: Option<KvCache<B>>,
 }
 
 impl<'a, B: Backend> Window<'a, B> {
-    fn new(model: &'a GptModel<B>, request: &Generation) -> Self {
+    pub(crate) fn new(model: &'a GptModel<B>, request: &Generation) -> Self {
         let mut window = Self { model, tokens: request.prompt.clone(), cache: None };
         if request.kv_cache {
             window.cache = Some(KvCache::new(model.config(), 1, &model.wte.weight.device()));
@@ -98,7 +98,7 @@ impl<'a, B: Backend> Window<'a, B> {
         logits.into_data().iter::<f32>().collect()
     }
 
-    fn push(&mut self, token: u32) {
+    pub(crate) fn push(&mut self, token: u32) {
         self.tokens.push(token);
         self.shorten();
     }
@@ -115,6 +115,37 @@ impl<'a, B: Backend> Window<'a, B> {
             }
         }
     }
+}
+
+/// Logits of the next token of each window. Windows that lack just their last token share one forward pass.
+pub(crate) fn batched_logits<B: Backend>(
+    model: &GptModel<B>,
+    windows: Vec<&mut Window<'_, B>>,
+) -> Vec<Vec<f32>> {
+    let mut logits = vec![Vec::new(); windows.len()];
+    let mut together = Vec::new();
+    for (row, window) in windows.into_iter().enumerate() {
+        match window.cache.take_if(|cache| cache.len() + 1 == window.tokens.len()) {
+            Some(cache) => together.push((row, window, cache)),
+            None => logits[row] = window.logits(),
+        }
+    }
+    if together.is_empty() {
+        return logits;
+    }
+    let last = together.iter().map(|(_, window, _)| i64::from(window.tokens[window.tokens.len() - 1]));
+    let last = TensorData::new(last.collect(), [together.len(), 1]);
+    let (rows, caches): (Vec<_>, Vec<_>) =
+        together.into_iter().map(|(row, window, cache)| ((row, window), cache)).unzip();
+    let mut cache = KvCache::stack(caches);
+    let output = model.forward_cached(Tensor::from_data(last, &model.wte.weight.device()), &mut cache);
+    let [_, vocab] = output.dims();
+    let values: Vec<f32> = output.into_data().iter::<f32>().collect();
+    for (((row, window), cache), values) in rows.into_iter().zip(cache.unstack()).zip(values.chunks(vocab)) {
+        window.cache = Some(cache);
+        logits[row] = values.to_vec();
+    }
+    logits
 }
 
 #[cfg(test)]

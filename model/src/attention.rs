@@ -74,8 +74,11 @@ impl<B: Backend> Attention<B> {
             let part = qkv.clone().narrow(2, part, 1).reshape([batch, new, self.n_heads, head_dim]);
             part.swap_dims(1, 2) // [batch, n_heads, new, head_dim]
         });
-        let (keys, values) = cache.append(key, value); // [batch, n_heads, cached + new, head_dim]
-        let heads = backend::cached_attention(query, keys, values, self.scale);
+        let sequences = cache.append(key, value).into_iter().enumerate();
+        let heads = sequences.map(|(row, (keys, values))| {
+            backend::cached_attention(query.clone().narrow(0, row, 1), keys, values, self.scale)
+        });
+        let heads = Tensor::cat(heads.collect(), 0); // [batch, n_heads, new, head_dim]
         let heads = heads.swap_dims(1, 2).reshape([batch, new, d_model]);
         self.c_proj.forward(heads)
     }

@@ -13,7 +13,7 @@ pub const PRESETS: [&str; 4] = ["gpt2", "gpt2-medium", "gpt2-large", "gpt2-xl"];
 pub enum Activation {
     /// `0.5 x (1 + tanh(√(2/π) (x + 0.044715 x³)))`, GPT-2's form of GELU.
     #[default]
-    #[serde(rename = "gelu_new", alias = "gelu_pytorch_tanh")]
+    #[serde(rename = "gelu_new", alias = "gelu_pytorch_tanh", alias = "gelu_fast")]
     GeluTanh,
     /// `x Φ(x)`, the exact GELU (<https://arxiv.org/abs/1606.08415>).
     #[serde(rename = "gelu")]

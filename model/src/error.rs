@@ -35,6 +35,12 @@ pub enum Error {
         /// The file that was looked for.
         missing: &'static str,
     },
+    /// GGUF readers could not compute what this model computes.
+    #[error("this model cannot be written as GGUF for llama.cpp: {reason}\nhint: use `--format hf`")]
+    Gguf {
+        /// What stands in the way.
+        reason: String,
+    },
     /// A file is there but is not what it should be.
     #[error("{}: {reason}", path.display())]
     Format {

@@ -1,7 +1,7 @@
 //! The whole model: tokens in, a score for every possible next token out.
 
 use burn::module::Module;
-use burn::tensor::{Int, Tensor};
+use burn::tensor::{Int, Tensor, TensorData};
 
 use crate::linear::Initializer;
 use crate::{Backend, Block, Embedding, GptConfig, KvCache, LayerNorm, backend};
@@ -65,6 +65,21 @@ impl<B: Backend> GptModel<B> {
         self
     }
 
+    /// The same model for shorter sequences: the embeddings of later positions are dropped.
+    ///
+    /// # Panics
+    ///
+    /// If `context_length` is 0 or longer than the model's.
+    pub fn with_context_length(mut self, context_length: usize) -> Self {
+        let longest = self.config.context_length;
+        assert!((1..=longest).contains(&context_length), "a context of {context_length} out of {longest}");
+        if context_length < longest {
+            self.wpe.weight = self.wpe.weight.map(|weight| weight.narrow(0, 0, context_length));
+            self.config.context_length = context_length;
+        }
+        self
+    }
+
     /// Scores every token of the vocabulary as the successor of each position.
     ///
     /// # Shapes
@@ -95,7 +110,8 @@ impl<B: Backend> GptModel<B> {
         backend::head_cross_entropy(self.hidden(tokens), self.head(), targets)
     }
 
-    /// Logits of the position after the last of `tokens`, which follow those already in the cache.
+    /// Logits of the position after the last of `tokens`, which follow those already in the cache; sequences may
+    /// differ in how many those are.
     ///
     /// # Shapes
     ///
@@ -113,7 +129,7 @@ impl<B: Backend> GptModel<B> {
             "{start} cached and {new} new positions exceed the context of {capacity}"
         );
 
-        let mut stream = self.embed(tokens, start);
+        let mut stream = self.embed(tokens, &cache.lengths());
         for (block, layer) in self.h.iter().zip(&mut cache.layers) {
             stream = block.forward_cached(stream, layer);
         }
@@ -133,18 +149,21 @@ impl<B: Backend> GptModel<B> {
         let context = self.config.context_length;
         assert!(seq <= context, "a sequence of {seq} tokens exceeds the context of {context}");
 
-        let mut stream = backend::dropout(self.embed(tokens, 0), self.config.dropout);
+        let mut stream = backend::dropout(self.embed(tokens, &[0]), self.config.dropout);
         for block in &self.h {
             stream = block.forward(stream);
         }
         self.ln_f.forward(stream)
     }
 
-    /// Token plus position embedding, positions counted from `start`: `[batch, seq] → [batch, seq, d_model]`.
-    fn embed(&self, tokens: Tensor<B, 2, Int>, start: usize) -> Tensor<B, 3> {
+    /// Token plus position embedding, positions counted from `starts`, one for each sequence or one for all:
+    /// `[batch, seq] → [batch, seq, d_model]`.
+    fn embed(&self, tokens: Tensor<B, 2, Int>, starts: &[usize]) -> Tensor<B, 3> {
         let [_, seq] = tokens.dims();
-        let positions = Tensor::arange(start as i64..(start + seq) as i64, &tokens.device());
-        self.wte.forward(tokens) + self.wpe.forward(positions.unsqueeze()) // [1, seq, d_model] for every sequence
+        let positions: Vec<i64> =
+            starts.iter().flat_map(|start| (*start..start + seq).map(|position| position as i64)).collect();
+        let positions = TensorData::new(positions, [starts.len(), seq]);
+        self.wte.forward(tokens.clone()) + self.wpe.forward(Tensor::from_data(positions, &tokens.device()))
     }
 
     /// The matrix that scores tokens, `[vocab, d_model]`.

@@ -4,32 +4,46 @@ use burn::tensor::Tensor;
 
 use crate::{Backend, GptConfig};
 
-/// The cache of one block: room for `context_length` positions, filled from the front.
+/// The cache of one block: for each sequence of the batch, room for `context_length` positions, filled from the front.
 #[derive(Debug, Clone)]
 pub struct LayerCache<B: Backend> {
-    /// `[batch, n_heads, context_length, head_dim]`
+    sequences: Vec<SequenceCache<B>>,
+}
+
+#[derive(Debug, Clone)]
+struct SequenceCache<B: Backend> {
+    /// `[1, n_heads, context_length, head_dim]`
     keys: Tensor<B, 4>,
-    /// `[batch, n_heads, context_length, head_dim]`
+    /// `[1, n_heads, context_length, head_dim]`
     values: Tensor<B, 4>,
     len: usize,
 }
 
 impl<B: Backend> LayerCache<B> {
-    /// Writes new positions behind the cached ones and returns all of them.
+    /// Writes new positions of every sequence behind its cached ones and returns all of them, sequence by sequence:
+    /// they need not be equally long.
     ///
     /// # Shapes
     ///
     /// - key, value: `[batch, n_heads, new, head_dim]`
-    /// - output: `[batch, n_heads, cached + new, head_dim]`, keys and values
+    /// - output: keys and values, `[1, n_heads, cached + new, head_dim]` each
     ///
     /// # Panics
     ///
     /// If the cache has no room for them: [`GptModel::forward_cached`](crate::GptModel::forward_cached) checks
     /// first.
-    pub fn append(&mut self, key: Tensor<B, 4>, value: Tensor<B, 4>) -> (Tensor<B, 4>, Tensor<B, 4>) {
-        let [batch, n_heads, new, head_dim] = key.dims();
+    pub fn append(&mut self, key: Tensor<B, 4>, value: Tensor<B, 4>) -> Vec<(Tensor<B, 4>, Tensor<B, 4>)> {
+        let row = |tensor: &Tensor<B, 4>, row| tensor.clone().narrow(0, row, 1);
+        let sequences = self.sequences.iter_mut().enumerate();
+        sequences.map(|(index, sequence)| sequence.append(row(&key, index), row(&value, index))).collect()
+    }
+}
+
+impl<B: Backend> SequenceCache<B> {
+    fn append(&mut self, key: Tensor<B, 4>, value: Tensor<B, 4>) -> (Tensor<B, 4>, Tensor<B, 4>) {
+        let [_, n_heads, new, head_dim] = key.dims();
         let filled = self.len + new;
-        let room = [0..batch, 0..n_heads, self.len..filled, 0..head_dim];
+        let room = [0..1, 0..n_heads, self.len..filled, 0..head_dim];
         // `inplace` keeps the buffer's only owner inside the call, so that backends write instead of copying.
         self.keys.inplace(|keys| keys.slice_assign(room.clone(), key));
         self.values.inplace(|values| values.slice_assign(room, value));
@@ -38,7 +52,10 @@ impl<B: Backend> LayerCache<B> {
     }
 }
 
-/// Keys and values of every block of a model.
+/// Keys and values of every block of a model, for the sequences of a batch.
+///
+/// A batch of prompts of different lengths needs no padding: each prompt goes through a cache of its own, and
+/// [`stack`](Self::stack) joins them for the steps that follow.
 #[derive(Debug, Clone)]
 pub struct KvCache<B: Backend> {
     pub(crate) layers: Vec<LayerCache<B>>,
@@ -48,18 +65,55 @@ pub struct KvCache<B: Backend> {
 impl<B: Backend> KvCache<B> {
     /// An empty cache for `batch` sequences of up to `context_length` tokens.
     pub fn new(config: &GptConfig, batch: usize, device: &B::Device) -> Self {
-        let shape = [batch, config.n_heads, config.context_length, config.head_dim()];
-        let empty = || LayerCache {
+        let shape = [1, config.n_heads, config.context_length, config.head_dim()];
+        let empty = || SequenceCache {
             keys: Tensor::zeros(shape, device),
             values: Tensor::zeros(shape, device),
             len: 0,
         };
-        Self { layers: (0..config.n_layers).map(|_| empty()).collect(), capacity: config.context_length }
+        let layer = || LayerCache { sequences: (0..batch).map(|_| empty()).collect() };
+        Self { layers: (0..config.n_layers).map(|_| layer()).collect(), capacity: config.context_length }
     }
 
-    /// Positions held.
+    /// One cache for all sequences of several, in their order; nothing is copied.
+    ///
+    /// # Panics
+    ///
+    /// If there is no cache, or they are not of the same model.
+    pub fn stack(caches: impl IntoIterator<Item = Self>) -> Self {
+        let mut caches = caches.into_iter();
+        let mut stacked = caches.next().expect("at least one cache to stack");
+        for cache in caches {
+            let alike = (stacked.capacity, stacked.layers.len()) == (cache.capacity, cache.layers.len());
+            assert!(alike, "caches of different models cannot be stacked");
+            for (ours, theirs) in stacked.layers.iter_mut().zip(cache.layers) {
+                ours.sequences.extend(theirs.sequences);
+            }
+        }
+        stacked
+    }
+
+    /// The inverse of [`stack`](Self::stack): a cache for each sequence.
+    pub fn unstack(self) -> Vec<Self> {
+        let batch = self.lengths().len();
+        let mut caches: Vec<Self> =
+            (0..batch).map(|_| Self { layers: Vec::new(), capacity: self.capacity }).collect();
+        for layer in self.layers {
+            for (cache, sequence) in caches.iter_mut().zip(layer.sequences) {
+                cache.layers.push(LayerCache { sequences: vec![sequence] });
+            }
+        }
+        caches
+    }
+
+    /// Positions held of each sequence.
+    pub fn lengths(&self) -> Vec<usize> {
+        self.layers.first().map_or_else(Vec::new, |layer| layer.sequences.iter().map(|one| one.len).collect())
+    }
+
+    /// Positions held of the longest sequence.
     pub fn len(&self) -> usize {
-        self.layers.first().map_or(0, |layer| layer.len)
+        self.lengths().into_iter().max().unwrap_or(0)
     }
 
     /// Whether nothing has been cached yet.
@@ -67,15 +121,15 @@ impl<B: Backend> KvCache<B> {
         self.len() == 0
     }
 
-    /// Most positions it can hold: the model's context length.
+    /// Most positions it can hold of a sequence: the model's context length.
     pub fn capacity(&self) -> usize {
         self.capacity
     }
 
     /// Forgets every position from `len` on.
     pub fn truncate(&mut self, len: usize) {
-        for layer in &mut self.layers {
-            layer.len = layer.len.min(len);
+        for sequence in self.layers.iter_mut().flat_map(|layer| &mut layer.sequences) {
+            sequence.len = sequence.len.min(len);
         }
     }
 }

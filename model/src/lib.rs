@@ -68,4 +68,4 @@ pub use gpt::GptModel;
 pub use kv_cache::{KvCache, LayerCache};
 pub use layer_norm::LayerNorm;
 pub use linear::Linear;
-pub use weights::{Dtype, load, load_config, save, write_atomically};
+pub use weights::{Dtype, GgufVocabulary, load, load_config, save, save_gguf, write_atomically};

@@ -1,18 +1,25 @@
-//! `kiln export`: a model directory for elsewhere.
+//! `kiln export`: a model for elsewhere.
 
 use anyhow::{Result, bail};
-use kiln_datasets::Tokenizer;
-use kiln_model::{Backend, Dtype};
+use kiln_datasets::{Splitting, Tokenizer};
+use kiln_model::{Backend, Dtype, GgufVocabulary};
 
 use crate::backend::{Job, dispatch};
-use crate::cli::{Export, ExportDtype};
+use crate::cli::{Export, ExportDtype, ExportFormat};
 use crate::files::model_directory;
 
 pub fn run(args: Export) -> Result<()> {
     let directory = model_directory(&args.model);
     kiln_model::load_config(&directory)?;
-    if args.to.join("config.json").exists() {
-        bail!("{}: already holds a model\nhint: choose another directory with `--to`", args.to.display());
+    let taken = match args.format {
+        ExportFormat::Hf => args.to.join("config.json").exists(),
+        ExportFormat::Gguf => args.to.exists(),
+    };
+    if taken {
+        bail!(
+            "{}: already there, and not overwritten\nhint: choose another place with `--to`",
+            args.to.display()
+        );
     }
     // Nothing is computed: any backend will do.
     dispatch(&crate::cli::BackendArgs::default(), args)
@@ -30,12 +37,42 @@ impl Job for Export {
             ExportDtype::F16 => Dtype::F16,
         };
         // A model may come without a tokenizer, and then goes without one.
-        let tokenizer = Tokenizer::from_directory(&directory).ok();
-        kiln_model::save(&model, &self.to, dtype, tokenizer.as_ref().and_then(Tokenizer::end_of_text))?;
-        if let Some(tokenizer) = tokenizer {
-            tokenizer.save(&self.to)?;
+        let tokenizer = match Tokenizer::is_in(&directory) {
+            true => Some(Tokenizer::from_directory(&directory)?),
+            false => None,
+        };
+        match self.format {
+            ExportFormat::Hf => {
+                let end_of_text = tokenizer.as_ref().and_then(Tokenizer::end_of_text);
+                kiln_model::save(&model, &self.to, dtype, end_of_text)?;
+                if let Some(tokenizer) = tokenizer {
+                    tokenizer.save(&self.to)?;
+                }
+            }
+            ExportFormat::Gguf => {
+                let vocabulary = tokenizer.as_ref().map(vocabulary).transpose()?;
+                kiln_model::save_gguf(&model, &self.to, dtype, vocabulary.as_ref())?;
+            }
         }
         println!("{}", self.to.display());
         Ok(())
     }
+}
+
+/// The tokenizer in llama.cpp's words.
+fn vocabulary(tokenizer: &Tokenizer) -> Result<GgufVocabulary> {
+    let pairs = tokenizer.byte_pairs()?;
+    let pre_tokenizer = match pairs.splitting {
+        Splitting::Gpt2 => "gpt-2",
+        // DBRX has the pattern of cl100k_base, which llama.cpp knows under no name of its own.
+        Splitting::Cl100kBase => "dbrx",
+        Splitting::O200kBase => "gpt-4o",
+    };
+    Ok(GgufVocabulary {
+        tokens: pairs.tokens,
+        special: pairs.special,
+        merges: pairs.merges.into_iter().map(|(left, right)| format!("{left} {right}")).collect(),
+        pre_tokenizer: pre_tokenizer.to_owned(),
+        end_of_text: tokenizer.end_of_text(),
+    })
 }

@@ -7,6 +7,7 @@ mod info;
 mod score;
 mod tokenize;
 mod train;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -18,6 +19,7 @@ use crate::cli::{Cli, Command, Train};
 pub fn run(cli: Cli) -> Result<ExitCode> {
     match cli.command.unwrap_or_else(|| Command::Train(Train::default())) {
         Command::Train(args) => return train::run(args),
+        Command::Verify(command) => return verify::run(command),
         Command::Generate(args) => generate::run(args)?,
         Command::Score(args) => score::run(args)?,
         Command::Eval(args) => eval::run(args)?,

@@ -66,7 +66,7 @@ impl OptimizerConfig {
     /// The optimizer of one parameter tensor.
     pub fn adamw(&self) -> AdamW {
         let Self { beta1, beta2, epsilon, weight_decay, .. } = *self;
-        AdamW { beta1, beta2, epsilon, weight_decay }
+        AdamW { beta1, beta2, epsilon, weight_decay, decay_vectors: false }
     }
 }
 

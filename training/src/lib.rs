@@ -9,6 +9,7 @@
 //! | `strategy` | the loop: step, evaluate, sample, checkpoint, stop |
 //! | `checkpoint`, `run_dir`, `metrics` | what a run leaves on disk |
 //! | [`dashboard`], `renderer`, `report` | what a person sees while and after it runs |
+//! | `verify` | llm.c's published check of GPT-2 |
 //! | [`pretrain()`] | puts them together |
 
 #![recursion_limit = "256"]
@@ -28,6 +29,7 @@ mod run_dir;
 mod schedule;
 mod step;
 mod strategy;
+mod verify;
 
 pub use clip::ClipGlobalNorm;
 pub use config::{OptimizerConfig, ScheduleConfig, TrainingConfig};
@@ -39,3 +41,4 @@ pub use report::loss_svg;
 pub use run_dir::RunDir;
 pub use schedule::WarmupCosine;
 pub use step::{LanguageModel, MicroBatches, StepOutput};
+pub use verify::{LLM_C_BATCH, LLM_C_CONTEXT, LLM_C_LOSSES, LLM_C_TOLERANCE, llm_c_losses};

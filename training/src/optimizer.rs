@@ -15,8 +15,10 @@ pub struct AdamW {
     pub beta2: f64,
     /// Added to the root of the second moment.
     pub epsilon: f64,
-    /// Decoupled decay of tensors with two axes or more.
+    /// Decoupled decay.
     pub weight_decay: f64,
+    /// Whether tensors with one axis (biases, norms) decay too; GPT-2's recipe spares them.
+    pub decay_vectors: bool,
 }
 
 /// What AdamW remembers of a parameter.
@@ -50,7 +52,7 @@ impl<B: Backend> SimpleOptimizer<B> for AdamW {
             beta1: self.beta1,
             beta2: self.beta2,
             epsilon: self.epsilon,
-            weight_decay: if D >= 2 { self.weight_decay } else { 0.0 },
+            weight_decay: if D >= 2 || self.decay_vectors { self.weight_decay } else { 0.0 },
             step,
         };
         let unwrap = |tensor: Tensor<B, D>| tensor.into_primitive().tensor();

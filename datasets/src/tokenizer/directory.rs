@@ -5,24 +5,32 @@ use std::path::Path;
 use std::sync::LazyLock;
 
 use serde_json::{Map, Value, json};
-use tokenizers::Tokenizer as HfTokenizer;
 use tokenizers::decoders::DecoderWrapper;
 use tokenizers::models::bpe::BPE;
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
+use tokenizers::{AddedToken, Tokenizer as HfTokenizer};
 
 use super::bpe::BpeTokenizer;
 use super::char::CharTokenizer;
+use super::train::END_OF_TEXT;
 use super::{Kind, Tokenizer};
 use crate::error::{Error, Result};
 
 const TOKENIZER: &str = "tokenizer.json";
+const VOCABULARY: &str = "vocab.json";
+const MERGES: &str = "merges.txt";
 const CONFIG: &str = "tokenizer_config.json";
 /// Key in `tokenizer_config.json` that names one of our own tokenizers; transformers ignores it.
 const OURS: &str = "kiln_tokenizer";
 
-const GPT2_PATTERN: &str = r"'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+";
-const CL100K_PATTERN: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
-const O200K_PATTERN: &str = r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+pub(super) const GPT2_PATTERN: &str =
+    r"'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+";
+pub(super) const CL100K_PATTERN: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+pub(super) const O200K_PATTERN: &str = r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+
+pub(super) fn holds_one(directory: &Path) -> bool {
+    directory.join(TOKENIZER).is_file() || directory.join(VOCABULARY).is_file()
+}
 
 pub(super) fn read(directory: &Path) -> Result<Kind> {
     let path = directory.join(TOKENIZER);
@@ -35,7 +43,7 @@ pub(super) fn read(directory: &Path) -> Result<Kind> {
             text.parse().map_err(|error| Error::format(&path, format!("{error}")))?;
         return Ok(Kind::HuggingFace(Box::new(tokenizer)));
     }
-    let (vocabulary, merges) = (directory.join("vocab.json"), directory.join("merges.txt"));
+    let (vocabulary, merges) = (directory.join(VOCABULARY), directory.join(MERGES));
     if !vocabulary.is_file() || !merges.is_file() {
         let reason = "no tokenizer here (neither `tokenizer.json` nor `vocab.json` with `merges.txt`)";
         return Err(Error::format(directory, reason));
@@ -46,6 +54,12 @@ pub(super) fn read(directory: &Path) -> Result<Kind> {
     let mut tokenizer = HfTokenizer::new(bpe);
     let byte_level = ByteLevel::new(false, true, true);
     tokenizer.with_pre_tokenizer(Some(byte_level)).with_decoder(Some(byte_level));
+    // transformers takes this token for special without being told.
+    if tokenizer.token_to_id(END_OF_TEXT).is_some() {
+        tokenizer
+            .add_special_tokens([AddedToken::from(END_OF_TEXT, true)])
+            .map_err(|error| Error::format(&vocabulary, error.to_string()))?;
+    }
     Ok(Kind::HuggingFace(Box::new(tokenizer)))
 }
 
@@ -81,18 +95,19 @@ fn read_characters(json: &Value) -> Option<Vec<char>> {
     characters.into_iter().collect()
 }
 
-pub(super) fn write(tokenizer: &Tokenizer, directory: &Path) -> Result<()> {
-    let text = match &tokenizer.0 {
+/// The text of a `tokenizer.json`.
+pub(super) fn document(tokenizer: &Tokenizer) -> Result<String> {
+    Ok(match &tokenizer.0 {
         Kind::HuggingFace(theirs) => {
-            theirs.to_string(true).map_err(|error| Error::format(directory, error.to_string()))?
+            theirs.to_string(true).map_err(|error| Error::format(TOKENIZER, error.to_string()))?
         }
         Kind::Char(characters) => {
             let vocabulary = characters.characters().iter().map(char::to_string).collect::<Vec<_>>();
-            document(&vocabulary, &[], Value::Null, json!({"type": "Fuse"}), &[])
+            bpe_document(&vocabulary, &[], Value::Null, json!({"type": "Fuse"}), &[])
         }
         Kind::Byte => {
             let vocabulary: Vec<String> = (0..=255).map(|byte| byte_level(&[byte])).collect();
-            document(&vocabulary, &[], byte_level_splitter(None), byte_level_decoder(), &[])
+            bpe_document(&vocabulary, &[], byte_level_splitter(None), byte_level_decoder(), &[])
         }
         Kind::Bpe(bpe) => {
             let tokens = bpe.ordinary_tokens();
@@ -105,9 +120,19 @@ pub(super) fn write(tokenizer: &Tokenizer, directory: &Path) -> Result<()> {
                     (pattern, special_tokens(name, tokens.len() as u32, bpe.vocab_size() as u32))
                 }
             };
-            document(&vocabulary, &merges, byte_level_splitter(Some(pattern)), byte_level_decoder(), &special)
+            bpe_document(
+                &vocabulary,
+                &merges,
+                byte_level_splitter(Some(pattern)),
+                byte_level_decoder(),
+                &special,
+            )
         }
-    };
+    })
+}
+
+pub(super) fn write(tokenizer: &Tokenizer, directory: &Path) -> Result<()> {
+    let text = document(tokenizer)?;
     replace(&directory.join(TOKENIZER), &text)?;
 
     let mut config =
@@ -144,7 +169,7 @@ fn special_tokens(name: &str, ordinary: u32, vocab_size: u32) -> Vec<(String, u3
 }
 
 /// A `tokenizer.json` of the BPE kind; without merges it stops at single symbols.
-fn document(
+fn bpe_document(
     vocabulary: &[String],
     merges: &[(String, String)],
     pre_tokenizer: Value,
@@ -202,7 +227,7 @@ static CHARACTERS: LazyLock<[char; 256]> = LazyLock::new(|| {
 static BYTES: LazyLock<HashMap<char, u8>> =
     LazyLock::new(|| CHARACTERS.iter().copied().zip(0..=255).collect());
 
-fn byte_level(bytes: &[u8]) -> String {
+pub(super) fn byte_level(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| CHARACTERS[usize::from(*byte)]).collect()
 }
 

@@ -2,6 +2,7 @@
 
 mod bpe;
 mod byte;
+mod byte_pairs;
 mod char;
 mod directory;
 mod stream;
@@ -12,6 +13,7 @@ use std::path::Path;
 use tokenizers::Tokenizer as HfTokenizer;
 use xxhash_rust::xxh3::Xxh3;
 
+pub use byte_pairs::{BytePairs, Splitting};
 pub use stream::StreamDecoder;
 
 use self::bpe::BpeTokenizer;
@@ -71,6 +73,11 @@ impl Tokenizer {
     /// [`Error::Format`] if there is none or it is damaged.
     pub fn from_directory(directory: &Path) -> Result<Self> {
         directory::read(directory).map(Self)
+    }
+
+    /// Whether a directory holds a tokenizer, whole or not.
+    pub fn is_in(directory: &Path) -> bool {
+        directory::holds_one(directory)
     }
 
     /// Writes `tokenizer.json` and `tokenizer_config.json`, which `transformers` opens.

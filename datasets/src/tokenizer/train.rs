@@ -7,7 +7,7 @@ use tokenizers::{AddedToken, Tokenizer, Trainer};
 use crate::error::{Error, Result};
 
 /// Separates documents; the first token of a learned vocabulary.
-const END_OF_TEXT: &str = "<|endoftext|>";
+pub(super) const END_OF_TEXT: &str = "<|endoftext|>";
 
 /// Splits as GPT-2 does, then merges the most frequent pairs until the vocabulary is full.
 pub(super) fn byte_level_bpe<'a>(

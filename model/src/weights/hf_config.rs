@@ -4,19 +4,25 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::Dtype;
 use crate::error::{Error, Result};
 use crate::{Activation, GptConfig};
 
 /// The keys that decide what a GPT-2 computes; absent ones have the defaults of `transformers`' `GPT2Config`.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct HfConfig {
-    #[serde(default = "architectures")]
+    #[serde(skip_deserializing)]
     architectures: Vec<String>,
     model_type: String,
+    #[serde(default = "default_vocab_size")]
     vocab_size: usize,
+    #[serde(default = "default_positions")]
     n_positions: usize,
+    #[serde(default = "default_width")]
     n_embd: usize,
+    #[serde(default = "default_layers")]
     n_layer: usize,
+    #[serde(default = "default_heads")]
     n_head: usize,
     n_inner: Option<usize>,
     #[serde(default)]
@@ -42,18 +48,32 @@ pub(super) struct HfConfig {
     reorder_and_upcast_attn: bool,
     #[serde(default)]
     add_cross_attention: bool,
+    #[serde(skip_deserializing)]
     bos_token_id: Option<u32>,
+    #[serde(skip_deserializing)]
     eos_token_id: Option<u32>,
     /// Ours: whether the biases in the file are parameters. `transformers` ignores it and finds zeros.
     #[serde(default = "yes")]
     bias: bool,
     /// For readers of the file; the weights themselves say what they are.
     #[serde(skip_deserializing)]
-    torch_dtype: String,
+    dtype: &'static str,
 }
 
-fn architectures() -> Vec<String> {
-    vec!["GPT2LMHeadModel".to_owned()]
+fn default_vocab_size() -> usize {
+    50_257
+}
+fn default_positions() -> usize {
+    1024
+}
+fn default_width() -> usize {
+    768
+}
+fn default_layers() -> usize {
+    12
+}
+fn default_heads() -> usize {
+    12
 }
 fn default_epsilon() -> f64 {
     1e-5
@@ -69,9 +89,9 @@ fn yes() -> bool {
 }
 
 impl HfConfig {
-    pub(super) fn new(config: &GptConfig, end_of_text: Option<u32>, torch_dtype: &str) -> Self {
+    pub(super) fn new(config: &GptConfig, end_of_text: Option<u32>, dtype: Dtype) -> Self {
         Self {
-            architectures: architectures(),
+            architectures: vec!["GPT2LMHeadModel".to_owned()],
             model_type: "gpt2".to_owned(),
             vocab_size: config.vocab_size,
             n_positions: config.context_length,
@@ -93,7 +113,11 @@ impl HfConfig {
             bos_token_id: end_of_text,
             eos_token_id: end_of_text,
             bias: config.bias,
-            torch_dtype: torch_dtype.to_owned(),
+            dtype: match dtype {
+                Dtype::F32 => "float32",
+                Dtype::Bf16 => "bfloat16",
+                Dtype::F16 => "float16",
+            },
         }
     }
 
@@ -113,7 +137,9 @@ impl HfConfig {
             }
             None => return Err(Error::format(path, "there is no model_type; expected \"gpt2\"")),
         }
-        serde_json::from_value(value).map_err(|error| Error::format(path, error.to_string()))
+        // From the text again, so that an error knows its key and its line.
+        serde_path_to_error::deserialize(&mut serde_json::Deserializer::from_str(&text))
+            .map_err(|error| Error::format(path, error.to_string()))
     }
 
     /// The validated configuration it describes.

@@ -11,7 +11,7 @@ use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 
 use super::hf_config::HfConfig;
-use super::names::{PREFIX, PathStack, absent_biases, is_mask_buffer, parameters};
+use super::names::{PREFIX, PathStack, is_known, is_mask_buffer, is_parameter, layout};
 use super::{CONFIG, INDEX, WEIGHTS};
 use crate::error::{Error, Result};
 use crate::{Backend, GptConfig, GptModel};
@@ -53,8 +53,8 @@ pub fn load<B: Backend>(directory: &Path, device: &B::Device) -> Result<GptModel
         }
     }
 
+    check(directory, &config, &tensors)?;
     let shell = GptModel::<B>::uninitialised(&config, device);
-    check(directory, &config, &parameters(&shell), &tensors)?;
     let mut filler = Filler::<B> { tensors, path: PathStack::default(), device: device.clone(), error: None };
     let model = shell.map(&mut filler);
     match filler.error {
@@ -104,44 +104,36 @@ fn map(path: &Path) -> Result<Mmap> {
     unsafe { Mmap::map(&file) }.map_err(Error::io(path))
 }
 
-/// Compares what the model needs with what the files hold.
+/// Compares what the model needs with what the files hold. Nothing is allocated before: a configuration may claim any
+/// size, but not one that the files do not have.
 fn check(
     directory: &Path,
     config: &GptConfig,
-    wanted: &[(String, Vec<usize>)],
     tensors: &HashMap<String, (&Path, TensorView<'_>)>,
 ) -> Result<()> {
-    let mut problems = Vec::new();
-    for (name, shape) in wanted {
-        match tensors.get(name) {
-            None => problems.push(format!("`{name}` is missing")),
-            Some((_, view)) if view.shape() != shape => {
-                problems.push(format!("`{name}` has shape {:?}, expected {shape:?}", view.shape()));
-            }
-            Some((_, view)) if !matches!(view.dtype(), Dtype::F32 | Dtype::F16 | Dtype::BF16) => {
-                problems.push(format!("`{name}` is {:?}, expected F32, F16 or BF16", view.dtype()));
-            }
-            Some(_) => {}
+    let wanted = layout(config).filter(|(name, _)| is_parameter(config, name));
+    let unfit = wanted.filter_map(|(name, shape)| match tensors.get(&name) {
+        None => Some(format!("`{name}` is missing")),
+        Some((_, view)) if view.shape() != shape => {
+            Some(format!("`{name}` has shape {:?}, expected {shape:?}", view.shape()))
         }
-    }
-    let mut known: BTreeSet<&str> = wanted.iter().map(|(name, _)| name.as_str()).collect();
-    let absent = absent_biases(config);
-    known.extend(absent.iter().map(|(name, _)| name.as_str()));
-    if config.tied_head {
-        known.insert("lm_head.weight");
-    }
+        Some((_, view)) if !matches!(view.dtype(), Dtype::F32 | Dtype::F16 | Dtype::BF16) => {
+            Some(format!("`{name}` is {:?}, expected F32, F16 or BF16", view.dtype()))
+        }
+        Some(_) => None,
+    });
     let left_over: BTreeSet<&String> =
-        tensors.keys().filter(|name| !known.contains(name.as_str()) && !is_mask_buffer(name)).collect();
-    problems
-        .extend(left_over.into_iter().map(|name| format!("`{name}` is no parameter of this architecture")));
+        tensors.keys().filter(|name| !is_known(config, name) && !is_mask_buffer(name)).collect();
+    let left_over =
+        left_over.into_iter().map(|name| format!("`{name}` is no parameter of this architecture"));
+
+    const SHOWN: usize = 8;
+    let mut problems: Vec<String> = unfit.take(SHOWN + 1).chain(left_over).take(SHOWN + 1).collect();
     if problems.is_empty() {
         return Ok(());
     }
-    const SHOWN: usize = 8;
-    let more = problems.len().saturating_sub(SHOWN);
-    problems.truncate(SHOWN);
-    if more > 0 {
-        problems.push(format!("and {more} more"));
+    if problems.len() > SHOWN {
+        problems[SHOWN] = "and more".to_owned();
     }
     Err(Error::format(directory, problems.join("; ")))
 }

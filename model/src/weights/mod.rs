@@ -1,16 +1,22 @@
 //! Models on disk are Hugging Face directories: `config.json` and `model.safetensors`, in GPT-2's layout.
 //!
-//! What `transformers` saves, [`load()`] opens; what [`save()`] writes, `transformers` opens.
+//! What `transformers` saves, [`load()`] opens; what [`save()`] writes, `transformers` opens, and what [`save_gguf`]
+//! writes, llama.cpp.
 
 mod atomic;
+mod collect;
+mod dtype;
+mod gguf;
 mod hf_config;
 mod load;
 mod names;
 mod save;
 
 pub use atomic::write_atomically;
+pub use dtype::Dtype;
+pub use gguf::{GgufVocabulary, save_gguf};
 pub use load::{load, load_config};
-pub use save::{Dtype, save};
+pub use save::save;
 
 /// The architecture.
 const CONFIG: &str = "config.json";

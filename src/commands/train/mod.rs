@@ -6,7 +6,7 @@ mod place;
 use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use burn_autodiff::Autodiff;
 use burn_train::Interrupter;
 use kiln_datasets::tales::SEPARATOR;
@@ -37,12 +37,20 @@ pub fn run(args: Train) -> Result<ExitCode> {
     outcome
 }
 
-/// Removes a run that never began, and `runs/` if nothing else is in it.
+/// Removes what a run that never began has written, and each directory that is then empty: `--run-dir` may name one
+/// that was there before, with files of its own.
 fn discard(folder: &Path) {
-    // Best effort: the error that matters is the one already in hand.
-    let _ = std::fs::remove_dir_all(folder);
-    if let Some(parent) = folder.parent().filter(|parent| parent.ends_with("runs")) {
-        let _ = std::fs::remove_dir(parent);
+    // Best effort throughout: the error that matters is the one already in hand.
+    for file in [".lock", "config.toml", "experiment.log", "data/train.tokens", "data/valid.tokens"] {
+        let _ = std::fs::remove_file(folder.join(file));
+    }
+    // A new run is refused where one of these exists.
+    for directory in ["model", "checkpoint"] {
+        let _ = std::fs::remove_dir_all(folder.join(directory));
+    }
+    let runs = folder.parent().filter(|parent| parent.ends_with("runs"));
+    for directory in [Some(folder.join("data")), Some(folder.to_owned()), runs.map(Path::to_owned)] {
+        let _ = directory.map(std::fs::remove_dir);
     }
 }
 
@@ -66,21 +74,18 @@ fn begun(args: &Train) -> Result<Prepared> {
     let text = Text::read(&settings)?;
     let init_from = args.init_from.as_deref().map(crate::files::model_directory);
     let tokenizer = match (&init_from, settings.tokenizer.kind.as_str()) {
-        (Some(directory), _) => Tokenizer::from_directory(directory)?,
-        (None, "char") => text.corpus.characters(),
-        (None, "bpe") => {
+        (Some(directory), _) if Tokenizer::is_in(directory) => Tokenizer::from_directory(directory)?,
+        (_, "char") => text.corpus.characters(),
+        (_, "bpe") => {
             let texts = text.corpus.train.iter().map(String::as_str);
             Tokenizer::train_bpe(texts, settings.tokenizer.vocab_size)
                 .map_err(|error| source.place(error.into()))?
         }
-        (None, name) => crate::files::tokenizer(name)?,
+        (_, name) => crate::files::tokenizer(name)?,
     };
     let config = match &init_from {
         None => settings.model.config(tokenizer.vocab_size()).map_err(|error| source.place(error))?,
-        Some(directory) => {
-            let dropout = settings.model.dropout.unwrap_or_default();
-            GptConfig { dropout, ..kiln_model::load_config(directory)? }
-        }
+        Some(directory) => continued_from(directory, &settings, &tokenizer)?,
     };
     settings.model = settings::ModelSection::resolved(&config);
     settings.training.run_dir = folder.display().to_string();
@@ -101,6 +106,30 @@ fn begun(args: &Train) -> Result<Prepared> {
     let floor = text.floor_nats.map(|nats| nats / dataset.valid.len() as f64);
     let (resume, plain) = (false, args.plain);
     Ok(Prepared { settings, config, tokenizer, dataset, run, floor, init_from, resume, plain })
+}
+
+/// The architecture in `directory`, with the dropout of the settings and, if they ask for less, their context.
+fn continued_from(directory: &Path, settings: &Settings, tokenizer: &Tokenizer) -> Result<GptConfig> {
+    let theirs = kiln_model::load_config(directory)?;
+    if tokenizer.vocab_size() > theirs.vocab_size {
+        bail!(
+            "{}: the model knows {} tokens, the tokenizer \"{}\" has {}\nhint: put the model's own tokenizer.json \
+             beside it, or set tokenizer.kind",
+            directory.display(),
+            theirs.vocab_size,
+            tokenizer.name(),
+            tokenizer.vocab_size()
+        );
+    }
+    let context_length = settings.model.context_length.unwrap_or(theirs.context_length);
+    if context_length < theirs.context_length {
+        eprintln!(
+            "context shortened from {} to model.context_length = {context_length}",
+            theirs.context_length
+        );
+    }
+    let dropout = settings.model.dropout.unwrap_or_default();
+    Ok(GptConfig { context_length: context_length.min(theirs.context_length), dropout, ..theirs })
 }
 
 /// Opens the run that is to continue, with the configuration it was begun with.
@@ -126,7 +155,9 @@ impl Job for Prepared {
         let Self { settings, config, tokenizer, dataset, run, floor, init_from, resume, plain } = self;
         let model: GptModel<Autodiff<B>> = match &init_from {
             None => config.init(settings.training.seed, &device)?,
-            Some(directory) => kiln_model::load(directory, &device)?.with_dropout(config.dropout),
+            Some(directory) => kiln_model::load(directory, &device)?
+                .with_dropout(config.dropout)
+                .with_context_length(config.context_length),
         };
         let folder = run.path().to_owned();
         eprintln!(

@@ -1,0 +1,154 @@
+//! A tokenizer as the plain lists of its tokens and merges, for file formats that do not know `tokenizer.json`.
+
+use serde_json::Value;
+
+use super::directory::{CL100K_PATTERN, GPT2_PATTERN, O200K_PATTERN, byte_level, document};
+use super::{Kind, Tokenizer};
+use crate::error::{Error, Result};
+
+/// A byte-level BPE: bytes are written as GPT-2's visible characters, a space as `Ġ`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BytePairs {
+    /// Tokens in the order of their ids.
+    pub tokens: Vec<String>,
+    /// Ids of tokens that stand for no text, such as end-of-text.
+    pub special: Vec<u32>,
+    /// Pairs of parts that join, the most eager first.
+    pub merges: Vec<(String, String)>,
+    /// How text is split before anything joins.
+    pub splitting: Splitting,
+}
+
+/// The patterns of the published tokenizers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Splitting {
+    /// GPT-2's.
+    Gpt2,
+    /// GPT-4's, `cl100k_base`.
+    Cl100kBase,
+    /// GPT-4o's, `o200k_base`.
+    O200kBase,
+}
+
+impl Tokenizer {
+    /// The tokenizer as a list of byte-level tokens and merges.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Format`] for a `tokenizer.json` of another kind, or one that splits text in a way of its own.
+    pub fn byte_pairs(&self) -> Result<BytePairs> {
+        if let Kind::Char(characters) = &self.0 {
+            return Ok(of_characters(characters.characters()));
+        }
+        let json: Value = serde_json::from_str(&document(self)?).expect("a document that was just written");
+        parse(&json).map_err(|reason| Error::format("tokenizer.json", reason))
+    }
+}
+
+/// Each character is a token; one of several bytes is joined byte by byte from the left. What stands between is no
+/// token, so nothing but whole characters remains.
+fn of_characters(characters: &[char]) -> BytePairs {
+    let tokens: Vec<String> =
+        characters.iter().map(|character| byte_level(character.to_string().as_bytes())).collect();
+    let mut merges = Vec::new();
+    for token in &tokens {
+        for (at, next) in token.char_indices().skip(1) {
+            let merge = (token[..at].to_owned(), next.to_string());
+            if !merges.contains(&merge) {
+                merges.push(merge);
+            }
+        }
+    }
+    BytePairs { tokens, special: Vec::new(), merges, splitting: Splitting::Gpt2 }
+}
+
+fn parse(json: &Value) -> std::result::Result<BytePairs, String> {
+    let model = &json["model"];
+    let vocabulary = model["vocab"].as_object().filter(|_| model["type"] == "BPE");
+    let vocabulary = vocabulary.ok_or("not a BPE")?;
+    let added = json["added_tokens"].as_array().map_or(&[][..], Vec::as_slice);
+
+    let size = vocabulary.len()
+        + added
+            .iter()
+            .filter(|token| !vocabulary.contains_key(token["content"].as_str().unwrap_or("")))
+            .count();
+    let mut tokens = vec![None; size];
+    let added_tokens = added.iter().map(|token| (token["content"].as_str(), &token["id"]));
+    for (token, id) in vocabulary.iter().map(|(token, id)| (Some(token.as_str()), id)).chain(added_tokens) {
+        let place = id.as_u64().and_then(|id| tokens.get_mut(usize::try_from(id).ok()?));
+        let place = place.ok_or_else(|| format!("id {id} of {token:?} leaves a gap before it"))?;
+        *place = token.map(str::to_owned);
+    }
+    let tokens = tokens.into_iter().collect::<Option<Vec<_>>>().ok_or("two tokens share an id")?;
+    let special =
+        added.iter().filter(|token| token["special"] == true).filter_map(|token| token["id"].as_u64());
+
+    let merges = model["merges"].as_array().ok_or("no merges")?.iter().map(|merge| match merge {
+        Value::String(pair) => pair.split_once(' ').map(|(left, right)| (left.to_owned(), right.to_owned())),
+        pair => Some((pair[0].as_str()?.to_owned(), pair[1].as_str()?.to_owned())),
+    });
+    let merges = merges.collect::<Option<Vec<_>>>().ok_or("a merge is not a pair")?;
+    Ok(BytePairs {
+        tokens,
+        special: special.map(|id| id as u32).collect(),
+        splitting: splitting(&json["pre_tokenizer"], merges.is_empty())?,
+        merges,
+    })
+}
+
+fn splitting(pre_tokenizer: &Value, single_bytes: bool) -> std::result::Result<Splitting, String> {
+    let steps = match pre_tokenizer["type"].as_str() {
+        Some("Sequence") => pre_tokenizer["pretokenizers"].as_array().map_or(&[][..], Vec::as_slice),
+        _ => std::slice::from_ref(pre_tokenizer),
+    };
+    let [before @ .., last] = steps else { return Err("no pre-tokenizer".to_owned()) };
+    if last["type"] != "ByteLevel" || last["add_prefix_space"] == true {
+        return Err(format!("not byte-level: {last}"));
+    }
+    match before {
+        // Where nothing joins, how text was split makes no difference.
+        [] if last["use_regex"] == true || single_bytes => Ok(Splitting::Gpt2),
+        [split] => match split["pattern"]["Regex"].as_str() {
+            Some(GPT2_PATTERN) => Ok(Splitting::Gpt2),
+            Some(CL100K_PATTERN) => Ok(Splitting::Cl100kBase),
+            Some(O200K_PATTERN) => Ok(Splitting::O200kBase),
+            _ => Err(format!("splits in a way of its own: {split}")),
+        },
+        _ => Err(format!("splits in a way of its own: {pre_tokenizer}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gpt2_has_the_published_tokens_and_merges() {
+        let pairs = Tokenizer::open("gpt2").expect("embedded").byte_pairs().expect("byte-level");
+        assert_eq!((pairs.tokens.len(), pairs.merges.len()), (50_257, 50_000));
+        assert_eq!((pairs.tokens[15496].as_str(), pairs.tokens[50_256].as_str()), ("Hello", "<|endoftext|>"));
+        assert_eq!(pairs.merges[0], ("Ġ".to_owned(), "t".to_owned()), "the first line of GPT-2's merges.txt");
+        assert_eq!((pairs.special, pairs.splitting), (vec![50_256], Splitting::Gpt2));
+    }
+
+    #[test]
+    fn every_tokenizer_has_as_many_tokens_as_it_says() {
+        let learned = Tokenizer::train_bpe(["so it goes, so it goes"].into_iter(), 270).expect("room");
+        let named =
+            ["byte", "cl100k_base", "o200k_base"].map(|name| Tokenizer::open(name).expect("embedded"));
+        for tokenizer in named.into_iter().chain([learned]) {
+            let pairs = tokenizer.byte_pairs().expect("byte-level");
+            assert_eq!(pairs.tokens.len(), tokenizer.vocab_size(), "{}", tokenizer.name());
+        }
+    }
+
+    #[test]
+    fn characters_are_joined_from_their_bytes() {
+        let pairs = Tokenizer::characters_of("aé 火").byte_pairs().expect("byte-level");
+        assert_eq!(pairs.tokens, ["Ġ", "a", "Ã©", "çģ«"]);
+        let merges: Vec<String> =
+            pairs.merges.iter().map(|(left, right)| format!("{left} {right}")).collect();
+        assert_eq!(merges, ["Ã ©", "ç ģ", "çģ «"]);
+    }
+}

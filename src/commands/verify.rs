@@ -1,0 +1,90 @@
+//! `kiln verify gpt2`: whether a model computes and learns what GPT-2 does, by llm.c's published losses.
+
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail};
+use burn_autodiff::Autodiff;
+use kiln_datasets::Tokenizer;
+use kiln_model::Backend;
+use kiln_training::{LLM_C_BATCH, LLM_C_CONTEXT, LLM_C_LOSSES, LLM_C_TOLERANCE, llm_c_losses};
+use serde_json::json;
+
+use crate::backend::{Job, dispatch};
+use crate::cli::{Verify, VerifyGpt2};
+use crate::files::{model_directory, read_text};
+
+pub fn run(command: Verify) -> Result<ExitCode> {
+    let Verify::Gpt2(args) = command;
+    let directory = model_directory(&args.model);
+    let config = kiln_model::load_config(&directory)?;
+    let gpt2 = Tokenizer::open("gpt2")?;
+    if config.vocab_size < gpt2.vocab_size() || config.context_length < LLM_C_CONTEXT {
+        bail!(
+            "{}: a vocabulary of {} and a context of {}; the check needs GPT-2's {} tokens and a context of {}",
+            directory.display(),
+            config.vocab_size,
+            config.context_length,
+            gpt2.vocab_size(),
+            LLM_C_CONTEXT
+        );
+    }
+    let Some(data) = &args.data else {
+        bail!(
+            "the check reads the beginning of tinyshakespeare, which is not part of Kiln\nhint: name the file, \
+             `--data tinyshakespeare.txt`"
+        );
+    };
+    let tokens = tokens(&read_text(data)?, &gpt2).with_context(|| data.display().to_string())?;
+    let backend = args.backend.clone();
+    dispatch(&backend, Verifying { args, tokens })
+}
+
+/// The first tokens of the text as llm.c prepares it: end-of-text before every paragraph, the blank line after it kept.
+fn tokens(text: &str, gpt2: &Tokenizer) -> Result<Vec<u32>> {
+    let wanted = LLM_C_BATCH * LLM_C_CONTEXT + 1;
+    let mut tokens = Vec::new();
+    for section in text.split_inclusive("\n\n") {
+        tokens.extend(gpt2.end_of_text());
+        tokens.extend(gpt2.encode(section)?);
+        if tokens.len() >= wanted {
+            tokens.truncate(wanted);
+            return Ok(tokens);
+        }
+    }
+    bail!("{} tokens, and the check needs {wanted}", tokens.len())
+}
+
+struct Verifying {
+    args: VerifyGpt2,
+    tokens: Vec<u32>,
+}
+
+impl Job for Verifying {
+    type Output = ExitCode;
+
+    fn run<B: Backend>(self, device: B::Device, name: &'static str) -> Result<ExitCode> {
+        let Self { args, tokens } = self;
+        let directory = model_directory(&args.model);
+        eprintln!("ten training steps of {} on {name}", directory.display());
+        let model = kiln_model::load::<Autodiff<B>>(&directory, &device)?;
+        let losses = llm_c_losses(model, &tokens);
+        let differences = losses.iter().zip(LLM_C_LOSSES).map(|(ours, published)| (ours - published).abs());
+        let largest = differences.fold(0.0, f64::max);
+        let agrees = largest <= LLM_C_TOLERANCE;
+        if args.json {
+            let expected = LLM_C_LOSSES;
+            println!(
+                "{}",
+                json!({"expected": expected, "losses": losses, "tolerance": LLM_C_TOLERANCE, "agrees": agrees})
+            );
+        } else {
+            println!("step  published  measured  difference");
+            for (step, (ours, published)) in losses.iter().zip(LLM_C_LOSSES).enumerate() {
+                println!("{step:>4}  {published:>9.6}  {ours:>8.6}  {:>10.1e}", (ours - published).abs());
+            }
+            let verdict = if agrees { "this is GPT-2 124M" } else { "this is not GPT-2 124M, or a defect" };
+            println!("largest difference {largest:.1e}, allowed {LLM_C_TOLERANCE}: {verdict}");
+        }
+        Ok(ExitCode::from(u8::from(!agrees)))
+    }
+}

@@ -1,0 +1,159 @@
+"""What Kiln writes, opened by others: transformers, the `gguf` reader, and llama.cpp where it is installed.
+
+    pip install -r requirements.txt          # and, for the last comparison, llama-cpp-python
+    cargo build --release
+    python exports.py ../../target/release/kiln input.txt
+
+Trains a small model with every tokenizer on the text, then compares
+  - token ids and the greedy continuation of 100 tokens with AutoTokenizer and AutoModelForCausalLM, which must open the
+    directory without a word about missing or unexpected weights;
+  - every tensor and number of the GGUF file with the model's, in f32, f16 and bf16;
+  - the greedy continuation with llama.cpp's.
+Exit code 1 if anything differs.
+"""
+
+import argparse
+import io
+import json
+import logging
+import subprocess
+import sys
+import tempfile
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
+
+import gguf
+import numpy as np
+import torch
+import transformers
+from safetensors.torch import load_file
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+NAMES = {"ln_1": "attn_norm", "attn.c_attn": "attn_qkv", "attn.c_proj": "attn_output", "ln_2": "ffn_norm",
+         "mlp.c_fc": "ffn_up", "mlp.c_proj": "ffn_down"}
+failures = []
+
+
+def check(holds, what):
+    if not holds:
+        failures.append(what)
+    print(("  ok      " if holds else "  FAILED  ") + what, flush=True)
+
+
+def run(*command):
+    return subprocess.run(list(map(str, command)), check=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE).stdout
+
+
+def gguf_name(name):
+    name = name.removeprefix("transformer.")
+    if name.startswith("h."):
+        _, layer, rest = name.split(".", 2)
+        module, kind = rest.rsplit(".", 1)
+        return f"blk.{layer}.{NAMES[module]}.{kind}"
+    module, kind = name.rsplit(".", 1)
+    return {"wte": "token_embd", "wpe": "position_embd", "ln_f": "output_norm", "lm_head": "output"}[module] + f".{kind}"
+
+
+def compare_gguf(kiln, run_directory, dtype, folder):
+    model = run_directory / "model"
+    file = folder / f"{run_directory.name}-{dtype}.gguf"
+    run(kiln, "export", "--model", run_directory, "--to", file, "--format", "gguf", "--dtype", dtype)
+    reader = gguf.GGUFReader(file)
+    fields = {key: field.contents() for key, field in reader.fields.items()}
+    config = json.loads((model / "config.json").read_text())
+    expected = {
+        "general.architecture": "gpt2", "gpt2.context_length": config["n_positions"],
+        "gpt2.embedding_length": config["n_embd"], "gpt2.block_count": config["n_layer"],
+        "gpt2.feed_forward_length": config["n_inner"], "gpt2.attention.head_count": config["n_head"],
+        "general.file_type": {"f32": 0, "f16": 1, "bf16": 32}[dtype], "tokenizer.ggml.model": "gpt2",
+    }
+    wrong = {key: (fields.get(key), value) for key, value in expected.items() if fields.get(key) != value}
+    check(not wrong, f"{file.name}: metadata {wrong or ''}")
+    check(len(fields["tokenizer.ggml.tokens"]) == config["vocab_size"] == len(set(fields["tokenizer.ggml.tokens"])),
+          f"{file.name}: {config['vocab_size']} distinct tokens")
+
+    weights = load_file(model / "model.safetensors")
+    tensors = {tensor.name: tensor for tensor in reader.tensors}
+    check(set(tensors) == set(map(gguf_name, weights)), f"{file.name}: {len(tensors)} tensors, all by name")
+    worst = 0.0
+    for name, weight in weights.items():
+        tensor = tensors[gguf_name(name)]
+        if weight.dim() == 2 and name.startswith("transformer.h."):
+            weight = weight.T
+        data = np.array(tensor.data)
+        if tensor.tensor_type == gguf.GGMLQuantizationType.BF16:
+            data = (data.view(np.uint16).astype(np.uint32) << 16).view(np.float32)
+        if list(tensor.shape) != list(reversed(weight.shape)):
+            check(False, f"{file.name}: shape of {name}")
+        worst = max(worst, np.abs(data.astype(np.float32).reshape(weight.shape) - weight.numpy()).max())
+    check(worst <= {"f32": 0.0, "f16": 1e-3, "bf16": 8e-3}[dtype], f"{file.name}: tensors differ by at most {worst:.1e}")
+    return file
+
+
+def compare(kiln, text, kind, folder):
+    print(kind)
+    run_directory = folder / kind
+    run(kiln, "train", "--plain", "--run-dir", run_directory, "--set", f"data.path={text}", "--set",
+        f"tokenizer.kind={kind}", "--set", "tokenizer.vocab_size=600", "--set", "model.context_length=128", "--set",
+        "model.d_model=64", "--set", "model.n_layers=2", "--set", "training.steps=40", "--set", "training.eval_batches=4",
+        "--set", "training.batch_size=8", "--set", "schedule.warmup_steps=5", "--set", "optimizer.learning_rate=3e-3")
+    model = run_directory / "model"
+
+    log, handler = io.StringIO(), None
+    with redirect_stdout(log), redirect_stderr(log):
+        handler = logging.StreamHandler(log)
+        transformers.logging.get_logger().addHandler(handler)
+        theirs = AutoModelForCausalLM.from_pretrained(model).eval()
+        tokenizer = AutoTokenizer.from_pretrained(model)
+        transformers.logging.get_logger().removeHandler(handler)
+    noise = [line for line in log.getvalue().splitlines() if "Loading weights" not in line and line.strip()]
+    check(not noise, f"transformers opens it in silence {noise or ''}")
+
+    source = Path(text).read_text()
+    prompt = source[1000:1040]
+    ids = json.loads(run(kiln, "tokenize", "encode", "--tokenizer", run_directory, "--file", text, "--json"))["tokens"]
+    check(tokenizer(source)["input_ids"] == ids, f"{len(ids)} token ids are AutoTokenizer's")
+    check(tokenizer.decode(ids[:500]) == run(
+        kiln, "tokenize", "decode", "--tokenizer", run_directory, "--tokens", ",".join(map(str, ids[:500])))[:-1].decode(),
+        "and so is the text they decode to")
+
+    ours = json.loads(run(kiln, "generate", "--model", run_directory, "--prompt", prompt, "--max-tokens", 100,
+                          "--temperature", 0, "--json"))
+    length = min(100, 128 - len(ours["prompt_tokens"]))
+    with torch.no_grad():
+        output = theirs.generate(torch.tensor([ours["prompt_tokens"]]), do_sample=False, max_new_tokens=length,
+                                 pad_token_id=0)[0]
+    check(output.tolist()[len(ours["prompt_tokens"]):][:len(ours["tokens"])] == ours["tokens"][:length],
+          f"greedy continuation of {len(ours['tokens'][:length])} tokens is transformers'")
+
+    files = [compare_gguf(kiln, run_directory, dtype, folder) for dtype in ["f32", "f16", "bf16"]]
+    try:
+        import llama_cpp
+    except ImportError:
+        print("  --      llama-cpp-python is not installed: its text is not compared")
+        return
+    llama = llama_cpp.Llama(str(files[0]), n_ctx=128, verbose=False)
+    encoded = llama.tokenize(prompt.encode(), add_bos=False, special=False)
+    check(encoded == ours["prompt_tokens"], "llama.cpp's tokens of the prompt")
+    continuation = []
+    for token in llama.generate(ours["prompt_tokens"], temp=0.0, top_k=1):
+        continuation.append(token)
+        if len(continuation) == length:
+            break
+    check(continuation == ours["tokens"][:length], f"greedy continuation of {length} tokens is llama.cpp's")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("kiln", help="the built program")
+    parser.add_argument("text", help="a text file of at least 20,000 characters")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        for kind in ["char", "byte", "bpe", "gpt2", "cl100k_base", "o200k_base"]:
+            compare(arguments.kiln, str(Path(arguments.text).resolve()), kind, Path(folder))
+    print(f"{len(failures)} failures")
+    sys.exit(bool(failures))
+
+
+if __name__ == "__main__":
+    main()
