@@ -16,7 +16,7 @@ use burn_train::TrainStep;
 use kiln_datasets::Batch;
 use kiln_inference::{Generation, Sampler, Sampling, generate};
 use kiln_model::{AutodiffBackend, Backend, GptModel, load};
-use kiln_training::{AdamW, ClipGlobalNorm, LanguageModel, MicroBatches, WarmupCosine};
+use kiln_training::{AdamW, ClipGlobalNorm, LanguageModel, MicroBatches, WarmupCosine, llm_c_losses};
 use safetensors::{Dtype, SafeTensors};
 use serde_json::Value;
 
@@ -230,6 +230,25 @@ fn ten_steps<B: AutodiffBackend>(case: &Case) {
         let error = relative_error(&ours[name], theirs);
         assert!(error <= 1e-3, "{}: {name} after ten steps is off by {error}", case.name);
     }
+}
+
+/// llm.c's ten steps, as `kiln verify gpt2` runs them, on a small model that PyTorch trained alike.
+fn ten_steps_of_llm_c<B: AutodiffBackend>() {
+    let directory = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/reference/llm_c");
+    let text = std::fs::read(directory.join("expected.json")).expect("the fixtures are committed");
+    let expected: Value = serde_json::from_slice(&text).expect("the fixtures are whole");
+    let tokens: Vec<u32> = serde_json::from_value(expected["tokens"].clone()).expect("a list of tokens");
+    let theirs: Vec<f64> = serde_json::from_value(expected["losses"].clone()).expect("a list of losses");
+    let model = load::<B>(&directory, &Default::default()).expect("transformers saved it");
+    // Neighbouring losses are 1.2e-3 apart: a wrong step shows.
+    let error = distance(&llm_c_losses(model, &tokens), &theirs);
+    assert!(error <= 2e-5, "llm.c's losses differ by {error}");
+}
+
+#[cfg(feature = "ndarray")]
+#[test]
+fn ndarray_runs_the_check_of_llm_c() {
+    ten_steps_of_llm_c::<Autodiff<burn_ndarray::NdArray>>();
 }
 
 #[cfg(feature = "ndarray")]

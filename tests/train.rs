@@ -84,6 +84,27 @@ fn a_resumed_run_equals_one_that_never_stopped() {
     assert!(weights("parts") == weights("whole"), "the best models differ");
 }
 
+/// A model of `transformers` with a vocabulary larger than its tokenizer's and scores scaled by layer, trained on:
+/// what makes it compute as it does survives the interruption.
+#[test]
+fn a_run_from_another_model_resumes_as_that_model() {
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let path = folder.path();
+    std::fs::write(path.join("text.txt"), "the kiln is hot and the clay is cold\n".repeat(30))
+        .expect("writable");
+    let model = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/reference/fixtures/layer-scaled");
+    let begin = |run, steps| {
+        let args = ["--set", "data.path=text.txt", "--set", "tokenizer.kind=char", "--init-from", model];
+        let args =
+            args.into_iter().chain(["--set", "schedule.decay_steps=9", "--run-dir", run, "--set", steps]);
+        stdout(&train(path, args));
+    };
+    begin("whole", "training.steps=8");
+    begin("parts", "training.steps=5");
+    stdout(&kiln(path, ["train", "--plain", "--run-dir", "parts", "--resume", "--set", "training.steps=8"]));
+    assert_eq!(losses(&path.join("parts")), losses(&path.join("whole")));
+}
+
 #[test]
 fn text_files_train_with_every_tokenizer_and_generate() {
     let folder = tempfile::tempdir().expect("a temporary directory");

@@ -74,7 +74,9 @@ impl<B: Backend> GptModel<B> {
         let longest = self.config.context_length;
         assert!((1..=longest).contains(&context_length), "a context of {context_length} out of {longest}");
         if context_length < longest {
-            self.wpe.weight = self.wpe.weight.map(|weight| weight.narrow(0, 0, context_length));
+            // Detached, or the gradient would stop at the longer table, which is no parameter any more.
+            self.wpe.weight =
+                self.wpe.weight.map(|weight| weight.narrow(0, 0, context_length).detach().require_grad());
             self.config.context_length = context_length;
         }
         self
@@ -120,7 +122,7 @@ impl<B: Backend> GptModel<B> {
     ///
     /// # Panics
     ///
-    /// If the cache has no room for `new` more positions.
+    /// If the cache has no room for `new` more positions, or is one of another number of sequences.
     pub fn forward_cached(&self, tokens: Tensor<B, 2, Int>, cache: &mut KvCache<B>) -> Tensor<B, 2> {
         let [batch, new] = tokens.dims();
         let (start, capacity) = (cache.len(), cache.capacity());
@@ -129,7 +131,9 @@ impl<B: Backend> GptModel<B> {
             "{start} cached and {new} new positions exceed the context of {capacity}"
         );
 
-        let mut stream = self.embed(tokens, &cache.lengths());
+        let lengths = cache.lengths();
+        assert_eq!(lengths.len(), batch, "the cache must have one sequence for each of the batch");
+        let mut stream = self.embed(tokens, &lengths);
         for (block, layer) in self.h.iter().zip(&mut cache.layers) {
             stream = block.forward_cached(stream, layer);
         }

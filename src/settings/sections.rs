@@ -29,6 +29,8 @@ pub struct ModelSection {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub preset: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub vocab_size: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub context_length: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub d_model: Option<usize>,
@@ -50,11 +52,15 @@ pub struct ModelSection {
     pub layer_norm_epsilon: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub init_std: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scale_attention: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scale_attention_by_layer: Option<bool>,
 }
 
 impl ModelSection {
-    /// The architecture for a vocabulary of that size; without a preset, a small model for a CPU.
-    pub fn config(&self, vocab_size: usize) -> Result<GptConfig> {
+    /// The architecture for a tokenizer of that many tokens; without a preset, a small model for a CPU.
+    pub fn config(&self, tokens: usize) -> Result<GptConfig> {
         let base = match &self.preset {
             None => GptConfig { context_length: 256, ..GptConfig::new(4, 4, 128) },
             Some(name) => GptConfig::preset(name).ok_or_else(|| {
@@ -62,6 +68,16 @@ impl ModelSection {
                 kiln_model::Error::Config { key: "preset", value: format!("{name:?}"), reason }
             })?,
         };
+        let vocab_size = self.vocab_size.unwrap_or(tokens);
+        if vocab_size < tokens {
+            let reason = format!("the tokenizer has {tokens} tokens");
+            return Err(kiln_model::Error::Config {
+                key: "vocab_size",
+                value: vocab_size.to_string(),
+                reason,
+            }
+            .into());
+        }
         let d_model = self.d_model.unwrap_or(base.d_model);
         let config = GptConfig {
             vocab_size,
@@ -76,7 +92,8 @@ impl ModelSection {
             activation: self.activation.unwrap_or(base.activation),
             layer_norm_epsilon: self.layer_norm_epsilon.unwrap_or(base.layer_norm_epsilon),
             init_std: self.init_std.unwrap_or(base.init_std),
-            ..base
+            scale_attention: self.scale_attention.unwrap_or(base.scale_attention),
+            scale_attention_by_layer: self.scale_attention_by_layer.unwrap_or(base.scale_attention_by_layer),
         };
         config.validate()?;
         Ok(config)
@@ -86,6 +103,7 @@ impl ModelSection {
     pub fn resolved(config: &GptConfig) -> Self {
         Self {
             preset: None,
+            vocab_size: Some(config.vocab_size),
             context_length: Some(config.context_length),
             d_model: Some(config.d_model),
             n_layers: Some(config.n_layers),
@@ -97,6 +115,8 @@ impl ModelSection {
             activation: Some(config.activation),
             layer_norm_epsilon: Some(config.layer_norm_epsilon),
             init_std: Some(config.init_std),
+            scale_attention: Some(config.scale_attention),
+            scale_attention_by_layer: Some(config.scale_attention_by_layer),
         }
     }
 }

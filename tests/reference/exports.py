@@ -99,7 +99,7 @@ def compare(kiln, text, kind, folder):
         "--set", "training.batch_size=8", "--set", "schedule.warmup_steps=5", "--set", "optimizer.learning_rate=3e-3")
     model = run_directory / "model"
 
-    log, handler = io.StringIO(), None
+    log = io.StringIO()
     with redirect_stdout(log), redirect_stderr(log):
         handler = logging.StreamHandler(log)
         transformers.logging.get_logger().addHandler(handler)

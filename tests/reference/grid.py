@@ -17,6 +17,7 @@ import tempfile
 from pathlib import Path
 
 import torch
+import transformers
 from safetensors.torch import load_file
 from transformers import GPT2Config, GPT2LMHeadModel
 
@@ -67,6 +68,7 @@ def compare(kiln, backend, name, settings, dtype, shard, folder):
 
 
 def main():
+    transformers.logging.disable_progress_bar()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("kiln", help="the built program")
     parser.add_argument("--backend", help="default: the fastest of the build")

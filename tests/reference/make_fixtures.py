@@ -107,7 +107,33 @@ def write(name, changes, dtype, full):
     (directory / "expected.json").write_text(json.dumps(numbers, indent=1) + "\n")
 
 
+def write_llm_c():
+    """The ten steps of llm.c's test_gpt2 on a small random model: one batch, decay on every parameter, no clipping."""
+    torch.manual_seed(7)
+    config = GPT2Config(vocab_size=41, n_positions=64, n_embd=16, n_layer=2, n_head=2, resid_pdrop=0.0, embd_pdrop=0.0,
+                        attn_pdrop=0.0, bos_token_id=0, eos_token_id=0)
+    model = GPT2LMHeadModel(config)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.normal_(0.1 if parameter.dim() == 1 else 0.0, 0.25)
+    directory = HERE.parent / "llm_c"
+    shutil.rmtree(directory, ignore_errors=True)
+    model.save_pretrained(directory)
+    tokens = torch.randint(0, config.vocab_size, (4 * 64 + 1,))
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.01)
+    losses = []
+    for _ in range(10):
+        optimizer.zero_grad()
+        loss = loss_of(model, tokens[:-1].view(4, 64), tokens[1:])
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    expected = {"tokens": tokens.tolist(), "losses": losses}
+    (directory / "expected.json").write_text(json.dumps(expected) + "\n")
+
+
 if __name__ == "__main__":
+    write_llm_c()
     shutil.rmtree(HERE, ignore_errors=True)
     for name, (changes, dtype, full) in CASES.items():
         write(name, changes, dtype, full)

@@ -1,5 +1,7 @@
 //! A tokenizer as the plain lists of its tokens and merges, for file formats that do not know `tokenizer.json`.
 
+use std::collections::HashSet;
+
 use serde_json::Value;
 
 use super::directory::{CL100K_PATTERN, GPT2_PATTERN, O200K_PATTERN, byte_level, document};
@@ -50,11 +52,11 @@ impl Tokenizer {
 fn of_characters(characters: &[char]) -> BytePairs {
     let tokens: Vec<String> =
         characters.iter().map(|character| byte_level(character.to_string().as_bytes())).collect();
-    let mut merges = Vec::new();
+    let (mut merges, mut known) = (Vec::new(), HashSet::new());
     for token in &tokens {
         for (at, next) in token.char_indices().skip(1) {
             let merge = (token[..at].to_owned(), next.to_string());
-            if !merges.contains(&merge) {
+            if known.insert(merge.clone()) {
                 merges.push(merge);
             }
         }
