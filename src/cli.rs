@@ -79,7 +79,7 @@ pub struct Generate {
     #[arg(long, value_name = "DIR")]
     pub model: PathBuf,
     /// Text to continue.
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     pub prompt: String,
     /// Most tokens to add.
     #[arg(long, value_name = "N", default_value_t = 200)]
@@ -129,7 +129,7 @@ pub struct Score {
 #[group(required = true, multiple = false)]
 pub struct ScoreInput {
     /// Text to score.
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     pub text: Option<String>,
     /// Token ids to score.
     #[arg(long, value_name = "1,2,3", value_delimiter = ',')]
@@ -185,7 +185,7 @@ pub enum Tokenize {
 #[group(required = true, multiple = false)]
 pub struct EncodeInput {
     /// Text to encode.
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     pub text: Option<String>,
     /// File to encode.
     #[arg(long, value_name = "FILE")]
