@@ -9,17 +9,17 @@
 //!
 //! ```text
 //! Ben and the tent
-//! One sunny afternoon, Ben hurried to the big wood to feed the pigs. In his box were nuts. A friendly hen hopped by the
-//! tall barrel. Ben found a red tent beside the big well. Then, Ben skipped to the small bench with the tent and met
-//! Daisy. The sky turned dim, and a storm came up. "I am sad and wet!" whispered Daisy sadly. "Do not cry, Daisy!"
-//! answered Ben warmly and lifted the tent. They sat dry under the tent and ate the nuts until the sun shone. Daisy was
-//! very proud and gave Ben five new shells.
+//! One sunny afternoon, Ben hurried to the big wood to feed the pigs. In his box were plums. Ben found a red tent near
+//! the mossy oak. Soon, Ben walked past the mossy well with the tent and met Mia. The sky turned dim, and a storm came
+//! up. "I am cross and cold!" cried Mia softly. Then Ben thought of the tent. They sat warm under the tent and ate the
+//! plums until the rain stopped. "Thanks, clever Ben!" said Mia gladly. Ben and Mia skipped home carefully and ate
+//! supper.
 //! ```
 //!
 //! (A story has no line breaks but the one after the title.)
 //!
-//! There are eleven plots of 300 to 700 characters a story, with some 480 different words in 50 different characters, and
-//! a floor of about 0.140 nats per character. Every plot has a state: who the story is about, what was found early and
+//! There are eleven plots of 300 to 700 characters a story, with some 470 different words in 50 different characters, and
+//! a floor of about 0.130 nats per character. Every plot has a state: who the story is about, what was found early and
 //! what it is good for later. Names, pronouns and things agree throughout because a slot that was filled once keeps its
 //! value to the end of the story.
 //!
