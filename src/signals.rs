@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use burn_train::Interrupter;
-use signal_hook::consts::{SIGINT, SIGTERM};
 #[cfg(unix)]
 use signal_hook::consts::{SIGHUP, SIGXFSZ};
+use signal_hook::consts::{SIGINT, SIGTERM};
 
 /// Signals that ask a run to end.
 #[cfg(unix)]
@@ -41,7 +41,8 @@ fn exit_code(signal: i32) -> i32 {
 pub fn handle(interrupter: Interrupter) -> Result<Received> {
     let register = |signal| {
         let arrived = Arc::new(AtomicBool::new(false));
-        signal_hook::flag::register(signal, Arc::clone(&arrived)).context("a signal handler could not be set")?;
+        signal_hook::flag::register(signal, Arc::clone(&arrived))
+            .context("a signal handler could not be set")?;
         anyhow::Ok((signal, arrived))
     };
     // A file that grows beyond its limit is an error that the writer reports, not the end of the process.
@@ -60,7 +61,10 @@ pub fn handle(interrupter: Interrupter) -> Result<Received> {
             std::thread::sleep(POLL);
         }
     };
-    std::thread::Builder::new().name("signals".into()).spawn(watch).context("a thread could not be started")?;
+    std::thread::Builder::new()
+        .name("signals".into())
+        .spawn(watch)
+        .context("a thread could not be started")?;
     Ok(received)
 }
 

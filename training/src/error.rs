@@ -48,7 +48,9 @@ pub enum Error {
         path: PathBuf,
     },
     /// The run needs more memory than there is.
-    #[error("a step with training.micro_batch_size = {micro_batch} needs {needed}, and {available} are free\nhint: {hint}")]
+    #[error(
+        "a step with training.micro_batch_size = {micro_batch} needs {needed}, and {available} are free\nhint: {hint}"
+    )]
     Memory {
         /// Windows that are computed at a time.
         micro_batch: usize,

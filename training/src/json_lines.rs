@@ -56,7 +56,10 @@ pub(crate) fn read_all<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>> {
 }
 
 /// The lines that stay, also as they stand in the file, and the numbers of damaged ones.
-fn read<T: DeserializeOwned>(path: &Path, keep: impl Fn(&T) -> bool) -> Result<(Vec<T>, Vec<u8>, Vec<usize>)> {
+fn read<T: DeserializeOwned>(
+    path: &Path,
+    keep: impl Fn(&T) -> bool,
+) -> Result<(Vec<T>, Vec<u8>, Vec<usize>)> {
     let bytes = match std::fs::read(path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
         read => read.map_err(Error::io(path))?,

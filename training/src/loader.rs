@@ -52,8 +52,7 @@ impl Iterator for Steps<'_> {
         let step = next.fetch_add(1, Ordering::Relaxed);
         let first = (step * grad_accumulation) as u64;
         (step < *steps).then(|| {
-            let batches =
-                (first..first + *grad_accumulation as u64).map(|index| sampler.batch(shard, index));
+            let batches = (first..first + *grad_accumulation as u64).map(|index| sampler.batch(shard, index));
             MicroBatches(batches.flat_map(|batch| batch.split(*micro_batch)).collect())
         })
     }

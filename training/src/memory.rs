@@ -82,7 +82,9 @@ impl MemoryPlan {
         }
         let hint = match largest {
             0 => "not even a single window fits; choose a smaller model or model.context_length".to_owned(),
-            _ => format!("training.micro_batch_size = {largest} is the largest that fits, and a step stays the same"),
+            _ => format!(
+                "training.micro_batch_size = {largest} is the largest that fits, and a step stays the same"
+            ),
         };
         Err(Error::Memory {
             micro_batch: wanted.micro_batch,
@@ -119,7 +121,9 @@ impl MemoryPlan {
             gradients: if several { 2 * parameters } else { parameters },
             optimizer: 2 * parameters,
             activations: tokens.saturating_mul((kept + passing) * BYTES),
-            logits: tokens.saturating_mul(number(vocab_size)).min(CHUNK_LOGITS.max(number(vocab_size))) * 2 * BYTES,
+            logits: tokens.saturating_mul(number(vocab_size)).min(CHUNK_LOGITS.max(number(vocab_size)))
+                * 2
+                * BYTES,
             program: PROGRAM,
             available,
         }

@@ -120,7 +120,8 @@ pub struct Summary {
 /// What cannot be used is refused before anything is written. Later, [`Error::Io`] when the disk is full or gone, and
 /// [`Error::Diverged`] when losses stop being finite; the last checkpoint stays.
 pub fn pretrain<B: AutodiffBackend>(parts: Pretraining<B>) -> Result<Summary> {
-    let Pretraining { model, tokenizer, dataset, order, optimizer, schedule, training, run, resume, .. } = parts;
+    let Pretraining { model, tokenizer, dataset, order, optimizer, schedule, training, run, resume, .. } =
+        parts;
     optimizer.validate()?;
     schedule.validate(&optimizer)?;
     training.validate()?;
@@ -259,7 +260,9 @@ fn restore_best<B: AutodiffBackend>(
     let Some((step, _)) = checkpoint.state().best else { return Ok(()) };
     let damaged = |path: &Path, reason: &str| warn(&format!("{}: {reason}", path.display()));
     let Some(best) = checkpoint::newest(&run.checkpoints(), Some(step), damaged)? else {
-        warn(&format!("the checkpoint of the best evaluation, step {step}, is not there; model/ stays as it is"));
+        warn(&format!(
+            "the checkpoint of the best evaluation, step {step}, is not there; model/ stays as it is"
+        ));
         return Ok(());
     };
     let device = model.wte.weight.device();

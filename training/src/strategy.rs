@@ -220,7 +220,7 @@ impl<B: AutodiffBackend> Fit<B> {
     /// One optimizer update, left out if something is not finite.
     fn step(&mut self, windows: &mut dyn DataLoaderIterator<crate::MicroBatches>) -> Result<()> {
         let began = Instant::now();
-        let Work { config, seen, view, metrics, .. } = &mut self.work;
+        let Work { config, seen, view, metrics, peak, .. } = &mut self.work;
         let state = &mut self.state;
         let batches = windows.next().expect("the loader has as many items as the run has steps");
         let tokens: usize = batches.0.iter().map(kiln_datasets::Batch::num_tokens).sum();
@@ -261,7 +261,7 @@ impl<B: AutodiffBackend> Fit<B> {
             grad_norm_z: Some(state.grad_norms.push(grad_norm)),
             seconds: state.seconds,
         })?;
-        if let Some(peak) = &mut self.work.peak {
+        if let Some(peak) = peak {
             let utilization = peak.utilization(tokens, seconds);
             view.update(|progress| progress.set_mfu(utilization));
         }

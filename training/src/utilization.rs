@@ -28,7 +28,7 @@ impl Peak {
         let flops_per_second = SIZES.iter().try_fold(0.0, |_, size| {
             let square = || Tensor::<B, 2>::full([*size, *size], 0.5, device).into_primitive().tensor();
             let (left, right) = (square(), square());
-            let mut product = || {
+            let product = || {
                 let began = Instant::now();
                 let (output, _) = B::linear_forward(left.clone(), right.clone(), None, None);
                 drop(output);

@@ -278,7 +278,11 @@ fn report(summary: &Summary, settings: &Settings, folder: &Path, floor: Option<f
             loss.exp()
         )?;
         if let Some(floor) = floor {
-            writeln!(out, "no model can expect less than {floor:.4} on this text: {:.4} to go", loss - floor)?;
+            writeln!(
+                out,
+                "no model can expect less than {floor:.4} on this text: {:.4} to go",
+                loss - floor
+            )?;
         }
     }
     if summary.skipped > 0 {

@@ -7,7 +7,7 @@
 //! | `model.mpk` | weights |
 //! | `optimizer.mpk` | AdamW's moments in full precision: they do not survive f16 |
 //! | `schedule.mpk` | position of the learning rate's schedule |
-//! | `state.json` | step, tokens, best evaluation, counters, windows of the z-scores, format version |
+//! | `state.toml` | step, tokens, best evaluation, counters, windows of the z-scores, format version |
 //! | `config.toml` | the resolved configuration |
 //! | `checksums` | XXH3 of each of them |
 //!

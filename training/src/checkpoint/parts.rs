@@ -5,7 +5,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
-use burn::record::{BytesRecorder, FullPrecisionSettings, NamedMpkBytesRecorder, Record, Recorder};
+use burn::record::{FullPrecisionSettings, NamedMpkBytesRecorder, Record, Recorder};
 use burn::tensor::backend::{Backend, BackendTypes};
 use burn_train::checkpoint::{
     AsyncCheckpointer, Checkpointer, CheckpointerError, CheckpointingAction, CheckpointingStrategy,
@@ -49,7 +49,7 @@ pub(super) fn restore<LC: LearningComponentsTypes>(
 pub(super) fn load<R: Record<B>, B: Backend>(path: &Path, device: &B::Device) -> Result<R> {
     let bytes = std::fs::read(path).map_err(Error::io(path))?;
     let recorder = NamedMpkBytesRecorder::<FullPrecisionSettings>::default();
-    BytesRecorder::<B, Vec<u8>>::load(&recorder, bytes, device)
+    Recorder::<B>::load(&recorder, bytes, device)
         .map_err(|error| Error::Format { path: path.to_owned(), reason: error.to_string() })
 }
 

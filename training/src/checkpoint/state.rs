@@ -7,7 +7,8 @@ use crate::outlier::Window;
 /// Raised when the contents of a checkpoint change their meaning.
 pub(super) const VERSION: u32 = 2;
 
-/// Where a run stands, beside its weights.
+/// Where a run stands, beside its weights. As TOML, whose numbers come back to the last bit, as those of `serde_json` do
+/// not by default.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RunState {

@@ -14,7 +14,7 @@ use super::parts::{self, Exchange, MODEL, RECORDS, write_synced};
 use super::state::{RunState, VERSION};
 use crate::error::{Error, Result};
 
-const STATE: &str = "state.json";
+const STATE: &str = "state.toml";
 const CONFIG: &str = "config.toml";
 const CHECKSUMS: &str = "checksums";
 const TEMPORARY: &str = "writing.tmp";
@@ -77,9 +77,10 @@ impl Checkpoint {
         if written.len() != expected.len() {
             return Err(format!("{CHECKSUMS}: {} bytes, expected {}", written.len(), expected.len()));
         }
+        let text = |name| String::from_utf8(read(name)?).map_err(|error| format!("{name}: {error}"));
         let state: RunState =
-            serde_json::from_slice(&read(STATE)?).map_err(|error| format!("{STATE}: {error}"))?;
-        let config = String::from_utf8(read(CONFIG)?).map_err(|error| format!("{CONFIG}: {error}"))?;
+            toml::from_str(&text(STATE)?).map_err(|error| format!("{STATE}: {}", error.message()))?;
+        let config = text(CONFIG)?;
         match Name::of(path) {
             Some(name) if name.step == state.step => Ok(Self { path: path.to_owned(), state, config }),
             _ => Err(format!("{STATE}: says step {}", state.step)),
@@ -143,7 +144,7 @@ impl<LC: LearningComponentsTypes> Checkpoints<LC> {
         self.exchange.set_folder(&temporary);
         self.learner.checkpoint(learner, state.step, store);
         self.exchange.wait()?;
-        let text = serde_json::to_string_pretty(state).expect("a struct of numbers serialises");
+        let text = toml::to_string(state).expect("a struct of numbers serialises");
         write_synced(&temporary.join(STATE), text.as_bytes())?;
         write_synced(&temporary.join(CONFIG), self.config.as_bytes())?;
         let mut checksums = header();
@@ -194,7 +195,11 @@ fn line(name: &str, contents: &[u8]) -> String {
 
 /// A rename lasts only once the directory is on the disk.
 fn sync_directory(path: &Path) -> Result<()> {
-    if cfg!(unix) { File::open(path).and_then(|folder| folder.sync_all()).map_err(Error::io(path)) } else { Ok(()) }
+    if cfg!(unix) {
+        File::open(path).and_then(|folder| folder.sync_all()).map_err(Error::io(path))
+    } else {
+        Ok(())
+    }
 }
 
 /// `step-00000500`, or `step-00000500.1` for one that takes its place: nothing is removed before its successor is there.

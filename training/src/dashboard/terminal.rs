@@ -164,7 +164,13 @@ mod tests {
         assert_eq!(press('s', none), Some(Command::Save));
         assert_eq!(press('p', none), Some(Command::Pause));
         assert_eq!(
-            [press('c', none), press('c', control), press('q', control), press('q', KeyModifiers::ALT), press('x', none)],
+            [
+                press('c', none),
+                press('c', control),
+                press('q', control),
+                press('q', KeyModifiers::ALT),
+                press('x', none)
+            ],
             [None; 5]
         );
     }
