@@ -24,6 +24,11 @@ const POLL: Duration = Duration::from_millis(20);
 pub struct Received(Arc<AtomicI32>);
 
 impl Received {
+    /// Whether there was one.
+    pub fn any(&self) -> bool {
+        self.0.load(Ordering::Relaxed) != 0
+    }
+
     /// What a shell reports of a program that a signal ended: 130 for Control-C, 143 for SIGTERM, 129 for SIGHUP.
     pub fn exit_code(&self) -> u8 {
         match self.0.load(Ordering::Relaxed) {

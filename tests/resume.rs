@@ -62,13 +62,17 @@ fn lines(run: &Path) -> Vec<Value> {
 fn newest_checkpoint(run: &Path) -> PathBuf {
     let checkpoints = std::fs::read_dir(run.join("checkpoint")).expect("a run writes checkpoints");
     let paths = checkpoints.map(|entry| entry.expect("readable").path());
-    paths.filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("step-"))).max().expect("one")
+    paths
+        .filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("step-")))
+        .max()
+        .expect("one")
 }
 
 /// Everything that decides how the run would go on.
 fn weights(run: &Path) -> Vec<Vec<u8>> {
     let checkpoint = newest_checkpoint(run);
-    let read = |path: PathBuf| std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let read =
+        |path: PathBuf| std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     ["model.mpk", "optimizer.mpk", "schedule.mpk"]
         .map(|name| read(checkpoint.join(name)))
         .into_iter()
@@ -103,7 +107,8 @@ fn a_run_killed_at_any_moment_ends_as_if_it_had_not_been() {
     for moment in moments(1) {
         // Before its first checkpoint a run can be begun anew.
         let begun = run.join("checkpoint").is_dir() && newest_exists(&run);
-        let mut child = if begun { resume(path, "killed") } else { begin(path, "killed") }.spawn().expect("it runs");
+        let mut child =
+            if begun { resume(path, "killed") } else { begin(path, "killed") }.spawn().expect("it runs");
         if killed < kills() {
             std::thread::sleep(Duration::from_millis(moment % whole.max(2)));
             child.kill().expect("it can be killed");
@@ -119,7 +124,8 @@ fn a_run_killed_at_any_moment_ends_as_if_it_had_not_been() {
     }
     assert_eq!(lines(&run), lines(&path.join("whole")));
     assert!(weights(&run) == weights(&path.join("whole")), "weights differ");
-    let samples = |run: &str| std::fs::read_to_string(path.join(run).join("samples.jsonl")).expect("readable");
+    let samples =
+        |run: &str| std::fs::read_to_string(path.join(run).join("samples.jsonl")).expect("readable");
     assert_eq!(samples("killed"), samples("whole"));
 }
 
@@ -192,8 +198,12 @@ fn damage_is_found_named_and_the_checkpoint_before_is_used() {
     stdout(&output);
     assert!(message.contains("step-00000020: optimizer.mpk: the checksum does not match"), "{message}");
     assert!(message.contains("continuing after step 15"), "{message}");
-    let steps: Vec<Value> = lines(&path.join("run")).into_iter().filter(|line| line["split"] == "train").collect();
-    assert_eq!(steps.iter().map(|line| line["step"].as_u64()).collect::<Vec<_>>(), (1..=20).map(Some).collect::<Vec<_>>());
+    let steps: Vec<Value> =
+        lines(&path.join("run")).into_iter().filter(|line| line["split"] == "train").collect();
+    assert_eq!(
+        steps.iter().map(|line| line["step"].as_u64()).collect::<Vec<_>>(),
+        (1..=20).map(Some).collect::<Vec<_>>()
+    );
     assert!(path.join("run/model/model.safetensors").is_file(), "the best model is back");
     stdout(&kiln(path, ["eval", "--model", "run", "--data", "run/config.toml"]));
 }
@@ -271,7 +281,8 @@ fn no_room_is_an_error_and_harms_nothing() {
     command.args(["--set", "training.steps=10"]);
     assert_eq!(wait(command.spawn().expect("it runs")), Some(0));
     let binary = env!("CARGO_BIN_EXE_kiln");
-    let script = format!("ulimit -f 16; exec {binary} train --plain --run-dir run --resume --set training.steps=40");
+    let script =
+        format!("ulimit -f 16; exec {binary} train --plain --run-dir run --resume --set training.steps=40");
     let full = Command::new("sh").args(["-c", &script]).current_dir(path).output().expect("a shell");
     let message = String::from_utf8_lossy(&full.stderr);
     assert_eq!(full.status.code(), Some(1), "{message}");
@@ -287,7 +298,14 @@ fn micro_batches_change_nothing_but_rounding() {
     let path = folder.path();
     let run = |name: &str, micro_batch: &str| {
         let mut command = begin(path, name);
-        command.args(["--set", "training.batch_size=6", "--set", "model.dropout=0.0", "--set", "training.steps=20"]);
+        command.args([
+            "--set",
+            "training.batch_size=6",
+            "--set",
+            "model.dropout=0.0",
+            "--set",
+            "training.steps=20",
+        ]);
         command.args(["--set", &format!("training.micro_batch_size={micro_batch}")]);
         assert_eq!(wait(command.spawn().expect("it runs")), Some(0));
         lines(&path.join(name))
@@ -301,7 +319,17 @@ fn micro_batches_change_nothing_but_rounding() {
             assert!((a - b).abs() / b <= 1e-5, "{name}: {a} and {b}");
         }
     }
-    let refused = kiln(path, ["train", "--plain", "--set", "training.batch_size=100000000", "--set", "training.micro_batch_size=100000000"]);
+    let refused = kiln(
+        path,
+        [
+            "train",
+            "--plain",
+            "--set",
+            "training.batch_size=100000000",
+            "--set",
+            "training.micro_batch_size=100000000",
+        ],
+    );
     let message = String::from_utf8_lossy(&refused.stderr);
     assert_eq!(refused.status.code(), Some(2), "{message}");
     assert!(message.contains("is the largest that fits"), "{message}");

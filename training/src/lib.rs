@@ -9,7 +9,7 @@
 //! | `strategy`, `controls` | the loop: step, evaluate, sample, checkpoint, stop |
 //! | `outlier`, `utilization`, `memory` | z-scores, MFU, and whether a run fits into the machine |
 //! | `checkpoint`, `run_dir`, `metrics`, `json_lines` | what a run leaves on disk |
-//! | [`dashboard`], `renderer`, `report` | what a person sees while and after it runs |
+//! | [`dashboard`], `renderer`, `report`, [`comparison()`] | what a person sees while and after it runs |
 //! | `verify` | llm.c's published check of GPT-2 |
 //! | [`pretrain()`] | puts them together |
 
@@ -17,6 +17,7 @@
 
 mod checkpoint;
 mod clip;
+mod comparison;
 mod config;
 mod controls;
 pub mod dashboard;
@@ -39,6 +40,7 @@ mod verify;
 
 pub use checkpoint::Checkpoint;
 pub use clip::ClipGlobalNorm;
+pub use comparison::comparison;
 pub use config::{OptimizerConfig, ScheduleConfig, TrainingConfig};
 pub use error::{Error, Result};
 pub use memory::{MemoryPlan, Place};

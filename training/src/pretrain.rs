@@ -148,7 +148,11 @@ pub fn pretrain<B: AutodiffBackend>(parts: Pretraining<B>) -> Result<Summary> {
         floor: parts.floor,
     });
     let history = &metrics.kept;
-    progress.resume(state.tokens, curve(history, Split::Train), curve(history, Split::Valid));
+    let skipped = state.skipped as u64;
+    progress.resume(state.tokens, skipped, curve(history, Split::Train), curve(history, Split::Valid));
+    if let Some(sample) = samples.kept.last() {
+        progress.on_sample(sample.step as u64, &sample.text);
+    }
     let dashboard_wanted = parts.display == Display::Auto && std::io::stderr().is_terminal();
     let view = View::new(progress, parts.display != Display::Quiet && !dashboard_wanted);
     let (sender, keys) = mpsc::channel();
