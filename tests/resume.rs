@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use common::{TINY, kiln, stdout};
+use common::{TINY, kiln, stdout, train};
 use serde_json::Value;
 
 /// Dropout on, evaluations and checkpoints often, so that a kill may meet any of them.
-const OFTEN: [&str; 14] = [
+const OFTEN: [&str; 18] = [
     "--set",
     "model.dropout=0.2",
     "--set",
@@ -26,6 +26,10 @@ const OFTEN: [&str; 14] = [
     "training.grad_accumulation=2",
     "--set",
     "schedule.min_learning_rate=1e-5",
+    "--set",
+    "schedule.decay_steps=60",
+    "--set",
+    "training.max_minutes=0",
 ];
 
 /// Kills of a run; the environment may ask for more.
@@ -59,25 +63,39 @@ fn lines(run: &Path) -> Vec<Value> {
     text.lines().map(line).collect()
 }
 
-fn newest_checkpoint(run: &Path) -> PathBuf {
-    let checkpoints = std::fs::read_dir(run.join("checkpoint")).expect("a run writes checkpoints");
-    let paths = checkpoints.map(|entry| entry.expect("readable").path());
-    paths
-        .filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("step-")))
-        .max()
-        .expect("one")
+fn checkpoints(run: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = std::fs::read_dir(run.join("checkpoint")) else { return Vec::new() };
+    let paths = entries.map(|entry| entry.expect("readable").path());
+    let is_whole =
+        |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("step-"));
+    paths.filter(is_whole).collect()
 }
 
-/// Everything that decides how the run would go on.
-fn weights(run: &Path) -> Vec<Vec<u8>> {
-    let checkpoint = newest_checkpoint(run);
-    let read =
-        |path: PathBuf| std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    ["model.mpk", "optimizer.mpk", "schedule.mpk"]
-        .map(|name| read(checkpoint.join(name)))
-        .into_iter()
-        .chain([read(run.join("model/model.safetensors"))])
-        .collect()
+/// Begins the run, or lets it go on where it has a checkpoint to go on from.
+fn go_on(folder: &Path, run: &str) -> Child {
+    let begun = !checkpoints(&folder.join(run)).is_empty();
+    if begun { resume(folder, run) } else { begin(folder, run) }.spawn().expect("it runs")
+}
+
+/// Whether two finished runs are the same: their lines, their best models, and the steps that would follow, which tell
+/// of every weight and every moment.
+fn assert_same(folder: &Path, one: &str, other: &str) {
+    let (a, b) = (folder.join(one), folder.join(other));
+    assert_eq!(lines(&a), lines(&b));
+    let read = |run: &Path, name: &str| std::fs::read(run.join(name)).expect("readable");
+    assert_eq!(read(&a, "samples.jsonl"), read(&b, "samples.jsonl"));
+    assert!(
+        read(&a, "model/model.safetensors") == read(&b, "model/model.safetensors"),
+        "the best models differ"
+    );
+    for run in [one, other] {
+        stdout(&kiln(
+            folder,
+            ["train", "--plain", "--run-dir", run, "--resume", "--set", "training.steps=64"],
+        ));
+    }
+    assert_eq!(lines(&a).len(), 60 + 5 + 4 + 1);
+    assert_eq!(lines(&a), lines(&b));
 }
 
 fn wait(mut child: Child) -> Option<i32> {
@@ -102,36 +120,14 @@ fn a_run_killed_at_any_moment_ends_as_if_it_had_not_been() {
     assert_eq!(wait(begin(path, "whole").spawn().expect("it runs")), Some(0));
     let whole = began.elapsed().as_millis() as u64;
 
-    let run = path.join("killed");
-    let mut killed = 0;
-    for moment in moments(1) {
-        // Before its first checkpoint a run can be begun anew.
-        let begun = run.join("checkpoint").is_dir() && newest_exists(&run);
-        let mut child =
-            if begun { resume(path, "killed") } else { begin(path, "killed") }.spawn().expect("it runs");
-        if killed < kills() {
-            std::thread::sleep(Duration::from_millis(moment % whole.max(2)));
-            child.kill().expect("it can be killed");
-            let done = wait(child) == Some(0);
-            killed += 1;
-            if !done {
-                continue;
-            }
-        } else {
-            assert_eq!(wait(child), Some(0));
-        }
-        break;
+    for moment in moments(1).take(kills()) {
+        let mut child = go_on(path, "killed");
+        std::thread::sleep(Duration::from_millis(moment % whole.max(2)));
+        child.kill().expect("it can be killed");
+        child.wait().expect("it ends");
     }
-    assert_eq!(lines(&run), lines(&path.join("whole")));
-    assert!(weights(&run) == weights(&path.join("whole")), "weights differ");
-    let samples =
-        |run: &str| std::fs::read_to_string(path.join(run).join("samples.jsonl")).expect("readable");
-    assert_eq!(samples("killed"), samples("whole"));
-}
-
-fn newest_exists(run: &Path) -> bool {
-    let mut entries = std::fs::read_dir(run.join("checkpoint")).expect("readable");
-    entries.any(|entry| entry.expect("readable").file_name().to_string_lossy().starts_with("step-"))
+    assert_eq!(wait(go_on(path, "killed")), Some(0));
+    assert_same(path, "killed", "whole");
 }
 
 /// A signal in the middle of an evaluation must leave that evaluation to be done.
@@ -141,41 +137,18 @@ fn an_interrupted_evaluation_is_made_up_for() {
     let folder = tempfile::tempdir().expect("a temporary directory");
     let path = folder.path();
     assert_eq!(wait(begin(path, "whole").spawn().expect("it runs")), Some(0));
-    let mut evaluated = Vec::new();
-    let mut child = begin(path, "parts").spawn().expect("it runs");
-    for moment in moments(7).take(12) {
-        std::thread::sleep(Duration::from_millis(100 + moment % 400));
-        let signal = if moment % 2 == 0 { "-INT" } else { "-TERM" };
-        let expected = if moment % 2 == 0 { 130 } else { 143 };
+    for moment in moments(7).take(8) {
+        let mut child = go_on(path, "parts");
+        std::thread::sleep(Duration::from_millis(200 + moment % 800));
+        let (signal, expected) = if moment % 2 == 0 { ("-INT", 130) } else { ("-TERM", 143) };
         let id = child.id().to_string();
         assert!(Command::new("kill").args([signal, &id]).status().expect("kill is there").success());
-        let code = wait(child);
-        evaluated.push(code);
-        if code == Some(0) {
-            break;
-        }
+        let code = child.wait().expect("it ends").code();
         // A signal that arrives while the program still starts, or already ends, is answered by the system.
-        assert!(code.is_none() || code == Some(expected), "{code:?}");
-        let begun = path.join("parts/checkpoint").is_dir() && newest_exists(&path.join("parts"));
-        child = if begun { resume(path, "parts") } else { begin(path, "parts") }.spawn().expect("it runs");
+        assert!([None, Some(0), Some(expected)].contains(&code), "{code:?}");
     }
-    if evaluated.last() != Some(&Some(0)) {
-        child_ends(path);
-    }
-    assert_eq!(lines(&path.join("parts")), lines(&path.join("whole")));
-    assert!(weights(&path.join("parts")) == weights(&path.join("whole")), "weights differ");
-}
-
-fn child_ends(path: &Path) {
-    for _ in 0..600 {
-        if let Ok(mut child) = resume(path, "parts").spawn()
-            && child.wait().expect("it ends").code() == Some(0)
-        {
-            return;
-        }
-        std::thread::sleep(Duration::from_millis(100));
-    }
-    panic!("the run never ends");
+    assert_eq!(wait(go_on(path, "parts")), Some(0));
+    assert_same(path, "parts", "whole");
 }
 
 #[test]
@@ -185,7 +158,7 @@ fn damage_is_found_named_and_the_checkpoint_before_is_used() {
     let mut command = begin(path, "run");
     command.args(["--set", "training.keep_checkpoints=3", "--set", "training.steps=20"]);
     assert_eq!(wait(command.spawn().expect("it runs")), Some(0));
-    let newest = newest_checkpoint(&path.join("run"));
+    let newest = checkpoints(&path.join("run")).into_iter().max().expect("one");
     let file = newest.join("optimizer.mpk");
     let mut bytes = std::fs::read(&file).expect("readable");
     let middle = bytes.len() / 2;
@@ -223,7 +196,7 @@ fn a_configuration_that_contradicts_the_checkpoint_is_refused_key_by_key() {
     let message = String::from_utf8_lossy(&refused.stderr);
     assert_eq!(refused.status.code(), Some(2), "{message}");
     assert!(message.contains("model.n_layers = 3, the checkpoint has 2"), "{message}");
-    assert!(message.contains("optimizer.learning_rate = 0.1, the checkpoint has 0.0006"), "{message}");
+    assert!(message.contains("optimizer.learning_rate = 0.1, the checkpoint has 0.003"), "{message}");
     assert!(!message.contains("training.steps ="), "{message}");
     let before = resume(&["training.steps=3"]);
     assert!(String::from_utf8_lossy(&before.stderr).contains("step 6 is done already"));
@@ -238,7 +211,7 @@ fn one_run_directory_has_one_process() {
     let mut command = begin(path, "run");
     command.args(["--set", "training.steps=1000000"]);
     let mut first = command.spawn().expect("it runs");
-    while !(path.join("run/checkpoint").is_dir() && newest_exists(&path.join("run"))) {
+    while checkpoints(&path.join("run")).is_empty() {
         std::thread::sleep(Duration::from_millis(10));
     }
     let second = kiln(path, ["train", "--plain", "--run-dir", "run", "--resume"]);
@@ -256,7 +229,7 @@ fn a_removed_directory_stays_removed() {
     let mut command = begin(path, "run");
     command.args(["--set", "training.steps=1000000"]).stderr(Stdio::piped());
     let child = command.spawn().expect("it runs");
-    while !(path.join("run/checkpoint").is_dir() && newest_exists(&path.join("run"))) {
+    while checkpoints(&path.join("run")).is_empty() {
         std::thread::sleep(Duration::from_millis(10));
     }
     std::fs::rename(path.join("run"), path.join("elsewhere")).expect("it can be moved");
@@ -282,7 +255,7 @@ fn no_room_is_an_error_and_harms_nothing() {
     assert_eq!(wait(command.spawn().expect("it runs")), Some(0));
     let binary = env!("CARGO_BIN_EXE_kiln");
     let script =
-        format!("ulimit -f 16; exec {binary} train --plain --run-dir run --resume --set training.steps=40");
+        format!("ulimit -f 200; exec {binary} train --plain --run-dir run --resume --set training.steps=40");
     let full = Command::new("sh").args(["-c", &script]).current_dir(path).output().expect("a shell");
     let message = String::from_utf8_lossy(&full.stderr);
     assert_eq!(full.status.code(), Some(1), "{message}");
@@ -319,17 +292,8 @@ fn micro_batches_change_nothing_but_rounding() {
             assert!((a - b).abs() / b <= 1e-5, "{name}: {a} and {b}");
         }
     }
-    let refused = kiln(
-        path,
-        [
-            "train",
-            "--plain",
-            "--set",
-            "training.batch_size=100000000",
-            "--set",
-            "training.micro_batch_size=100000000",
-        ],
-    );
+    let sizes = ["training.batch_size=100000000", "training.micro_batch_size=100000000"];
+    let refused = train(path, sizes.into_iter().flat_map(|change| ["--set", change]));
     let message = String::from_utf8_lossy(&refused.stderr);
     assert_eq!(refused.status.code(), Some(2), "{message}");
     assert!(message.contains("is the largest that fits"), "{message}");

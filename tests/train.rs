@@ -241,7 +241,7 @@ fn a_sweep_tries_everything_ranks_it_and_continues_where_it_stopped() {
         "--plain",
         "--json",
     ];
-    let steps = ["--set", "training.steps=30"];
+    let steps = ["--set", "training.steps=30", "--set", "schedule.min_learning_rate=0"];
     let sweep = || kiln(path, ["sweep"].into_iter().chain(TINY).chain(steps).chain(grid));
     let table: serde_json::Value = serde_json::from_str(&stdout(&sweep())).expect("one object");
     let names = |table: &serde_json::Value| -> Vec<String> {

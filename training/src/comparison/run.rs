@@ -44,7 +44,7 @@ impl Run {
         let best = valid.iter().min_by(|a, b| a.3.total_cmp(&b.3)).map(|point| (point.0, point.3));
         let (step, tokens, seconds) =
             rates.last().map_or((0, 0, 0.0), |(step, tokens, seconds, _)| (*step, *tokens, *seconds));
-        let name = directory.file_name().map_or_else(|| directory.as_os_str(), |name| name);
+        let name = directory.file_name().unwrap_or(directory.as_os_str());
         Ok(Self {
             name: name.to_string_lossy().into_owned(),
             path: directory.display().to_string(),
