@@ -1,6 +1,6 @@
 //! `kiln report`: runs compared on one page.
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 
 use crate::cli::Report;
 
@@ -13,7 +13,7 @@ pub fn run(args: Report) -> Result<()> {
         std::fs::write(temporary, &page)
             .map_err(|source| kiln_model::Error::Io { path: temporary.to_owned(), source })
     };
-    kiln_model::write_atomically(&args.to, write).with_context(|| args.to.display().to_string())?;
+    kiln_model::write_atomically(&args.to, write)?;
     println!("{}", args.to.display());
     Ok(())
 }

@@ -72,13 +72,12 @@ fn train(args: &Sweep, point: &Point, directory: &Path) -> Result<ExitStatus> {
     command.arg("train").arg("--run-dir").arg(directory);
     if RunDir::holds_run(directory) {
         command.arg("--resume");
-    } else if let Some(config) = &args.config {
+    }
+    if let Some(config) = &args.config {
         command.arg("--config").arg(config);
     }
-    if !RunDir::holds_run(directory) {
-        for change in args.set.iter().cloned().chain(point.changes()) {
-            command.arg("--set").arg(change);
-        }
+    for change in args.set.iter().cloned().chain(point.changes()) {
+        command.arg("--set").arg(change);
     }
     for (option, value) in [("--backend", &args.backend.backend), ("--device", &args.backend.device)] {
         if let Some(value) = value {

@@ -267,7 +267,9 @@ mod tests {
             std::fs::write(path.join(name), bytes).expect("writable");
         }
         let mut losses = Window::default();
-        (1..20).for_each(|i| drop(losses.push(1.0 / f64::from(i))));
+        for i in 1..20 {
+            losses.push(1.0 / f64::from(i));
+        }
         let best = Some((3, 0.1 + 0.2));
         let state = RunState { step, best, losses, seconds: 1e-300, tokens: 1 << 60, ..RunState::default() };
         seal(&path, &state, "[model]\n").expect("writable");

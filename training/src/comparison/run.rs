@@ -36,7 +36,7 @@ impl Run {
             return Err(Error::Format { path: metrics, reason: "no run here".to_owned() });
         }
         let lines = MetricsLine::read(&metrics)?;
-        let of = |split| lines.iter().filter(move |line| line.split == split);
+        let of = |split: Split| lines.iter().filter(move |line| line.split == split);
         let point = |line: &MetricsLine, value: f64| (line.step, line.tokens, line.seconds, value);
         let losses = |split| of(split).filter_map(|line| Some(point(line, line.loss?))).collect::<Vec<_>>();
         let rates: Vec<Point> = of(Split::Train).map(|line| point(line, line.learning_rate)).collect();
