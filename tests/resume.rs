@@ -196,7 +196,7 @@ fn a_configuration_that_contradicts_the_checkpoint_is_refused_key_by_key() {
     let message = String::from_utf8_lossy(&refused.stderr);
     assert_eq!(refused.status.code(), Some(2), "{message}");
     assert!(message.contains("model.n_layers = 3, the checkpoint has 2"), "{message}");
-    assert!(message.contains("optimizer.learning_rate = 0.1, the checkpoint has 0.003"), "{message}");
+    assert!(message.contains("optimizer.learning_rate = 0.1, the checkpoint has 0.008"), "{message}");
     assert!(!message.contains("training.steps ="), "{message}");
     let before = resume(&["training.steps=3"]);
     assert!(String::from_utf8_lossy(&before.stderr).contains("step 6 is done already"));
