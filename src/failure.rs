@@ -22,6 +22,10 @@ pub fn exit_code(error: &anyhow::Error) -> u8 {
         .chain()
         .filter_map(|cause| cause.downcast_ref::<kiln_training::Error>())
         .any(|error| matches!(error, kiln_training::Error::Diverged { .. }));
+    let not_downloaded = error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<kiln_datasets::Error>())
+        .any(|error| matches!(error, kiln_datasets::Error::Download { .. }));
     let failed = io_kinds(error).any(|kind| {
         let about_the_command = matches!(
             kind,
@@ -29,7 +33,7 @@ pub fn exit_code(error: &anyhow::Error) -> u8 {
         );
         !about_the_command
     });
-    if diverged || failed { 1 } else { 2 }
+    if diverged || not_downloaded || failed { 1 } else { 2 }
 }
 
 /// Whoever read our output has seen enough.

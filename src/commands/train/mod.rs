@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 use burn_autodiff::Autodiff;
 use burn_train::Interrupter;
 use kiln_datasets::tales::SEPARATOR;
-use kiln_datasets::{Dataset, Tokenizer};
+use kiln_datasets::{Dataset, MANIFEST, Tokenizer};
 use kiln_inference::{Generation, Sampler};
 use kiln_model::{Backend, GptConfig, GptModel};
 use kiln_training::{Display, Pretraining, RunDir, Stopped, Summary, pretrain};
@@ -28,21 +28,25 @@ pub fn run(args: Train) -> Result<ExitCode> {
     crate::backend::check(&backend)?;
     let prepared = if args.resume { continued(&args)? } else { begun(&args)? };
     let folder = prepared.run.path().to_owned();
-    let fresh = !args.resume;
+    let (fresh, data_was_there) = (!args.resume, prepared.data_was_there);
     let outcome = dispatch(&backend, prepared);
     if outcome.is_err() && fresh && !folder.join("metrics.jsonl").exists() {
         // Nothing has been trained: leave no directory that would stand in the way of the next try.
-        discard(&folder);
+        discard(&folder, data_was_there);
     }
     outcome
 }
 
 /// Removes what a run that never began has written, and each directory that is then empty: `--run-dir` may name one
-/// that was there before, with files of its own.
-fn discard(folder: &Path) {
+/// that was there before, with files of its own, prepared shards among them.
+fn discard(folder: &Path, data_was_there: bool) {
     // Best effort throughout: the error that matters is the one already in hand.
-    for file in [".lock", "config.toml", "experiment.log", "data/train.tokens", "data/valid.tokens"] {
+    for file in [".lock", "config.toml", "experiment.log"] {
         let _ = std::fs::remove_file(folder.join(file));
+    }
+    let data = ["train.tokens", "valid.tokens", "tokenizer.json", "tokenizer_config.json", MANIFEST];
+    for file in data.iter().filter(|_| !data_was_there) {
+        let _ = std::fs::remove_file(folder.join("data").join(file));
     }
     // A new run is refused where one of these exists.
     for directory in ["model", "checkpoint"] {
@@ -65,23 +69,22 @@ struct Prepared {
     init_from: Option<std::path::PathBuf>,
     resume: bool,
     plain: bool,
+    /// Whether the run's folder held token shards before the run.
+    data_was_there: bool,
 }
 
 /// Checks everything that can be checked before anything is written; then writes the run's first files.
 fn begun(args: &Train) -> Result<Prepared> {
     let (mut settings, source) = settings::load(args.config.as_deref(), &args.set)?;
     let folder = place::new_run(args.run_dir.as_deref(), &settings)?;
-    let text = Text::read(&settings)?;
+    let data_was_there = Dataset::is_in(&folder.join("data"));
+    let text = Text::of(&settings)?;
     let init_from = args.init_from.as_deref().map(crate::files::model_directory);
     let tokenizer = match (&init_from, settings.tokenizer.kind.as_str()) {
         (Some(directory), _) if Tokenizer::is_in(directory) => Tokenizer::from_directory(directory)?,
-        (_, "char") => text.corpus.characters(),
-        (_, "bpe") => {
-            let texts = text.corpus.train.iter().map(String::as_str);
-            Tokenizer::train_bpe(texts, settings.tokenizer.vocab_size)
-                .map_err(|error| source.place(error.into()))?
+        (_, kind) => {
+            text.tokenizer(kind, settings.tokenizer.vocab_size).map_err(|error| source.place(error))?
         }
-        (_, name) => crate::files::tokenizer(name)?,
     };
     let config = match &init_from {
         None => settings.model.config(tokenizer.vocab_size()).map_err(|error| source.place(error))?,
@@ -89,23 +92,38 @@ fn begun(args: &Train) -> Result<Prepared> {
     };
     settings.model = settings::ModelSection::resolved(&config);
     settings.training.run_dir = folder.display().to_string();
+    if let Text::Prepared(shards) = &text {
+        // Resuming may happen elsewhere.
+        settings.data.path = Some(shards.clone());
+    }
 
     let run = RunDir::create(&folder, &toml::to_string_pretty(&settings)?)?;
     let prepare = || -> Result<Dataset> {
-        let dataset = kiln_datasets::prepare(&text.corpus, &tokenizer, &run.data())?;
+        let dataset = text.dataset(&tokenizer, &run.data())?;
         dataset.check(config.context_length)?;
         Ok(dataset)
     };
     let dataset = match prepare() {
         Ok(dataset) => dataset,
         Err(error) => {
-            discard(&folder);
+            discard(&folder, data_was_there);
             return Err(error);
         }
     };
-    let floor = text.floor_nats.map(|nats| nats / dataset.valid.len() as f64);
+    let floor = text.floor_nats().map(|nats| nats / dataset.valid.len() as f64);
     let (resume, plain) = (false, args.plain);
-    Ok(Prepared { settings, config, tokenizer, dataset, run, floor, init_from, resume, plain })
+    Ok(Prepared {
+        settings,
+        config,
+        tokenizer,
+        dataset,
+        run,
+        floor,
+        init_from,
+        resume,
+        plain,
+        data_was_there,
+    })
 }
 
 /// The architecture in `directory`, with the dropout of the settings and, if they ask for less, their context.
@@ -139,20 +157,37 @@ fn continued(args: &Train) -> Result<Prepared> {
     let (settings, _) = settings::load(Some(&run.config()), &args.set)?;
     let tokenizer = Tokenizer::from_directory(&run.model())?;
     let config = settings.model.config(tokenizer.vocab_size())?;
-    let dataset = Dataset::open(&run.data(), &tokenizer)?;
-    let floor = match settings.data.source {
-        DataSource::Tales => Text::read(&settings)?.floor_nats.map(|nats| nats / dataset.valid.len() as f64),
-        DataSource::Path => None,
+    let (dataset, floor_nats) = match settings.data.source {
+        DataSource::Path | DataSource::Cargo if Dataset::is_in(&run.data()) => {
+            (Dataset::open(&run.data(), &tokenizer)?, None)
+        }
+        _ => {
+            let text = Text::of(&settings)?;
+            let folder = if let Text::Prepared(folder) = &text { folder.clone() } else { run.data() };
+            (Dataset::open(&folder, &tokenizer)?, text.floor_nats())
+        }
     };
-    let (init_from, resume, plain) = (None, true, args.plain);
-    Ok(Prepared { settings, config, tokenizer, dataset, run, floor, init_from, resume, plain })
+    let floor = floor_nats.map(|nats| nats / dataset.valid.len() as f64);
+    let (init_from, resume, plain, data_was_there) = (None, true, args.plain, true);
+    Ok(Prepared {
+        settings,
+        config,
+        tokenizer,
+        dataset,
+        run,
+        floor,
+        init_from,
+        resume,
+        plain,
+        data_was_there,
+    })
 }
 
 impl Job for Prepared {
     type Output = ExitCode;
 
     fn run<B: Backend>(self, device: B::Device, name: &'static str) -> Result<ExitCode> {
-        let Self { settings, config, tokenizer, dataset, run, floor, init_from, resume, plain } = self;
+        let Self { settings, config, tokenizer, dataset, run, floor, init_from, resume, plain, .. } = self;
         let model: GptModel<Autodiff<B>> = match &init_from {
             None => config.init(settings.training.seed, &device)?,
             Some(directory) => kiln_model::load(directory, &device)?
@@ -280,7 +315,7 @@ impl Writer {
         let generation = &self.settings.generation;
         let prompt = match self.settings.data.source {
             DataSource::Tales => "Once upon a time",
-            DataSource::Path => generation.prompt.as_str(),
+            DataSource::Path | DataSource::Cargo => generation.prompt.as_str(),
         };
         format!(
             "kiln generate --model {} --prompt {prompt:?} --max-tokens {} --temperature {}",
