@@ -1,11 +1,13 @@
 //! Parquet: a document for each value of one column.
 
 use std::fs::File;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 
 use parquet::basic::Type;
 use parquet::column::reader::ColumnReader;
 use parquet::data_type::ByteArray;
+use parquet::errors::ParquetError;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 
 use super::format::Compression;
@@ -52,8 +54,8 @@ fn open(file: &SourceFile) -> Result<(SerializedFileReader<File>, usize)> {
         return Err(refuse("a compressed Parquet file cannot be read\nhint: unpack it first".into()));
     }
     let opened = File::open(&file.path).map_err(Error::io(&file.path))?;
-    let reader =
-        SerializedFileReader::new(opened).map_err(|error| refuse(format!("not a Parquet file: {error}")))?;
+    let reader = guarded(|| SerializedFileReader::new(opened))
+        .map_err(|error| refuse(format!("not a Parquet file: {error}")))?;
     let schema = reader.metadata().file_metadata().schema_descr();
     let names: Vec<String> = schema.columns().iter().map(|column| column.path().string()).collect();
     let Some(index) = names.iter().position(|name| *name == file.field) else {
@@ -74,14 +76,14 @@ fn read_column(
     records: &mut u64,
     each: &mut dyn FnMut(Event<'_>) -> Result<()>,
 ) -> Result<(), Stop> {
-    let damaged = |error: parquet::errors::ParquetError| Stop::File(format!("damaged Parquet data: {error}"));
+    let damaged = |error: ParquetError| Stop::File(format!("damaged Parquet data: {error}"));
     let groups = reader.num_row_groups();
     let mut counted = 0;
     for group in 0..groups {
-        let row_group = reader.get_row_group(group).map_err(damaged)?;
+        let row_group = guarded(|| reader.get_row_group(group)).map_err(damaged)?;
         let defined = row_group.metadata().column(column).column_descr().max_def_level();
         let ColumnReader::ByteArrayColumnReader(mut values) =
-            row_group.get_column_reader(column).map_err(damaged)?
+            guarded(|| row_group.get_column_reader(column)).map_err(damaged)?
         else {
             return Err(Stop::File("the column does not hold strings".into()));
         };
@@ -89,8 +91,8 @@ fn read_column(
         loop {
             levels.clear();
             batch.clear();
-            let (read, ..) =
-                values.read_records(VALUES, Some(&mut levels), None, &mut batch).map_err(damaged)?;
+            let (read, ..) = guarded(|| values.read_records(VALUES, Some(&mut levels), None, &mut batch))
+                .map_err(damaged)?;
             if read == 0 {
                 break;
             }
@@ -112,6 +114,13 @@ fn read_column(
         counted = bytes;
     }
     Ok(())
+}
+
+/// Runs a call of the library, which takes some lengths in a file at their word and panics where they are wrong.
+/// Nothing that such a call has touched is used again. The panic is still reported by the hook of the program.
+fn guarded<T>(call: impl FnOnce() -> Result<T, ParquetError>) -> Result<T, ParquetError> {
+    catch_unwind(AssertUnwindSafe(call))
+        .unwrap_or_else(|_| Err(ParquetError::General("its lengths contradict each other".into())))
 }
 
 fn give(
