@@ -78,8 +78,11 @@ fn the_bytes_do_not_depend_on_the_number_of_threads_or_on_a_kill() {
     }
     let source = Source::new(input.path());
     let run = |threads| {
-        let (folder, outcome) =
-            prepared(&[source.clone()], "byte", &PrepareOptions { threads, ..PrepareOptions::default() });
+        let (folder, outcome) = prepared(
+            std::slice::from_ref(&source),
+            "byte",
+            &PrepareOptions { threads, ..PrepareOptions::default() },
+        );
         outcome.expect("good input");
         bytes(&folder)
     };
@@ -165,7 +168,7 @@ fn bad_documents_are_refused_without_a_trace_or_counted() {
     let path = input.path().join("a.jsonl");
     std::fs::write(&path, "\"one\"\n{\n\"two\"\n7\n\"three\"\n").expect("writable");
     let source = Source::new(&path);
-    let (folder, outcome) = prepared(&[source.clone()], "gpt2", &PrepareOptions::default());
+    let (folder, outcome) = prepared(std::slice::from_ref(&source), "gpt2", &PrepareOptions::default());
     let message = outcome.expect_err("line 2 is broken").to_string();
     assert!(message.contains("a.jsonl:2: broken JSON"), "{message}");
     assert!(!folder.path().join("out").exists());
@@ -186,7 +189,8 @@ fn a_prepared_folder_is_left_alone() {
     let (folder, out) = (tempfile::tempdir().expect("a temporary directory"), "out");
     let out = folder.path().join(out);
     let gpt2 = Tokenizer::open("gpt2").expect("embedded");
-    let run = |options: &PrepareOptions| prepare(&[source.clone()], &gpt2, &out, options, &mut |_| {});
+    let run =
+        |options: &PrepareOptions| prepare(std::slice::from_ref(&source), &gpt2, &out, options, &mut |_| {});
     let first = run(&PrepareOptions::default()).expect("good input");
     assert_eq!(
         run(&PrepareOptions { threads: 7, ..PrepareOptions::default() }).expect("done already"),
