@@ -2,6 +2,7 @@
 
 use anyhow::{Result, bail};
 use kiln_model::Backend;
+use kiln_training::Place;
 
 use crate::cli::BackendArgs;
 
@@ -54,6 +55,15 @@ pub fn dispatch<J: Job>(args: &BackendArgs, job: J) -> Result<J::Output> {
 /// Checks that the backend that was asked for is in this build.
 pub fn check(args: &BackendArgs) -> Result<()> {
     choose(args.backend.as_deref()).map(drop)
+}
+
+/// Where tensors live on the backend that was asked for.
+pub fn place(args: &BackendArgs) -> Result<Place> {
+    Ok(match (choose(args.backend.as_deref())?, args.device.as_deref()) {
+        ("ndarray" | "flex", _) => Place::Host,
+        ("tch", None | Some("cpu")) => Place::HostComposed,
+        _ => Place::Device,
+    })
 }
 
 fn choose(asked: Option<&str>) -> Result<&'static str> {

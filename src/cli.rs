@@ -18,6 +18,10 @@ pub struct Cli {
 pub enum Command {
     /// Train a model; without options, on the embedded corpus.
     Train(Train),
+    /// Trains every combination of a grid of settings and ranks them.
+    Sweep(Sweep),
+    /// One HTML page that compares runs: curves, samples, configurations.
+    Report(Report),
     /// Continue a prompt.
     Generate(Generate),
     /// Log-probabilities of a given text or tokens.
@@ -75,6 +79,42 @@ pub struct Train {
     pub backend: BackendArgs,
 }
 
+/// `kiln sweep`
+#[derive(Args, Debug)]
+pub struct Sweep {
+    /// The configuration that all runs share; default: ./Config.toml if there is one, else the one built in.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Changes one key of it; may be repeated.
+    #[arg(long, value_name = "SECTION.KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Values to try for a key; may be repeated, and then every combination is tried.
+    #[arg(long, value_name = "SECTION.KEY=VALUE,…", required = true, num_args = 1..)]
+    pub grid: Vec<String>,
+    /// Where the runs are written; the same command again continues there.
+    #[arg(long, value_name = "DIR", default_value = "runs/sweep")]
+    pub dir: PathBuf,
+    /// Plain lines instead of the dashboard.
+    #[arg(long)]
+    pub plain: bool,
+    /// Prints the table as one JSON object.
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub backend: BackendArgs,
+}
+
+/// `kiln report`
+#[derive(Args, Debug)]
+pub struct Report {
+    /// Run directories.
+    #[arg(required = true, value_name = "RUN")]
+    pub runs: Vec<PathBuf>,
+    /// The page to write.
+    #[arg(long, value_name = "FILE", default_value = "report.html")]
+    pub to: PathBuf,
+}
+
 /// `kiln generate`
 #[derive(Args, Debug)]
 pub struct Generate {
@@ -82,7 +122,7 @@ pub struct Generate {
     #[arg(long, value_name = "DIR")]
     pub model: PathBuf,
     /// Text to continue.
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     pub prompt: String,
     /// Most tokens to add.
     #[arg(long, value_name = "N", default_value_t = 200)]
@@ -132,7 +172,7 @@ pub struct Score {
 #[group(required = true, multiple = false)]
 pub struct ScoreInput {
     /// Text to score.
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     pub text: Option<String>,
     /// Token ids to score.
     #[arg(long, value_name = "1,2,3", value_delimiter = ',')]
@@ -188,7 +228,7 @@ pub enum Tokenize {
 #[group(required = true, multiple = false)]
 pub struct EncodeInput {
     /// Text to encode.
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     pub text: Option<String>,
     /// File to encode.
     #[arg(long, value_name = "FILE")]

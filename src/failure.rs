@@ -18,10 +18,11 @@ pub fn message(error: &anyhow::Error) -> String {
 
 /// 2 for what the user can put right in the command or in a file, 1 for what failed on the way.
 pub fn exit_code(error: &anyhow::Error) -> u8 {
-    let diverged = error
+    use kiln_training::Error::{Diverged, RunRemoved};
+    let on_the_way = error
         .chain()
         .filter_map(|cause| cause.downcast_ref::<kiln_training::Error>())
-        .any(|error| matches!(error, kiln_training::Error::Diverged { .. }));
+        .any(|error| matches!(error, Diverged { .. } | RunRemoved { .. }));
     let not_downloaded = error
         .chain()
         .filter_map(|cause| cause.downcast_ref::<kiln_datasets::Error>())
@@ -33,7 +34,7 @@ pub fn exit_code(error: &anyhow::Error) -> u8 {
         );
         !about_the_command
     });
-    if diverged || not_downloaded || failed { 1 } else { 2 }
+    if on_the_way || not_downloaded || failed { 1 } else { 2 }
 }
 
 /// Whoever read our output has seen enough.

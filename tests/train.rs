@@ -189,3 +189,83 @@ fn control_c_keeps_a_checkpoint_and_exits_130() {
     let steps: Vec<u64> = losses(&path.join("run")).into_iter().map(|(step, _)| step).collect();
     assert_eq!(steps, (1..=done as u64 + 3).collect::<Vec<_>>(), "no gap and no step twice");
 }
+
+#[test]
+fn a_run_that_diverges_skips_counts_and_stops_with_a_sentence() {
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let set = ["optimizer.learning_rate=1e30", "schedule.warmup_steps=0", "training.steps=40"];
+    let set = set.into_iter().flat_map(|change| ["--set", change]);
+    let output = train(folder.path(), ["--run-dir", "run"].into_iter().chain(set));
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{message}");
+    assert!(message.contains("10 steps in a row had a loss or gradient that is not finite"), "{message}");
+    assert!(message.contains("lower optimizer.learning_rate"), "{message}");
+    let metrics = std::fs::read_to_string(folder.path().join("run/metrics.jsonl")).expect("readable");
+    let last: serde_json::Value =
+        serde_json::from_str(metrics.lines().last().expect("a line")).expect("an object");
+    assert!(last["loss"].is_null() && last.get("loss_z").is_some_and(serde_json::Value::is_null), "{last}");
+}
+
+/// The z-scores against a second computation of them, from the losses that the file gives.
+#[test]
+fn spikes_are_measured_against_what_came_before() {
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    stdout(&train(folder.path(), ["--run-dir", "run", "--set", "training.steps=40"]));
+    let metrics = std::fs::read_to_string(folder.path().join("run/metrics.jsonl")).expect("readable");
+    let lines =
+        metrics.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).expect("an object"));
+    let lines: Vec<_> = lines.filter(|line| line["split"] == "train").collect();
+    for (key, score) in [("loss", "loss_z"), ("grad_norm", "grad_norm_z")] {
+        let values: Vec<f64> = lines.iter().map(|line| line[key].as_f64().expect("finite")).collect();
+        assert!(lines[..16].iter().all(|line| line[score].is_null()));
+        for (i, line) in lines.iter().enumerate().skip(16) {
+            let n = i as f64;
+            let (sum, squares) = values[..i].iter().fold((0.0, 0.0), |(s, q), x| (s + x, q + x * x));
+            let deviation = ((squares - sum * sum / n) / (n - 1.0)).sqrt();
+            let expected = (values[i] - sum / n) / deviation;
+            assert!((line[score].as_f64().expect("a score") - expected).abs() < 1e-6, "{line}");
+        }
+    }
+}
+
+#[test]
+fn a_sweep_tries_everything_ranks_it_and_continues_where_it_stopped() {
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let path = folder.path();
+    let grid = [
+        "--grid",
+        "optimizer.learning_rate=1e-2,1e-9",
+        "model.n_layers=1,2",
+        "--dir",
+        "sweep",
+        "--plain",
+        "--json",
+    ];
+    let steps = ["--set", "training.steps=30", "--set", "schedule.min_learning_rate=0"];
+    let sweep = || kiln(path, ["sweep"].into_iter().chain(TINY).chain(steps).chain(grid));
+    let table: serde_json::Value = serde_json::from_str(&stdout(&sweep())).expect("one object");
+    let names = |table: &serde_json::Value| -> Vec<String> {
+        let runs = table["runs"].as_array().expect("a list").iter();
+        runs.map(|run| run["name"].as_str().expect("a name").to_owned()).collect()
+    };
+    let ranked = names(&table);
+    assert_eq!(ranked.len(), 4);
+    assert!(
+        ranked[..2].iter().all(|name| name.starts_with("learning_rate=1e-2")),
+        "learning beats not learning: {ranked:?}"
+    );
+    // One is gone: it is made up for, and the others are not touched.
+    let metrics = |name: &str| path.join("sweep").join(name).join("metrics.jsonl");
+    let untouched = std::fs::read(metrics(&ranked[0])).expect("readable");
+    std::fs::remove_dir_all(path.join("sweep").join(&ranked[1])).expect("it is there");
+    let again: serde_json::Value = serde_json::from_str(&stdout(&sweep())).expect("one object");
+    assert_eq!(names(&again), ranked);
+    assert_eq!(std::fs::read(metrics(&ranked[0])).expect("readable"), untouched);
+
+    let mut report = vec!["report".to_owned()];
+    report.extend(ranked.iter().map(|name| format!("sweep/{name}")));
+    let page = stdout(&kiln(path, report.iter().map(String::as_str)));
+    assert_eq!(page, "report.html\n");
+    let page = std::fs::read_to_string(path.join("report.html")).expect("readable");
+    assert!(ranked.iter().all(|name| page.contains(name.as_str())));
+}

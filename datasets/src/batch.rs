@@ -31,6 +31,25 @@ impl Batch {
         Self { inputs, targets, batch: offsets.len(), seq }
     }
 
+    /// The windows in parts of at most `most` each, in order.
+    ///
+    /// # Panics
+    ///
+    /// If `most` is 0.
+    pub fn split(self, most: usize) -> Vec<Self> {
+        if self.batch <= most {
+            return vec![self];
+        }
+        let parts = self.inputs.chunks(most * self.seq).zip(self.targets.chunks(most * self.seq));
+        let part = |(inputs, targets): (&[i32], &[i32])| Self {
+            batch: inputs.len() / self.seq,
+            inputs: inputs.to_vec(),
+            targets: targets.to_vec(),
+            seq: self.seq,
+        };
+        parts.map(part).collect()
+    }
+
     /// Positions that are predicted.
     pub fn num_tokens(&self) -> usize {
         self.batch * self.seq

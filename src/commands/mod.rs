@@ -5,7 +5,9 @@ mod eval;
 mod export;
 mod generate;
 mod info;
+mod report;
 mod score;
+mod sweep;
 mod tokenize;
 mod train;
 mod verify;
@@ -20,6 +22,7 @@ use crate::cli::{Cli, Command, Train};
 pub fn run(cli: Cli) -> Result<ExitCode> {
     match cli.command.unwrap_or_else(|| Command::Train(Train::default())) {
         Command::Train(args) => return train::run(args),
+        Command::Sweep(args) => return sweep::run(args),
         Command::Verify(command) => return verify::run(command),
         Command::Generate(args) => generate::run(args)?,
         Command::Score(args) => score::run(args)?,
@@ -27,6 +30,7 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
         Command::Tokenize(command) => tokenize::run(command)?,
         Command::Data(command) => data::run(command)?,
         Command::Export(args) => export::run(args)?,
+        Command::Report(args) => report::run(args)?,
         Command::Info(args) => info::run(args)?,
     }
     Ok(ExitCode::SUCCESS)

@@ -2,7 +2,9 @@
 
 mod locate;
 mod parse;
+mod resume;
 mod sections;
 
-pub use parse::load;
+pub use parse::{load, parse};
+pub use resume::check_resume;
 pub use sections::{DataSource, ModelSection, Settings};

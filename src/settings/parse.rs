@@ -28,6 +28,11 @@ pub fn load(path: Option<&Path>, set: &[String]) -> Result<(Settings, Source)> {
         None if nearby.is_file() => ("Config.toml".to_owned(), read(&nearby)?),
         None => ("the built-in Config.toml".to_owned(), EMBEDDED.to_owned()),
     };
+    parse(name, text, set)
+}
+
+/// The configuration in `text`, which messages call `name`, with `--set`s applied in order.
+pub fn parse(name: String, text: String, set: &[String]) -> Result<(Settings, Source)> {
     let mut source = Source { name, text, set: Vec::new() };
     let mut settings: Settings = toml::from_str(&source.text).map_err(|error| source.explain(&error))?;
     let mut table: Table = toml::from_str(&source.text).map_err(|error| source.explain(&error))?;

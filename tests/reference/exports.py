@@ -147,9 +147,10 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("kiln", help="the built program")
     parser.add_argument("text", help="a text file of at least 20,000 characters")
+    parser.add_argument("--tokenizers", default="char,byte,bpe,gpt2,cl100k_base,o200k_base", metavar="A,B,…")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        for kind in ["char", "byte", "bpe", "gpt2", "cl100k_base", "o200k_base"]:
+        for kind in arguments.tokenizers.split(","):
             compare(arguments.kiln, str(Path(arguments.text).resolve()), kind, Path(folder))
     print(f"{len(failures)} failures")
     sys.exit(bool(failures))

@@ -117,10 +117,13 @@ impl ScheduleConfig {
 pub struct TrainingConfig {
     /// Optimizer updates.
     pub steps: usize,
-    /// Windows in a micro-batch.
+    /// Windows in a batch.
     pub batch_size: usize,
-    /// Micro-batches whose gradients are averaged into one update.
+    /// Batches whose gradients are averaged into one update.
     pub grad_accumulation: usize,
+    /// Windows that are computed at a time: a larger batch is computed in parts, with the same result but for rounding
+    /// (and dropout's draws). 0 means as many as fit into memory.
+    pub micro_batch_size: usize,
     /// Steps between two evaluations.
     pub eval_interval: usize,
     /// Batches of an evaluation; 0 reads the whole validation split.
@@ -145,6 +148,7 @@ impl Default for TrainingConfig {
             steps: 2000,
             batch_size: 12,
             grad_accumulation: 1,
+            micro_batch_size: 0,
             eval_interval: 250,
             eval_batches: 0,
             checkpoint_interval: 0,
@@ -158,6 +162,11 @@ impl Default for TrainingConfig {
 }
 
 impl TrainingConfig {
+    /// Windows that are computed at a time.
+    pub fn micro_batch(&self) -> usize {
+        if self.micro_batch_size == 0 { self.batch_size } else { self.micro_batch_size.min(self.batch_size) }
+    }
+
     /// Checks every value.
     ///
     /// # Errors

@@ -41,6 +41,26 @@ pub enum Error {
         /// What was looked for.
         reason: String,
     },
+    /// The run directory was removed or replaced while the run was working in it.
+    #[error("{}: the run directory is gone or another one took its place; the run stops here", path.display())]
+    RunRemoved {
+        /// The run directory.
+        path: PathBuf,
+    },
+    /// The run needs more memory than there is.
+    #[error(
+        "a step with training.micro_batch_size = {micro_batch} needs {needed}, and {available} are free\nhint: {hint}"
+    )]
+    Memory {
+        /// Windows that are computed at a time.
+        micro_batch: usize,
+        /// What the run needs, for people.
+        needed: String,
+        /// What the machine has, for people.
+        available: String,
+        /// What would fit.
+        hint: String,
+    },
     /// A file of the run could not be read or written.
     #[error("{}: {source}", path.display())]
     Io {
@@ -59,7 +79,7 @@ pub enum Error {
     },
     /// Loss or gradients were not finite for several steps in a row.
     #[error(
-        "{count} steps in a row had a loss or gradient that is not finite, the last one step {step} (loss {loss}, gradient norm {grad_norm})\nhint: lower optimizer.learning_rate, raise schedule.warmup_steps, or check that optimizer.grad_clip is set"
+        "{count} steps in a row had a loss or gradient that is not finite, the last one step {step} (loss {loss}, gradient norm {grad_norm})\nhint: the weights are those of the last good step, and the checkpoints before it are untouched; start anew with a lower optimizer.learning_rate, more schedule.warmup_steps, or optimizer.grad_clip = 1"
     )]
     Diverged {
         /// Steps in a row.

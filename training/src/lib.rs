@@ -6,9 +6,10 @@
 //! | `config` | every number of a recipe |
 //! | `optimizer`, `clip`, `schedule` | AdamW with decay groups, global-norm clipping, warm-up and cosine |
 //! | `step`, `loader` | what one optimizer step computes, and from which windows |
-//! | `strategy` | the loop: step, evaluate, sample, checkpoint, stop |
-//! | `checkpoint`, `run_dir`, `metrics` | what a run leaves on disk |
-//! | [`dashboard`], `renderer`, `report` | what a person sees while and after it runs |
+//! | `strategy`, `controls` | the loop: step, evaluate, sample, checkpoint, stop |
+//! | `outlier`, `utilization`, `memory` | z-scores, MFU, and whether a run fits into the machine |
+//! | `checkpoint`, `run_dir`, `metrics`, `json_lines` | what a run leaves on disk |
+//! | [`dashboard`], `renderer`, `report`, [`comparison()`] | what a person sees while and after it runs |
 //! | `verify` | llm.c's published check of GPT-2 |
 //! | [`pretrain()`] | puts them together |
 
@@ -16,12 +17,17 @@
 
 mod checkpoint;
 mod clip;
+mod comparison;
 mod config;
+mod controls;
 pub mod dashboard;
 mod error;
+mod json_lines;
 mod loader;
+mod memory;
 mod metrics;
 mod optimizer;
+mod outlier;
 mod pretrain;
 mod renderer;
 mod report;
@@ -29,12 +35,16 @@ mod run_dir;
 mod schedule;
 mod step;
 mod strategy;
+mod utilization;
 mod verify;
 
+pub use checkpoint::Checkpoint;
 pub use clip::ClipGlobalNorm;
+pub use comparison::comparison;
 pub use config::{OptimizerConfig, ScheduleConfig, TrainingConfig};
 pub use error::{Error, Result};
-pub use metrics::{MetricsLine, Split};
+pub use memory::{MemoryPlan, Place};
+pub use metrics::{MetricsLine, SampleLine, Split};
 pub use optimizer::AdamW;
 pub use pretrain::{Display, Pretraining, Stopped, Summary, pretrain};
 pub use report::loss_svg;

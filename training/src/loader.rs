@@ -15,6 +15,8 @@ pub(crate) struct TrainLoader {
     pub(crate) shard: Arc<TokenShard>,
     pub(crate) sampler: Sampler,
     pub(crate) grad_accumulation: usize,
+    /// Windows that are computed at a time.
+    pub(crate) micro_batch: usize,
     /// Steps of the whole run.
     pub(crate) steps: usize,
     /// The next step, counted from zero; shared by every copy of the loader.
@@ -46,13 +48,12 @@ impl Iterator for Steps<'_> {
     type Item = MicroBatches;
 
     fn next(&mut self) -> Option<MicroBatches> {
-        let TrainLoader { shard, sampler, grad_accumulation, steps, next } = self.0;
+        let TrainLoader { shard, sampler, grad_accumulation, micro_batch, steps, next } = self.0;
         let step = next.fetch_add(1, Ordering::Relaxed);
         let first = (step * grad_accumulation) as u64;
         (step < *steps).then(|| {
-            MicroBatches(
-                (first..first + *grad_accumulation as u64).map(|index| sampler.batch(shard, index)).collect(),
-            )
+            let batches = (first..first + *grad_accumulation as u64).map(|index| sampler.batch(shard, index));
+            MicroBatches(batches.flat_map(|batch| batch.split(*micro_batch)).collect())
         })
     }
 }

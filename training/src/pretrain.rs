@@ -1,10 +1,11 @@
 //! Puts a run together: model, data, optimizer and schedule into burn-train's learner, and out comes a summary.
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write as _};
 use std::path::Path;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, PoisonError, mpsc};
 
+use burn::module::{AutodiffModule, Module};
 use burn::optim::adaptor::OptimizerAdaptor;
 use burn_train::logger::MetricLogger;
 use burn_train::metric::store::{EpochSummary, MetricsUpdate, Split as MetricSplit};
@@ -13,15 +14,19 @@ use burn_train::{
     FileApplicationLoggerInstaller, Interrupter, Learner, SupervisedTraining, TrainingStrategy,
 };
 use kiln_datasets::{Dataset, Order, Sampler, Tokenizer};
-use kiln_model::{AutodiffBackend, GptModel};
+use kiln_model::{AutodiffBackend, Dtype, GptModel};
+use serde::de::DeserializeOwned;
 
-use crate::checkpoint::{RunState, newest};
+use crate::checkpoint::{self, Checkpoint};
+use crate::controls::Controls;
 use crate::dashboard::{Dashboard, Progress, RunInfo};
 use crate::error::{Error, Result};
+use crate::json_lines::{Found, JsonLines};
 use crate::loader::{TrainLoader, ValidLoader};
-use crate::metrics::{MetricsFile, MetricsLine, Split};
+use crate::metrics::{MetricsLine, SampleLine, Split};
 use crate::renderer::{Quantity, Renderer, View};
 use crate::strategy::{Components, GptStrategy, Sample, Work};
+use crate::utilization::Peak;
 use crate::{
     ClipGlobalNorm, LanguageModel, OptimizerConfig, RunDir, ScheduleConfig, TrainingConfig, loss_svg,
 };
@@ -56,15 +61,17 @@ pub struct Pretraining<B: AutodiffBackend> {
     pub training: TrainingConfig,
     /// Where the run is written.
     pub run: RunDir,
-    /// Continue from the newest checkpoint.
-    pub resume: bool,
+    /// The resolved configuration as text: each checkpoint keeps it.
+    pub resolved: String,
+    /// Where to continue, of [`RunDir::newest_checkpoint`]; `None` begins a new run.
+    pub resume: Option<Checkpoint>,
     /// How it is shown.
     pub display: Display,
     /// What the backend is called, for people.
     pub backend: String,
     /// A loss that no model can beat, if the corpus knows one.
     pub floor: Option<f64>,
-    /// Writes a text with the current model, at each evaluation.
+    /// Writes a text with the current model, at each evaluation; gives up when its second argument says so.
     pub sample: Option<Sample<B>>,
     /// Stops the run from outside, with a checkpoint.
     pub interrupter: Interrupter,
@@ -113,16 +120,26 @@ pub struct Summary {
 /// What cannot be used is refused before anything is written. Later, [`Error::Io`] when the disk is full or gone, and
 /// [`Error::Diverged`] when losses stop being finite; the last checkpoint stays.
 pub fn pretrain<B: AutodiffBackend>(parts: Pretraining<B>) -> Result<Summary> {
-    let Pretraining { model, tokenizer, dataset, order, optimizer, schedule, training, run, .. } = parts;
+    let Pretraining { model, tokenizer, dataset, order, optimizer, schedule, training, run, resume, .. } =
+        parts;
     optimizer.validate()?;
     schedule.validate(&optimizer)?;
     training.validate()?;
     let context_length = model.config().context_length;
     dataset.check(context_length)?;
+    std::fs::create_dir_all(run.checkpoints()).map_err(Error::io(run.checkpoints()))?;
     tokenizer.save(&run.model())?;
+    if let Some(checkpoint) = &resume {
+        restore_best(&run, checkpoint, &model, tokenizer.end_of_text())?;
+    }
 
-    let state = if parts.resume { resumed(&run.checkpoints())? } else { RunState::default() };
-    let (metrics, history) = MetricsFile::open(&run.metrics(), state.step)?;
+    let state = resume.as_ref().map(|checkpoint| checkpoint.state().clone()).unwrap_or_default();
+    let evaluated = state.evaluated.unwrap_or_default();
+    let metrics = open_lines(&run.metrics(), |line: &MetricsLine| match line.split {
+        Split::Train => line.step <= state.step,
+        Split::Valid => line.step <= evaluated,
+    })?;
+    let samples = open_lines(&run.samples(), |line: &SampleLine| line.step <= evaluated)?;
     let mut progress = Progress::new(RunInfo {
         total_steps: training.steps as u64,
         model: describe(&model),
@@ -130,19 +147,27 @@ pub fn pretrain<B: AutodiffBackend>(parts: Pretraining<B>) -> Result<Summary> {
         run_dir: run.path().to_owned(),
         floor: parts.floor,
     });
-    progress.resume(state.tokens, curve(&history, Split::Train), curve(&history, Split::Valid));
+    let history = &metrics.kept;
+    let skipped = state.skipped as u64;
+    progress.resume(state.tokens, skipped, curve(history, Split::Train), curve(history, Split::Valid));
+    if let Some(sample) = samples.kept.last() {
+        progress.on_sample(sample.step as u64, &sample.text);
+    }
     let dashboard_wanted = parts.display == Display::Auto && std::io::stderr().is_terminal();
     let view = View::new(progress, parts.display != Display::Quiet && !dashboard_wanted);
-    let (sender, commands) = mpsc::channel();
+    let (sender, keys) = mpsc::channel();
     let dashboard = match dashboard_wanted {
         true => Some(Dashboard::start(Arc::clone(&view.progress), sender).map_err(Error::io(run.path()))?),
         false => None,
     };
+    let device = model.wte.weight.device();
+    let peak = dashboard_wanted.then(|| Peak::measure::<B::InnerBackend>(model.config(), &device));
 
     let train = TrainLoader {
         shard: Arc::new(dataset.train),
         sampler: Sampler { order, seed: training.seed, batch_size: training.batch_size, context_length },
         grad_accumulation: training.grad_accumulation,
+        micro_batch: training.micro_batch(),
         steps: training.steps,
         next: Arc::new(AtomicUsize::new(state.step)),
     };
@@ -162,12 +187,15 @@ pub fn pretrain<B: AutodiffBackend>(parts: Pretraining<B>) -> Result<Summary> {
         config: training,
         run,
         tokenizer,
-        metrics,
+        metrics: metrics.file,
+        samples: samples.file,
         view: view.clone(),
-        commands,
+        controls: Controls::new(keys, parts.interrupter.clone()),
         sample: parts.sample,
         seen: clipped.seen(),
-        state,
+        peak,
+        resolved: parts.resolved,
+        resume,
     };
     let strategy = GptStrategy::new(work, Arc::clone(&outcome));
 
@@ -212,7 +240,7 @@ struct RunFiles {
 impl RunFiles {
     /// Draws `loss.svg` from `metrics.jsonl`.
     fn draw(&self, floor: Option<f64>) -> Result<()> {
-        let (_, lines) = MetricsFile::open(&self.metrics, usize::MAX)?;
+        let lines = MetricsLine::read(&self.metrics)?;
         let train: Vec<_> = curve(&lines, Split::Train).collect();
         let valid: Vec<_> = curve(&lines, Split::Valid).collect();
         let rates: Vec<_> = lines
@@ -225,15 +253,40 @@ impl RunFiles {
     }
 }
 
-fn resumed(checkpoints: &Path) -> Result<RunState> {
-    let report = |path: &Path, reason: &str| {
-        tracing::warn!("skipped a damaged checkpoint: {}: {reason}", path.display());
-        eprintln!("skipped a damaged checkpoint: {}: {reason}", path.display());
+/// Writes `model/` anew from the checkpoint of the best evaluation: what lies there may be gone, or of an evaluation
+/// that the checkpoint does not know of.
+fn restore_best<B: AutodiffBackend>(
+    run: &RunDir,
+    checkpoint: &Checkpoint,
+    model: &GptModel<B>,
+    end_of_text: Option<u32>,
+) -> Result<()> {
+    let Some((step, _)) = checkpoint.state().best else { return Ok(()) };
+    let damaged = |path: &Path, reason: &str| warn(&format!("{}: {reason}", path.display()));
+    let Some(best) = checkpoint::newest(&run.checkpoints(), Some(step), damaged)? else {
+        warn(&format!(
+            "the checkpoint of the best evaluation, step {step}, is not there; model/ stays as it is"
+        ));
+        return Ok(());
     };
-    newest(checkpoints, report)?.ok_or_else(|| Error::NothingToResume {
-        path: checkpoints.to_owned(),
-        reason: "no whole checkpoint here".to_owned(),
-    })
+    let device = model.wte.weight.device();
+    let best = LanguageModel { gpt: model.clone() }.load_record(best.model::<_, B>(&device)?).valid();
+    Ok(kiln_model::save(&best.gpt, &run.model(), Dtype::F32, end_of_text)?)
+}
+
+fn open_lines<T: DeserializeOwned>(path: &Path, keep: impl Fn(&T) -> bool) -> Result<Found<T>> {
+    let found = JsonLines::open(path, keep)?;
+    for number in &found.damaged {
+        warn(&format!("{}:{number}: not a line that this program wrote; it is left out", path.display()));
+    }
+    Ok(found)
+}
+
+/// Says something before the run begins: to the person, and to the log.
+fn warn(message: &str) {
+    tracing::warn!("{message}");
+    // Someone may have closed standard error; that is no reason not to train.
+    let _ = writeln!(std::io::stderr(), "warning: {message}");
 }
 
 fn curve(lines: &[MetricsLine], split: Split) -> impl Iterator<Item = (u64, f64)> + '_ {

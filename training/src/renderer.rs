@@ -27,7 +27,8 @@ pub(crate) struct View {
 impl View {
     /// `plain` prints lines to standard error after each change.
     pub(crate) fn new(progress: Progress, plain: bool) -> Self {
-        Self { progress: Arc::new(Mutex::new(progress)), lines: plain.then(Arc::default) }
+        let lines = plain.then(|| Arc::new(Mutex::new(PlainLines::after(&progress))));
+        Self { progress: Arc::new(Mutex::new(progress)), lines }
     }
 
     /// Changes the state and prints what is new.

@@ -3,39 +3,47 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
+use crate::checkpoint::{self, Checkpoint};
 use crate::error::{Error, Result};
 
-/// A run directory, held by this process alone while it lives:
-/// `config.toml`, `data/`, `model/`, `checkpoint/`, `metrics.jsonl`, `samples.jsonl`, `loss.svg`, `experiment.log`.
+/// A run directory, held by this process alone while it lives: `config.toml`, `data/`, `model/`, `checkpoint/`,
+/// `metrics.jsonl`, `samples.jsonl`, `loss.svg`, `experiment.log`.
 #[derive(Debug)]
 pub struct RunDir {
     path: PathBuf,
-    _lock: File,
+    lock: File,
 }
 
+const LOCK: &str = ".lock";
+
 impl RunDir {
-    /// Whether a run lives at `path`.
+    /// Whether a run lives at `path`. What a run leaves that was killed before its first checkpoint is none: nothing
+    /// of it is worth keeping.
     pub fn holds_run(path: &Path) -> bool {
-        ["config.toml", "metrics.jsonl", "checkpoint", "model"].iter().any(|name| path.join(name).exists())
+        // A configuration without our mark beside it is someone else's.
+        let foreign = path.join("config.toml").exists() && !path.join(LOCK).exists();
+        let trained =
+            ["metrics.jsonl", "model/model.safetensors"].iter().any(|name| path.join(name).exists());
+        foreign || trained || checkpoint::exists(&path.join("checkpoint"))
     }
 
     /// Creates the directory for a new run and writes its resolved configuration.
     ///
     /// # Errors
     ///
-    /// [`Error::RunExists`] if a run lives there already: it is never overwritten. [`Error::Io`] if the directory
-    /// cannot be written.
+    /// [`Error::RunExists`] if a run lives there already: it is never overwritten. [`Error::RunLocked`] if one is just
+    /// beginning there. [`Error::Io`] if the directory cannot be written.
     pub fn create(path: &Path, config: &str) -> Result<Self> {
-        if Self::holds_run(path) {
-            return Err(Error::RunExists { path: path.to_owned() });
-        }
+        let vacant = || match Self::holds_run(path) {
+            true => Err(Error::RunExists { path: path.to_owned() }),
+            false => Ok(()),
+        };
+        vacant()?;
         std::fs::create_dir_all(path).map_err(Error::io(path))?;
         let run = Self::lock(path)?;
-        let file = run.config();
-        kiln_model::write_atomically(&file, |temporary| {
-            std::fs::write(temporary, config)
-                .map_err(|source| kiln_model::Error::Io { path: temporary.to_owned(), source })
-        })?;
+        // Someone may have been faster.
+        vacant()?;
+        run.write_config(config)?;
         Ok(run)
     }
 
@@ -52,13 +60,52 @@ impl RunDir {
     }
 
     fn lock(path: &Path) -> Result<Self> {
-        let file = path.join(".lock");
+        let file = path.join(LOCK);
         let lock = File::create(&file).map_err(Error::io(&file))?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self { path: path.to_owned(), _lock: lock }),
+            Ok(()) => Ok(Self { path: path.to_owned(), lock }),
             Err(std::fs::TryLockError::WouldBlock) => Err(Error::RunLocked { path: path.to_owned() }),
             Err(std::fs::TryLockError::Error(source)) => Err(Error::Io { path: file, source }),
         }
+    }
+
+    /// Checks that the directory is still the one that this process holds.
+    pub(crate) fn check(&self) -> Result<()> {
+        let there = std::fs::metadata(self.path.join(LOCK));
+        #[cfg(unix)]
+        let there = there.and_then(|there| {
+            use std::os::unix::fs::MetadataExt;
+            let ours = self.lock.metadata()?;
+            let same = (ours.dev(), ours.ino()) == (there.dev(), there.ino());
+            if same { Ok(there) } else { Err(std::io::ErrorKind::NotFound.into()) }
+        });
+        there.map(drop).map_err(|_| Error::RunRemoved { path: self.path.clone() })
+    }
+
+    /// Replaces the resolved configuration.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] if it cannot be written.
+    pub fn write_config(&self, config: &str) -> Result<()> {
+        kiln_model::write_atomically(&self.config(), |temporary| {
+            std::fs::write(temporary, config)
+                .map_err(|source| kiln_model::Error::Io { path: temporary.to_owned(), source })
+        })?;
+        Ok(())
+    }
+
+    /// The newest whole checkpoint; damaged ones on the way are reported to `skipped`, with what is wrong with them.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NothingToResume`] if there is none.
+    pub fn newest_checkpoint(&self, skipped: impl FnMut(&Path, &str)) -> Result<Checkpoint> {
+        let folder = self.checkpoints();
+        checkpoint::newest(&folder, None, skipped)?.ok_or_else(|| Error::NothingToResume {
+            path: folder,
+            reason: "no whole checkpoint here".to_owned(),
+        })
     }
 
     /// The directory itself.
@@ -71,7 +118,7 @@ impl RunDir {
         self.path.join("config.toml")
     }
 
-    /// Token shards of a corpus that was encoded for this run.
+    /// Token shards of a corpus that was encoded for this run, and the tokenizer that did it.
     pub fn data(&self) -> PathBuf {
         self.path.join("data")
     }

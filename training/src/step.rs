@@ -45,24 +45,25 @@ impl<B: AutodiffBackend> TrainStep for LanguageModel<B> {
     type Input = MicroBatches;
     type Output = StepOutput;
 
-    /// Each micro-batch has the same number of tokens, so the mean of their losses is the mean over the step; scaled
-    /// losses make the summed gradients its gradient.
+    /// The mean over the step's tokens is the mean of the micro-batches' losses, each weighted by its share of the
+    /// tokens; losses scaled by it make the summed gradients its gradient.
     fn step(&self, MicroBatches(batches): MicroBatches) -> TrainOutput<StepOutput> {
-        let scale = 1.0 / batches.len() as f64;
+        let total: usize = batches.iter().map(Batch::num_tokens).sum();
         let device = self.gpt.wte.weight.device();
-        let mut accumulator = GradientsAccumulator::new();
-        let mut losses: Option<Tensor<B::InnerBackend, 1>> = None;
         let single = batches.len() == 1;
+        let mut accumulator = GradientsAccumulator::new();
+        let mut mean: Option<Tensor<B::InnerBackend, 1>> = None;
         let mut gradients = None;
         for batch in batches {
+            let share = batch.num_tokens() as f64 / total as f64;
             let (tokens, targets) = upload(&batch, &device);
             let loss = self.gpt.loss(tokens, targets);
+            let loss = if single { loss } else { loss * share };
             let value = loss.clone().inner();
-            losses = Some(match losses {
+            mean = Some(match mean {
                 Some(sum) => sum + value,
                 None => value,
             });
-            let loss = if single { loss } else { loss * scale };
             let mine = GradientsParams::from_grads(loss.backward(), self);
             if single {
                 gradients = Some(mine);
@@ -70,10 +71,9 @@ impl<B: AutodiffBackend> TrainStep for LanguageModel<B> {
                 accumulator.accumulate(self, mine);
             }
         }
-        let loss = losses.map_or(f64::NAN, |sum| scalar(sum) * scale);
         TrainOutput {
             grads: gradients.unwrap_or_else(|| accumulator.grads()),
-            item: StepOutput { loss, ..StepOutput::default() },
+            item: StepOutput { loss: mean.map_or(f64::NAN, scalar), ..StepOutput::default() },
         }
     }
 }

@@ -8,18 +8,18 @@
 //! A story is a title line and one paragraph, followed by a blank line:
 //!
 //! ```text
-//! Daisy and the white thread
-//! Once upon a time, a strong, bold girl called Daisy skipped to the old village. Eleven shy cats ate by the white hedge.
-//! Daisy spotted some white thread by the red bush. "This may help soon," called Daisy softly. Then, Daisy ran past the
-//! brown cart with the white thread and met Joe, who was sad. "The head of my good pink puppet came off!" called Joe
-//! quickly. Then Daisy thought of the white thread. She tied the head to the puppet with two good knots. Joe was very
-//! cheerful and gave Daisy nine pretty silver marbles and some plums.
+//! Ben and the tent
+//! One sunny afternoon, Ben hurried to the big wood to feed the pigs. In his box were plums. Ben found a red tent near
+//! the mossy oak. Soon, Ben walked past the mossy well with the tent and met Mia. The sky turned dim, and a storm came
+//! up. "I am cross and cold!" cried Mia softly. Then Ben thought of the tent. They sat warm under the tent and ate the
+//! plums until the rain stopped. "Thanks, clever Ben!" said Mia gladly. Ben and Mia skipped home carefully and ate
+//! supper.
 //! ```
 //!
 //! (A story has no line breaks but the one after the title.)
 //!
-//! There are eleven plots of 300 to 700 characters a story, with some 650 different words in 55 different characters, and
-//! a floor of about 0.188 nats per character. Every plot has a state: who the story is about, what was found early and
+//! There are eleven plots of 300 to 700 characters a story, with some 470 different words in 50 different characters, and
+//! a floor of about 0.130 nats per character. Every plot has a state: who the story is about, what was found early and
 //! what it is good for later. Names, pronouns and things agree throughout because a slot that was filled once keeps its
 //! value to the end of the story.
 //!

@@ -73,8 +73,8 @@ fn probabilities_of_all_texts_of_a_part_sum_to_one() {
     // Parts of the embedded grammar that are small enough to write out in full.
     for part in [
         "<oneday> <spot>",
-        "{hero} met {friend} and {pal}, and {friend} told {hero.him}",
-        "{kin.He} met {hero}, {hero.he} and {kin} [met|told] {pal}",
+        "{hero} met {friend} and {kin}, and {friend} told {hero.him}",
+        "{kin.He} met {hero}, {hero.he} and {kin} [met|told] {friend}",
         "<oh>! {errand} {errand.use} <finish_word>",
     ] {
         let source = format!("rule start\n  {part}\nwords finish_word: one, two\n{}", SOURCES.concat());
@@ -119,7 +119,7 @@ fn floor_is_the_entropy_of_the_grammar() {
     // Nats per character of independent corpora agree: the realised value is close to its expectation.
     let floors: Vec<f64> = (0..4).map(|seed| corpus(seed, 1_000_000).nats_per_char()).collect();
     for floor in &floors {
-        assert!((0.17..0.21).contains(floor), "{floor}");
+        assert!((0.12..0.16).contains(floor), "{floor}");
         assert!((floor / floors[0] - 1.0).abs() < 0.01, "{floors:?}");
     }
 }
@@ -144,7 +144,7 @@ fn characters_and_words_are_few() {
     let sorts: BTreeSet<char> = text.chars().collect();
     assert!(sorts.iter().all(|c| c.is_ascii_alphabetic() || " \n.,!?\"".contains(*c)), "{sorts:?}");
     let vocabulary: BTreeSet<String> = words(&text).map(str::to_ascii_lowercase).collect();
-    assert!(vocabulary.len() < 700, "{}", vocabulary.len());
+    assert!(vocabulary.len() < 550, "{}", vocabulary.len());
 }
 
 #[test]

@@ -38,7 +38,7 @@ impl Text {
                 return Ok(Self::Tales { corpus, floor_nats: tales.floor(boundary..).nats });
             }
             (DataSource::Path, Some(path)) if Dataset::is_in(path) => {
-                return Ok(Self::Prepared(std::path::absolute(path)?));
+                return Ok(Self::Prepared(path.clone()));
             }
             (DataSource::Path, Some(path)) => path.clone(),
             (DataSource::Path, None) => bail!("data.source = \"path\" needs data.path"),

@@ -3,22 +3,24 @@
 mod corpus;
 mod place;
 
+use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use burn_autodiff::Autodiff;
 use burn_train::Interrupter;
 use kiln_datasets::tales::SEPARATOR;
 use kiln_datasets::{Dataset, MANIFEST, Tokenizer};
 use kiln_inference::{Generation, Sampler};
 use kiln_model::{Backend, GptConfig, GptModel};
-use kiln_training::{Display, Pretraining, RunDir, Stopped, Summary, pretrain};
+use kiln_training::{Checkpoint, Display, MemoryPlan, Pretraining, RunDir, Stopped, Summary, pretrain};
 
 use self::corpus::Text;
 use crate::backend::{Job, dispatch};
 use crate::cli::Train;
 use crate::settings::{self, DataSource, Settings};
+use crate::signals;
 
 /// Stories that a run ends with.
 const STORIES: u64 = 3;
@@ -30,7 +32,7 @@ pub fn run(args: Train) -> Result<ExitCode> {
     let folder = prepared.run.path().to_owned();
     let (fresh, data_was_there) = (!args.resume, prepared.data_was_there);
     let outcome = dispatch(&backend, prepared);
-    if outcome.is_err() && fresh && !folder.join("metrics.jsonl").exists() {
+    if outcome.is_err() && fresh && !RunDir::holds_run(&folder) {
         // Nothing has been trained: leave no directory that would stand in the way of the next try.
         discard(&folder, data_was_there);
     }
@@ -41,7 +43,7 @@ pub fn run(args: Train) -> Result<ExitCode> {
 /// that was there before, with files of its own, prepared shards among them.
 fn discard(folder: &Path, data_was_there: bool) {
     // Best effort throughout: the error that matters is the one already in hand.
-    for file in [".lock", "config.toml", "experiment.log"] {
+    for file in ["config.toml", "metrics.jsonl", "samples.jsonl", "experiment.log"] {
         let _ = std::fs::remove_file(folder.join(file));
     }
     let data = ["train.tokens", "valid.tokens", "tokenizer.json", "tokenizer_config.json", MANIFEST];
@@ -52,6 +54,7 @@ fn discard(folder: &Path, data_was_there: bool) {
     for directory in ["model", "checkpoint"] {
         let _ = std::fs::remove_dir_all(folder.join(directory));
     }
+    let _ = std::fs::remove_file(folder.join(".lock"));
     let runs = folder.parent().filter(|parent| parent.ends_with("runs"));
     for directory in [Some(folder.join("data")), Some(folder.to_owned()), runs.map(Path::to_owned)] {
         let _ = directory.map(std::fs::remove_dir);
@@ -67,7 +70,7 @@ struct Prepared {
     run: RunDir,
     floor: Option<f64>,
     init_from: Option<std::path::PathBuf>,
-    resume: bool,
+    resume: Option<Checkpoint>,
     plain: bool,
     /// Whether the run's folder held token shards before the run.
     data_was_there: bool,
@@ -76,6 +79,7 @@ struct Prepared {
 /// Checks everything that can be checked before anything is written; then writes the run's first files.
 fn begun(args: &Train) -> Result<Prepared> {
     let (mut settings, source) = settings::load(args.config.as_deref(), &args.set)?;
+    name_in_full(&mut settings)?;
     let folder = place::new_run(args.run_dir.as_deref(), &settings)?;
     let data_was_there = Dataset::is_in(&folder.join("data"));
     let text = Text::of(&settings)?;
@@ -92,14 +96,12 @@ fn begun(args: &Train) -> Result<Prepared> {
     };
     settings.model = settings::ModelSection::resolved(&config);
     settings.training.run_dir = folder.display().to_string();
-    if let Text::Prepared(shards) = &text {
-        // Resuming may happen elsewhere.
-        settings.data.path = Some(shards.clone());
-    }
+    settings.training.micro_batch_size = plan_memory(&settings, &config, args)?;
 
     let run = RunDir::create(&folder, &toml::to_string_pretty(&settings)?)?;
     let prepare = || -> Result<Dataset> {
         let dataset = text.dataset(&tokenizer, &run.data())?;
+        tokenizer.save(&run.data())?;
         dataset.check(config.context_length)?;
         Ok(dataset)
     };
@@ -111,7 +113,7 @@ fn begun(args: &Train) -> Result<Prepared> {
         }
     };
     let floor = text.floor_nats().map(|nats| nats / dataset.valid.len() as f64);
-    let (resume, plain) = (false, args.plain);
+    let (resume, plain) = (None, args.plain);
     Ok(Prepared {
         settings,
         config,
@@ -150,13 +152,45 @@ fn continued_from(directory: &Path, settings: &Settings, tokenizer: &Tokenizer) 
     Ok(GptConfig { context_length: context_length.min(theirs.context_length), dropout, ..theirs })
 }
 
+/// Windows that are computed at a time, once what they need has been shown and found to fit.
+fn plan_memory(settings: &Settings, config: &GptConfig, args: &Train) -> Result<usize> {
+    let plan = MemoryPlan::new(config, &settings.training, crate::backend::place(&args.backend)?)?;
+    say(&plan.to_string());
+    Ok(plan.micro_batch)
+}
+
 /// Opens the run that is to continue, with the configuration it was begun with.
 fn continued(args: &Train) -> Result<Prepared> {
     let folder = place::existing_run(args.run_dir.as_deref(), args.config.as_deref(), &args.set)?;
     let run = RunDir::open(&folder)?;
-    let (settings, _) = settings::load(Some(&run.config()), &args.set)?;
-    let tokenizer = Tokenizer::from_directory(&run.model())?;
-    let config = settings.model.config(tokenizer.vocab_size())?;
+    let checkpoint = run.newest_checkpoint(|path, reason| {
+        say(&format!("skipped a damaged checkpoint: {}: {reason}", path.display()));
+    })?;
+    let name = checkpoint.path().join("config.toml").display().to_string();
+    let (begun, _) = settings::parse(name.clone(), checkpoint.config().to_owned(), &[])?;
+    let (mut settings, source) = match &args.config {
+        Some(_) => settings::load(args.config.as_deref(), &args.set)?,
+        None if run.config().is_file() => settings::load(Some(&run.config()), &args.set)?,
+        None => settings::parse(name, checkpoint.config().to_owned(), &args.set)?,
+    };
+    name_in_full(&mut settings)?;
+
+    let kept = [run.data(), run.model()].into_iter().find(|directory| Tokenizer::is_in(directory));
+    let tokenizer = Tokenizer::from_directory(&kept.unwrap_or_else(|| run.data()))?;
+    let config = settings.model.config(tokenizer.vocab_size()).map_err(|error| source.place(error))?;
+    settings.model = settings::ModelSection::resolved(&config);
+    settings.training.run_dir = folder.display().to_string();
+    settings::check_resume(&settings, &begun, checkpoint.step())?;
+    if settings.training.micro_batch_size == 0 {
+        settings.training.micro_batch_size = begun.training.micro_batch_size;
+    }
+    settings.training.micro_batch_size = plan_memory(&settings, &config, args)?;
+    let (steps, before) = (settings.training.steps, begun.training.steps);
+    if steps != before && settings.schedule.decay_steps == 0 {
+        say(&format!("training.steps {before} → {steps}: the learning rate's cosine now ends there"));
+    }
+    run.write_config(&toml::to_string_pretty(&settings)?)?;
+
     let (dataset, floor_nats) = match settings.data.source {
         DataSource::Path | DataSource::Cargo if Dataset::is_in(&run.data()) => {
             (Dataset::open(&run.data(), &tokenizer)?, None)
@@ -168,7 +202,8 @@ fn continued(args: &Train) -> Result<Prepared> {
         }
     };
     let floor = floor_nats.map(|nats| nats / dataset.valid.len() as f64);
-    let (init_from, resume, plain, data_was_there) = (None, true, args.plain, true);
+    say(&format!("continuing after step {} from {}", checkpoint.step(), checkpoint.path().display()));
+    let (init_from, resume, plain, data_was_there) = (None, Some(checkpoint), args.plain, true);
     Ok(Prepared {
         settings,
         config,
@@ -183,6 +218,19 @@ fn continued(args: &Train) -> Result<Prepared> {
     })
 }
 
+/// Names a folder of token shards in full: the run may continue elsewhere.
+fn name_in_full(settings: &mut Settings) -> Result<()> {
+    if let Some(path) = settings.data.path.as_mut().filter(|path| Dataset::is_in(path)) {
+        *path = std::path::absolute(&*path)?;
+    }
+    Ok(())
+}
+
+/// A message to the person at the terminal, who may have left: that is no reason not to train.
+fn say(message: &str) {
+    let _ = writeln!(std::io::stderr(), "{message}");
+}
+
 impl Job for Prepared {
     type Output = ExitCode;
 
@@ -195,15 +243,15 @@ impl Job for Prepared {
                 .with_context_length(config.context_length),
         };
         let folder = run.path().to_owned();
-        eprintln!(
+        say(&format!(
             "training {:.2} M parameters on {name}: {} training and {} validation tokens, run directory {}",
             config.num_parameters() as f64 / 1e6,
             dataset.train.len(),
             dataset.valid.len(),
             folder.display()
-        );
+        ));
         let interrupter = Interrupter::new();
-        handle_signals(interrupter.clone())?;
+        let received = signals::handle(interrupter.clone())?;
         let writer = Writer { settings: settings.clone(), tokenizer: tokenizer.clone() };
         let summary = pretrain(Pretraining::<Autodiff<B>> {
             model,
@@ -214,46 +262,41 @@ impl Job for Prepared {
             schedule: settings.schedule.clone(),
             training: settings.training.clone(),
             run,
+            resolved: toml::to_string_pretty(&settings)?,
             resume,
             display: if plain { Display::Plain } else { Display::Auto },
             backend: name.to_owned(),
             floor,
-            sample: Some(Box::new(move |model| writer.write(model, 0))),
-            interrupter,
+            sample: Some(Box::new(move |model, stop| writer.write(model, 0, stop))),
+            interrupter: interrupter.clone(),
         })?;
-        report(&summary, &settings, &folder, floor);
+        report(&summary, &settings, &folder, floor)?;
         if matches!(summary.stopped, Stopped::Interrupted | Stopped::Quit | Stopped::TimeBudget) {
-            eprintln!("continue with: kiln train --run-dir {} --resume", folder.display());
+            say(&format!("continue with: kiln train --run-dir {} --resume", folder.display()));
         }
         if summary.stopped == Stopped::Interrupted {
-            return Ok(ExitCode::from(130));
+            return Ok(ExitCode::from(received.exit_code()));
         }
         if summary.best.is_some() {
             let best = kiln_model::load::<B>(&folder.join("model"), &device)?;
             let writer = Writer { settings: settings.clone(), tokenizer };
             let stories = if settings.data.source == DataSource::Tales { STORIES } else { 1 };
+            let mut out = std::io::stdout();
             for seed in 1..=stories {
-                println!("\n{}", writer.write(&best, seed));
+                let story = writer.write(&best, seed, &mut || interrupter.should_stop());
+                if interrupter.should_stop() {
+                    return Ok(ExitCode::from(received.exit_code()));
+                }
+                writeln!(out, "\n{story}")?;
             }
-            println!("\nmore:  {}", writer.command(&folder));
+            writeln!(out, "\nmore:  {}", writer.command(&folder))?;
         }
         Ok(ExitCode::SUCCESS)
     }
 }
 
-/// The first Control-C ends the run with a checkpoint, the second one at once.
-fn handle_signals(interrupter: Interrupter) -> Result<()> {
-    ctrlc::set_handler(move || {
-        if interrupter.should_stop() {
-            kiln_training::dashboard::restore();
-            std::process::exit(130);
-        }
-        interrupter.stop(Some("interrupted"));
-    })
-    .context("the signal handler could not be set")
-}
-
-fn report(summary: &Summary, settings: &Settings, folder: &Path, floor: Option<f64>) {
+fn report(summary: &Summary, settings: &Settings, folder: &Path, floor: Option<f64>) -> Result<()> {
+    let mut out = std::io::stdout();
     let how = match summary.stopped {
         Stopped::Finished => "finished",
         Stopped::NoImprovement => "stopped early: the validation loss no longer improves;",
@@ -261,23 +304,30 @@ fn report(summary: &Summary, settings: &Settings, folder: &Path, floor: Option<f
         Stopped::Quit | Stopped::Interrupted => "stopped",
     };
     let tokens_per_second = summary.tokens as f64 / summary.seconds.max(1e-9);
-    println!(
+    writeln!(
+        out,
         "{how} at step {} of {} after {:.0} s ({tokens_per_second:.0} tokens/s)",
         summary.step, settings.training.steps, summary.seconds
-    );
+    )?;
     if let Some((step, loss)) = summary.best {
-        println!(
+        writeln!(
+            out,
             "validation loss {loss:.4} nats per token (best, step {step}), perplexity {:.3}",
             loss.exp()
-        );
+        )?;
         if let Some(floor) = floor {
-            println!("no model can expect less than {floor:.4} on this text: {:.4} to go", loss - floor);
+            writeln!(
+                out,
+                "no model can expect less than {floor:.4} on this text: {:.4} to go",
+                loss - floor
+            )?;
         }
     }
     if summary.skipped > 0 {
-        println!("{} steps were skipped because something was not finite", summary.skipped);
+        writeln!(out, "{} steps were skipped because something was not finite", summary.skipped)?;
     }
-    println!("run directory {}: model/, metrics.jsonl, loss.svg", folder.display());
+    writeln!(out, "run directory {}: model/, metrics.jsonl, loss.svg", folder.display())?;
+    Ok(())
 }
 
 /// Writes the samples of a run.
@@ -287,8 +337,8 @@ struct Writer {
 }
 
 impl Writer {
-    /// A text that continues the run's prompt; for the embedded corpus, one whole story.
-    fn write<B: Backend>(&self, model: &GptModel<B>, seed: u64) -> String {
+    /// A text that continues the run's prompt; for the embedded corpus, one whole story. Breaks off when `stop` says so.
+    fn write<B: Backend>(&self, model: &GptModel<B>, seed: u64, stop: &mut dyn FnMut() -> bool) -> String {
         let generation = &self.settings.generation;
         let tales = self.settings.data.source == DataSource::Tales;
         let prompt = if tales { SEPARATOR } else { &generation.prompt };
@@ -304,7 +354,7 @@ impl Writer {
         let mut text = Vec::new();
         let tokens = kiln_inference::generate(model, &request, &mut sampler, |token| {
             text.extend(self.tokenizer.decode_bytes(&[token]).unwrap_or_default());
-            !(tales && text.ends_with(SEPARATOR.as_bytes()))
+            !(tales && text.ends_with(SEPARATOR.as_bytes())) && !stop()
         });
         let text = tokens.ok().and_then(|tokens| self.tokenizer.decode(&tokens).ok()).unwrap_or_default();
         if tales { text.trim().to_owned() } else { format!("{prompt}{text}").trim().to_owned() }

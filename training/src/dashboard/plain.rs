@@ -33,6 +33,16 @@ impl PlainLines {
         Self::default()
     }
 
+    /// Lines about what happens from now on: not what a resumed run has behind it.
+    pub fn after(progress: &Progress) -> Self {
+        Self {
+            evaluation: progress.evaluation().map(|evaluation| evaluation.step),
+            sample: progress.sample().map(|sample| sample.step),
+            skipped: progress.skipped_steps(),
+            ..Self::default()
+        }
+    }
+
     /// Lines about steps with at least `every` between them.
     pub fn every(every: Duration) -> Self {
         Self { every, ..Self::default() }
@@ -175,6 +185,16 @@ mod tests {
         let third = "step     3/2,000  loss 10.4528  lr 9.80e-4  grad  0.742    4,096 tok/s  elapsed    0:00  eta   33:17";
         assert_eq!(text.lines().nth(2).map(str::len), Some(third.len()), "{text}");
         assert!(!text.contains('\x1b'));
+    }
+
+    #[test]
+    fn a_resumed_run_does_not_tell_its_past() {
+        let mut progress = run(10);
+        progress.resume(500, 1, [(1, 3.0)], [(1, 2.5)]);
+        progress.on_sample(1, "text");
+        let (mut lines, mut out) = (PlainLines::after(&progress), Vec::new());
+        lines.update(&progress, &mut out).unwrap();
+        assert!(out.is_empty(), "{}", String::from_utf8_lossy(&out));
     }
 
     #[test]

@@ -71,14 +71,16 @@ impl Progress {
         }
     }
 
-    /// Takes over what a resumed run has behind it: its curves, and the tokens seen so far.
+    /// Takes over what a resumed run has behind it: its curves, the tokens seen and the steps skipped so far.
     pub fn resume(
         &mut self,
         tokens: u64,
+        skipped: u64,
         train: impl IntoIterator<Item = (u64, f64)>,
         valid: impl IntoIterator<Item = (u64, f64)>,
     ) {
         self.tokens = tokens;
+        self.skipped = skipped;
         for (step, loss) in train {
             self.step = self.step.max(step);
             self.train.push(step, loss);
@@ -364,8 +366,9 @@ mod tests {
     #[test]
     fn a_resumed_run_goes_on_where_it_was() {
         let mut progress = fresh(10);
-        progress.resume(500, (1..=5).map(|step| (step, 3.0)), [(5, 2.5)]);
+        progress.resume(500, 2, (1..=5).map(|step| (step, 3.0)), [(5, 2.5)]);
         assert_eq!((progress.step(), progress.tokens(), progress.fraction()), (5, 500, 0.5));
+        assert_eq!(progress.skipped_steps(), 2);
         assert_eq!(progress.best(), Some(Evaluation { step: 5, loss: 2.5 }));
         progress.on_step(report(6, 2.9));
         assert_eq!((progress.step(), progress.tokens(), progress.train().points().count()), (6, 600, 6));

@@ -41,8 +41,8 @@ pub(super) fn enter() -> io::Result<()> {
 
 /// Gives the terminal back as it was; does nothing where it is not taken.
 ///
-/// May be called from any thread at any time, such as the one on which the `ctrlc` crate handles signals, and
-/// returns within a third of a second. It takes locks, so it is not for a raw `sigaction` handler.
+/// May be called from any thread at any time, such as one that waits for signals, and returns
+/// within a third of a second. It takes locks, so it is not for a raw `sigaction` handler.
 pub fn restore() {
     // The lock first: whoever comes second returns when the terminal is restored, not while it is.
     let _writing = lock_within(PATIENCE);

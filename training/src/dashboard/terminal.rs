@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
+use signal_hook::consts::SIGINT;
 
 use super::draw::draw;
 use super::progress::Progress;
@@ -31,15 +32,14 @@ pub enum Command {
     Save,
     /// Pause, or go on after a pause (`p`).
     Pause,
-    /// Control-C, which is a key like any other while the dashboard is up and sends no signal.
-    Interrupt,
 }
 
 /// The dashboard on the screen, until it is dropped.
 ///
 /// It is drawn to standard error on the terminal's alternate screen. However the process ends, by dropping
 /// this, by a panic in any thread, or by a signal whose handler calls [`restore`], the terminal is as before,
-/// and nothing is written to it by the dashboard afterwards.
+/// and nothing is written to it by the dashboard afterwards. Control-C, which sends no signal in raw mode, is turned
+/// into `SIGINT`.
 #[derive(Debug)]
 pub struct Dashboard {
     stop: Arc<AtomicBool>,
@@ -122,6 +122,8 @@ impl View {
                 self.terminal.clear()?;
                 return Ok(true);
             }
+            // A key like any other while the terminal is ours; whoever handles the signal handles both.
+            Event::Key(key) if is_key(key, 'c', true) => signal_hook::low_level::raise(SIGINT)?,
             Event::Key(key) => {
                 if let Some(command) = command(key) {
                     // Nobody listens any more where the run is coming to its end.
@@ -136,7 +138,6 @@ impl View {
 
 fn command(key: &KeyEvent) -> Option<Command> {
     let keys = [('q', false, Command::Quit), ('s', false, Command::Save), ('p', false, Command::Pause)];
-    let keys = keys.into_iter().chain([('c', true, Command::Interrupt)]);
     keys.into_iter()
         .find(|(letter, control, _)| is_key(key, *letter, *control))
         .map(|(_, _, command)| command)
@@ -162,10 +163,15 @@ mod tests {
         assert_eq!(press('Q', KeyModifiers::SHIFT), Some(Command::Quit));
         assert_eq!(press('s', none), Some(Command::Save));
         assert_eq!(press('p', none), Some(Command::Pause));
-        assert_eq!(press('c', control), Some(Command::Interrupt));
         assert_eq!(
-            [press('c', none), press('q', control), press('q', KeyModifiers::ALT), press('x', none)],
-            [None; 4]
+            [
+                press('c', none),
+                press('c', control),
+                press('q', control),
+                press('q', KeyModifiers::ALT),
+                press('x', none)
+            ],
+            [None; 5]
         );
     }
 }

@@ -83,7 +83,9 @@ pub(in crate::backend) fn cached_attention<B: Backend>(
 fn causal_softmax<B: Backend>(query: Tensor<B, 4>, key: Tensor<B, 4>, scale: f64) -> Tensor<B, 4> {
     let [_, _, new, _] = query.dims();
     let [_, _, seq, _] = key.dims();
-    let mut scores = (query * scale).matmul(key.swap_dims(2, 3)); // [batch, n_heads, new, seq]
+    // Not `query * scale`: to burn-tch 0.21 a tensor with swapped axes is its only owner, and may be scaled in place,
+    // together with the saved `qkv` whose memory it shares.
+    let mut scores = query.matmul(key.swap_dims(2, 3)) * scale; // [batch, n_heads, new, seq]
     if new > 1 {
         // True above the diagonal that ends in the last corner: key `j` is hidden from query `i` if it comes later.
         let hidden = Tensor::<B, 2, Bool>::tril_mask([new, seq], (seq - new) as i64, &scores.device());

@@ -1,0 +1,83 @@
+//! What a run may change when it continues, and what would make another run of it.
+
+use anyhow::{Result, bail};
+use toml::{Table, Value};
+
+use super::Settings;
+
+/// Keys of `[training]` that do not decide what a step computes; those of `[generation]` are free too.
+const FREE: [&str; 8] = [
+    "steps",
+    "eval_interval",
+    "checkpoint_interval",
+    "keep_checkpoints",
+    "patience",
+    "max_minutes",
+    "run_dir",
+    "micro_batch_size",
+];
+
+/// Refuses `settings` where they contradict those that a run was begun with, key by key.
+pub fn check_resume(settings: &Settings, begun: &Settings, step: usize) -> Result<()> {
+    let mut contradictions = contradictions(&Table::try_from(settings)?, &Table::try_from(begun)?);
+    if settings.training.steps < step {
+        let steps = settings.training.steps;
+        contradictions.push(format!("  training.steps = {steps}, and step {step} is done already"));
+    }
+    if !contradictions.is_empty() {
+        bail!(
+            "the configuration contradicts the checkpoint:\n{}\nhint: a run that continues may change generation.*, more \
+             training.steps, and training.{}; for anything else start a new run",
+            contradictions.join("\n"),
+            FREE[1..].join(", training.")
+        );
+    }
+    Ok(())
+}
+
+fn contradictions(now: &Table, then: &Table) -> Vec<String> {
+    let mut found = Vec::new();
+    for (section, value) in now {
+        let (Value::Table(now), Some(Value::Table(then))) = (value, then.get(section)) else { continue };
+        let mut keys: Vec<&String> = now.keys().chain(then.keys()).collect();
+        keys.sort();
+        keys.dedup();
+        for key in keys {
+            let free = section == "generation" || (section == "training" && FREE.contains(&key.as_str()));
+            let (now, then) = (now.get(key), then.get(key));
+            if now != then && !free {
+                let show = |value: Option<&Value>| value.map_or("nothing".to_owned(), Value::to_string);
+                found.push(format!("  {section}.{key} = {}, the checkpoint has {}", show(now), show(then)));
+            }
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_contradiction_is_named_with_both_values_and_freedom_is_granted() {
+        let begun = Settings::default();
+        let mut settings = begun.clone();
+        settings.training.steps += 1;
+        settings.training.eval_interval += 1;
+        settings.generation.max_tokens += 1;
+        check_resume(&settings, &begun, begun.training.steps).expect("all of this may change");
+        settings.optimizer.learning_rate = 0.5;
+        settings.training.seed = 7;
+        settings.model.n_layers = Some(3);
+        let message = check_resume(&settings, &begun, 5000).expect_err("three contradictions").to_string();
+        for line in [
+            "optimizer.learning_rate = 0.5, the checkpoint has 0.0006",
+            "training.seed = 7, the checkpoint has 1337",
+            "model.n_layers = 3, the checkpoint has nothing",
+            "training.steps = 2001, and step 5000 is done already",
+        ] {
+            assert!(message.contains(line), "{message}");
+        }
+        assert_eq!(message.lines().filter(|line| line.starts_with("  ")).count(), 4, "{message}");
+    }
+}

@@ -1,0 +1,204 @@
+//! The dashboard as a person sees it: the real program on a real terminal, which tmux plays, and the screen read back.
+
+#![cfg(unix)]
+
+mod common;
+
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use common::TINY;
+
+/// How long the program may take for anything.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// A shell in a terminal of its own.
+struct Terminal {
+    socket: String,
+    folder: tempfile::TempDir,
+}
+
+impl Terminal {
+    /// `None` where there is no tmux.
+    fn open(name: &str, width: u16, height: u16) -> Option<Self> {
+        let folder = tempfile::tempdir().expect("a temporary directory");
+        let socket = folder.path().join(name).display().to_string();
+        let terminal = Self { socket, folder };
+        let (width, height) = (width.to_string(), height.to_string());
+        let path = terminal.path().display().to_string();
+        let started = terminal.command(&[
+            "-f",
+            "/dev/null",
+            "new-session",
+            "-d",
+            "-x",
+            &width,
+            "-y",
+            &height,
+            "-c",
+            &path,
+            "sh",
+        ]);
+        match started {
+            Ok(output) if output.status.success() => {}
+            Ok(output) => panic!("tmux: {}", String::from_utf8_lossy(&output.stderr)),
+            Err(_) => {
+                eprintln!("skipped: tmux is not installed");
+                return None;
+            }
+        }
+        terminal.keys(&["PS1='ready> '; clear", "Enter"]);
+        terminal.wait("ready>", |screen| screen.trim_end() == "ready>");
+        Some(terminal)
+    }
+
+    fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    fn command(&self, args: &[&str]) -> std::io::Result<std::process::Output> {
+        Command::new("tmux").args(["-S", &self.socket]).args(args).env_remove("TMUX").output()
+    }
+
+    fn keys(&self, keys: &[&str]) {
+        let args: Vec<&str> = ["send-keys"].into_iter().chain(keys.iter().copied()).collect();
+        assert!(self.command(&args).expect("tmux is there").status.success());
+    }
+
+    fn screen(&self) -> String {
+        let output = self.command(&["capture-pane", "-p"]).expect("tmux is there");
+        String::from_utf8(output.stdout).expect("a screen is text")
+    }
+
+    /// Waits until the screen is as wanted.
+    fn wait(&self, what: &str, wanted: impl Fn(&str) -> bool) -> String {
+        let began = Instant::now();
+        loop {
+            let screen = self.screen();
+            if wanted(&screen) {
+                return screen;
+            }
+            assert!(began.elapsed() < PATIENCE, "no {what}:\n{screen}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// Types a long run with the tiny settings, and then `echo` with its exit code.
+    fn train(&self) {
+        let settings: Vec<String> = TINY.iter().map(|word| (*word).to_owned()).collect();
+        let command = format!(
+            "{} train --run-dir run {} --set training.steps=100000 --set training.eval_interval=20; echo code $?",
+            env!("CARGO_BIN_EXE_kiln"),
+            settings.join(" ")
+        );
+        self.keys(&[&command, "Enter"]);
+    }
+
+    /// Whether the terminal is a plain one again: a prompt, an echo of what is typed, a cursor.
+    fn assert_clean(&self) {
+        self.wait("prompt", |screen| screen.trim_end().ends_with("ready>"));
+        self.keys(&["echo st''ill here", "Enter"]);
+        self.wait("echo", |screen| screen.contains("\nstill here") && screen.contains("echo st''ill here"));
+        let state = ["display-message", "-p", "#{cursor_flag} #{alternate_on}"];
+        let state = self.command(&state).expect("tmux is there");
+        assert_eq!(
+            String::from_utf8_lossy(&state.stdout).trim(),
+            "1 0",
+            "a cursor, and not the alternate screen"
+        );
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        let _ = self.command(&["kill-server"]);
+    }
+}
+
+#[test]
+fn shows_the_run_obeys_keys_and_leaves_the_terminal_clean() {
+    let Some(terminal) = Terminal::open("keys", 80, 24) else { return };
+    terminal.train();
+    let screen = terminal.wait("whole dashboard", |screen| {
+        let shown = [
+            "training loss",
+            "validation loss",
+            "best validation",
+            "at step",
+            "learning rate",
+            "gradient norm",
+        ];
+        let more = [
+            "tokens/s",
+            "MFU",
+            "memory",
+            "last checkpoint",
+            "sample at step",
+            "quit",
+            "save now",
+            "pause",
+            "left",
+        ];
+        shown.iter().chain(&more).all(|word| screen.contains(word))
+    });
+    assert!(screen.lines().all(|line| line.chars().count() <= 80), "{screen}");
+
+    terminal.keys(&["p"]);
+    terminal.wait("pause", |screen| screen.contains("paused"));
+    let checkpoints = || {
+        let entries = std::fs::read_dir(terminal.path().join("run/checkpoint")).expect("there");
+        let mut names: Vec<String> = entries
+            .map(|entry| entry.expect("readable").file_name().to_string_lossy().into_owned())
+            .collect();
+        names.sort();
+        names
+    };
+    let before = checkpoints();
+    terminal.keys(&["s"]);
+    let began = Instant::now();
+    // A pause that happens to begin right after an evaluation has nothing new to save.
+    while checkpoints() == before && began.elapsed() < Duration::from_secs(3) {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    terminal.keys(&["p"]);
+    terminal.wait("end of the pause", |screen| !screen.contains("paused"));
+
+    let resize = ["resize-window", "-x", "140", "-y", "40"];
+    assert!(terminal.command(&resize).expect("tmux is there").status.success());
+    let wide = terminal.wait("wide picture", |screen| screen.lines().any(|line| line.chars().count() > 130));
+    assert!(wide.contains("numbers") && wide.contains("sample"), "{wide}");
+
+    terminal.keys(&["q"]);
+    let end = terminal.wait("exit code", |screen| screen.contains("code 0"));
+    assert!(end.contains("--run-dir run --resume"), "{end}");
+    terminal.assert_clean();
+}
+
+#[test]
+fn control_c_ends_the_run_with_130_and_a_clean_terminal() {
+    let Some(terminal) = Terminal::open("interrupt", 100, 30) else { return };
+    terminal.train();
+    terminal.wait("dashboard", |screen| screen.contains("tokens/s"));
+    let began = Instant::now();
+    terminal.keys(&["C-c"]);
+    terminal.wait("exit code", |screen| screen.contains("code 130"));
+    assert!(began.elapsed() < Duration::from_secs(10), "a checkpoint within ten seconds");
+    terminal.assert_clean();
+}
+
+#[test]
+fn signals_leave_the_terminal_clean() {
+    for (signal, code) in [("TERM", "code 143"), ("HUP", "code 129")] {
+        let Some(terminal) = Terminal::open(signal, 80, 24) else { return };
+        terminal.train();
+        terminal.wait("dashboard", |screen| screen.contains("tokens/s"));
+        let pids = terminal.command(&["display-message", "-p", "#{pane_pid}"]).expect("tmux is there");
+        let shell = String::from_utf8_lossy(&pids.stdout).trim().to_owned();
+        let children = Command::new("pgrep").args(["-P", &shell]).output().expect("pgrep is there");
+        let child = String::from_utf8_lossy(&children.stdout).trim().to_owned();
+        assert!(Command::new("kill").args([&format!("-{signal}"), &child]).status().expect("kill").success());
+        terminal.wait("exit code", |screen| screen.contains(code));
+        terminal.assert_clean();
+    }
+}

@@ -1,0 +1,124 @@
+//! The three records of burn-train's learner, written side by side into one directory.
+
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+
+use burn::record::{FullPrecisionSettings, NamedMpkBytesRecorder, Record, Recorder};
+use burn::tensor::backend::{Backend, BackendTypes};
+use burn_train::checkpoint::{
+    AsyncCheckpointer, Checkpointer, CheckpointerError, CheckpointingAction, CheckpointingStrategy,
+};
+use burn_train::metric::store::EventStoreClient;
+use burn_train::{Learner, LearningCheckpointer, LearningComponentsTypes};
+
+use crate::error::{Error, Result};
+
+pub(super) const MODEL: &str = "model.mpk";
+const OPTIMIZER: &str = "optimizer.mpk";
+const SCHEDULE: &str = "schedule.mpk";
+pub(super) const RECORDS: [&str; 3] = [MODEL, OPTIMIZER, SCHEDULE];
+
+/// burn-train's checkpointer of a learner, whose records go where `exchange` says.
+pub(super) fn learning_checkpointer<LC: LearningComponentsTypes>(
+    exchange: &Arc<Exchange>,
+) -> LearningCheckpointer<LC> {
+    let [model, optimizer, schedule] = RECORDS.map(|name| Part { name, exchange: Arc::clone(exchange) });
+    LearningCheckpointer::new(
+        AsyncCheckpointer::new(model),
+        AsyncCheckpointer::new(optimizer),
+        AsyncCheckpointer::new(schedule),
+        Box::new(SaveWhenAsked),
+    )
+}
+
+/// The learner with the records that lie in `folder`.
+pub(super) fn restore<LC: LearningComponentsTypes>(
+    mut learner: Learner<LC>,
+    folder: &Path,
+    device: &<LC::Backend as BackendTypes>::Device,
+) -> Result<Learner<LC>> {
+    learner.load_model(load(&folder.join(MODEL), device)?);
+    learner.load_optim(load(&folder.join(OPTIMIZER), device)?);
+    learner.load_scheduler(load(&folder.join(SCHEDULE), device)?);
+    Ok(learner)
+}
+
+/// Reads a record from a file that has been verified.
+pub(super) fn load<R: Record<B>, B: Backend>(path: &Path, device: &B::Device) -> Result<R> {
+    let bytes = std::fs::read(path).map_err(Error::io(path))?;
+    let recorder = NamedMpkBytesRecorder::<FullPrecisionSettings>::default();
+    Recorder::<B>::load(&recorder, bytes, device)
+        .map_err(|error| Error::Format { path: path.to_owned(), reason: error.to_string() })
+}
+
+pub(super) fn write_synced(path: &Path, bytes: &[u8]) -> Result<()> {
+    let mut file = File::create(path).map_err(Error::io(path))?;
+    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(Error::io(path))
+}
+
+/// Where the parts of a checkpoint are written or read, and which of them are done.
+#[derive(Default)]
+pub(super) struct Exchange {
+    folder: Mutex<PathBuf>,
+    written: Mutex<Vec<Result<()>>>,
+    changed: Condvar,
+}
+
+impl Exchange {
+    /// The directory of the next save or load.
+    pub(super) fn set_folder(&self, folder: &Path) {
+        folder.clone_into(&mut self.folder.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.lock().unwrap_or_else(PoisonError::into_inner).join(name)
+    }
+
+    /// Waits until all records are on the disk, or returns the first error.
+    pub(super) fn wait(&self) -> Result<()> {
+        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        while written.len() < RECORDS.len() {
+            written = self.changed.wait(written).unwrap_or_else(PoisonError::into_inner);
+        }
+        written.drain(..).collect()
+    }
+}
+
+/// Writes and reads one record.
+struct Part {
+    name: &'static str,
+    exchange: Arc<Exchange>,
+}
+
+impl<R: Record<B>, B: Backend> Checkpointer<R, B> for Part {
+    fn save(&self, _step: usize, record: R) -> std::result::Result<(), CheckpointerError> {
+        let path = self.exchange.path(self.name);
+        let recorder = NamedMpkBytesRecorder::<FullPrecisionSettings>::default();
+        let written = Recorder::<B>::record(&recorder, record, ())
+            .map_err(|error| Error::Format { path: path.clone(), reason: error.to_string() })
+            .and_then(|bytes| write_synced(&path, &bytes));
+        self.exchange.written.lock().unwrap_or_else(PoisonError::into_inner).push(written);
+        self.exchange.changed.notify_all();
+        Ok(())
+    }
+
+    fn delete(&self, _step: usize) -> std::result::Result<(), CheckpointerError> {
+        Ok(())
+    }
+
+    fn restore(&self, _step: usize, device: &B::Device) -> std::result::Result<R, CheckpointerError> {
+        load::<R, B>(&self.exchange.path(self.name), device)
+            .map_err(|error| CheckpointerError::Unknown(error.to_string()))
+    }
+}
+
+/// When to save is decided by the loop, and what to delete by the store, once the new one is safe.
+struct SaveWhenAsked;
+
+impl CheckpointingStrategy for SaveWhenAsked {
+    fn checkpointing(&mut self, _step: usize, _store: &EventStoreClient) -> Vec<CheckpointingAction> {
+        vec![CheckpointingAction::Save]
+    }
+}

@@ -1,0 +1,77 @@
+//! Model FLOPs utilisation: how much of what the device can do goes into the model.
+
+use std::time::{Duration, Instant};
+
+use burn::tensor::Tensor;
+use kiln_model::{Backend, GptConfig};
+
+/// A product of this size or more is long enough to be timed.
+const LONG_ENOUGH: Duration = Duration::from_millis(20);
+/// Sizes of the square matrices that are tried, up to the first that takes long enough.
+const SIZES: [usize; 5] = [512, 1024, 2048, 4096, 8192];
+/// Products that are timed; the fastest counts.
+const REPETITIONS: usize = 5;
+/// Weight of the newest step in the moving average.
+const NEWEST: f64 = 0.1;
+
+/// What a device can do at best, and what a model asks of it.
+#[derive(Clone, Debug)]
+pub(crate) struct Peak {
+    flops_per_second: f64,
+    flops_per_token: f64,
+    utilization: Option<f64>,
+}
+
+impl Peak {
+    /// Times a few matrix products on `device`: a fraction of a second.
+    pub(crate) fn measure<B: Backend>(config: &GptConfig, device: &B::Device) -> Self {
+        let flops_per_second = SIZES.iter().try_fold(0.0, |_, size| {
+            let square = || Tensor::<B, 2>::full([*size, *size], 0.5, device).into_primitive().tensor();
+            let (left, right) = (square(), square());
+            let product = || {
+                let began = Instant::now();
+                let (output, _) = B::linear_forward(left.clone(), right.clone(), None, None);
+                drop(output);
+                // An error will show in the first step.
+                let _ = B::sync(device);
+                began.elapsed()
+            };
+            let first = product();
+            let fastest = (1..REPETITIONS).map(|_| product()).chain([first]).min().unwrap_or(first);
+            let rate = 2.0 * (*size as f64).powi(3) / fastest.as_secs_f64();
+            if fastest < LONG_ENOUGH { Ok(rate) } else { Err(rate) }
+        });
+        let (Ok(flops_per_second) | Err(flops_per_second)) = flops_per_second;
+        Self { flops_per_second, flops_per_token: flops_per_token(config), utilization: None }
+    }
+
+    /// From 0 to 1, as a moving average with this step in it.
+    pub(crate) fn utilization(&mut self, tokens: usize, seconds: f64) -> Option<f64> {
+        let now = self.flops_per_token * tokens as f64 / seconds / self.flops_per_second;
+        let average = self.utilization.map_or(now, |before| before + NEWEST * (now - before));
+        self.utilization = Some(average);
+        self.utilization
+    }
+}
+
+/// Floating-point operations of training on one token, forward and backward: `6 N + 12 L d T`
+/// (<https://arxiv.org/abs/2204.02311>, appendix B), where `N` counts the matrices that multiply.
+fn flops_per_token(config: &GptConfig) -> f64 {
+    let GptConfig { vocab_size, context_length, d_model, n_layers, tied_head, .. } = *config;
+    let looked_up = context_length * d_model + if tied_head { 0 } else { vocab_size * d_model };
+    let multiplied = config.num_parameters() - looked_up;
+    6.0 * multiplied as f64 + 12.0 * (n_layers * d_model * context_length) as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// nanoGPT counts 124,439,808 parameters for GPT-2, of which 786,432 are positions, hence
+    /// `6 · 123,653,376 + 12 · 12 · 768 · 1024` operations a token.
+    #[test]
+    fn gpt2_costs_what_nanogpt_says() {
+        let config = GptConfig::preset("gpt2").expect("a listed preset");
+        assert_eq!(flops_per_token(&config), 855_166_464.0);
+    }
+}
