@@ -25,9 +25,19 @@ pub(super) fn key(text: &[u8], start: usize, end: usize) -> Option<u128> {
             bytes
         }
     };
-    let bytes = u128::from_le_bytes(bytes) & ((1 << (8 * length)) - 1);
-    Some(bytes | (length as u128) << 120)
+    Some(u128::from_le_bytes(bytes) & MASKS[length] | (length as u128) << 120)
 }
+
+/// The lowest so many bytes.
+const MASKS: [u128; LONGEST + 1] = {
+    let mut masks = [0; LONGEST + 1];
+    let mut length = 1;
+    while length <= LONGEST {
+        masks[length] = masks[length - 1] << 8 | 0xFF;
+        length += 1;
+    }
+    masks
+};
 
 /// Each key has one place, which the last piece that fell there holds.
 #[derive(Debug)]

@@ -105,11 +105,12 @@ impl Merges {
             let rank = self.rank(parts[at].token, parts[at + 1].token);
             parts[at].rank = rank;
             if rank != NONE {
-                queue.push(Reverse((rank, at as u32)));
+                queue.push(entry(rank, at as u32));
             }
         }
         let mut queue = BinaryHeap::from(queue);
-        while let Some(Reverse((rank, at))) = queue.pop() {
+        while let Some(Reverse(lowest)) = queue.pop() {
+            let (rank, at) = ((lowest >> 32) as u32, lowest as u32);
             let part = parts[at as usize];
             if part.rank != rank {
                 continue;
@@ -126,13 +127,13 @@ impl Merges {
             }
             parts[at as usize].rank = after;
             if after != NONE {
-                queue.push(Reverse((after, at)));
+                queue.push(entry(after, at));
             }
             if part.previous < end {
                 let before = self.rank(parts[part.previous as usize].token, joined);
                 parts[part.previous as usize].rank = before;
                 if before != NONE {
-                    queue.push(Reverse((before, part.previous)));
+                    queue.push(entry(before, part.previous));
                 }
             }
         }
@@ -152,6 +153,11 @@ struct Part {
     rank: u32,
     previous: u32,
     next: u32,
+}
+
+/// The lowest rank comes first, then the leftmost place.
+fn entry(rank: u32, at: u32) -> Reverse<u64> {
+    Reverse(pair(rank, at))
 }
 
 fn pair(left: u32, right: u32) -> u64 {

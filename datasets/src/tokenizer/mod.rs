@@ -55,14 +55,15 @@ impl Tokenizer {
         Self(Kind::Char(CharTokenizer::of(text)))
     }
 
-    /// A byte-level BPE of at most `vocab_size` tokens, learned from `texts`; deterministic.
+    /// A byte-level BPE of at most `vocab_size` tokens, learned from `texts` on all threads; deterministic. Texts may be
+    /// read as they come: what is kept of them is how often each piece occurs.
     ///
     /// # Errors
     ///
     /// [`Error::VocabSize`] if there is no room for the 256 bytes and the end-of-text token.
-    pub fn train_bpe<'a>(texts: impl Iterator<Item = &'a str>, vocab_size: usize) -> Result<Self> {
+    pub fn train_bpe(texts: impl IntoIterator<Item: AsRef<str>>, vocab_size: usize) -> Result<Self> {
         let mut counts = PieceCounts::default();
-        texts.for_each(|text| counts.add(text));
+        texts.into_iter().for_each(|text| counts.add(text.as_ref()));
         Ok(Self(Kind::Bpe(Arc::new(directory::of_learned(&counts.learn(vocab_size)?)))))
     }
 
@@ -105,7 +106,9 @@ impl Tokenizer {
         directory::write(self, directory)
     }
 
-    /// The ids of `text`. Special tokens are not looked for: `<|endoftext|>` in a text is just characters.
+    /// The ids of `text`, on all threads of the current rayon pool if it is long. Special tokens are not looked for:
+    /// `<|endoftext|>` in a text is just characters. (A `tokenizer.json` that is not a byte-level BPE finds them always,
+    /// as the `tokenizers` crate does.)
     ///
     /// # Errors
     ///
@@ -119,6 +122,36 @@ impl Tokenizer {
                 .encode(text, false)
                 .map(|encoding| encoding.get_ids().to_vec())
                 .map_err(|error| Error::format("tokenizer.json", error.to_string())),
+        }
+    }
+
+    /// As [`encode`](Self::encode), but a special token that is written out in the text, such as `<|endoftext|>`, becomes
+    /// its id.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::UnknownCharacter`] from a character tokenizer.
+    pub fn encode_with_special_tokens(&self, text: &str) -> Result<Vec<u32>> {
+        match &self.0 {
+            Kind::Bpe(tokenizer) => Ok(tokenizer.encode_with_special_tokens(text)),
+            _ => self.encode(text),
+        }
+    }
+
+    /// The ids of bytes that need not be UTF-8. A byte-level BPE takes them as Python's tiktoken does: text before the
+    /// first invalid byte is split as ever, and its last piece is one with all that follows.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidUtf8`] from a tokenizer of characters.
+    pub fn encode_bytes(&self, bytes: &[u8]) -> Result<Vec<u32>> {
+        match (&self.0, std::str::from_utf8(bytes)) {
+            (_, Ok(text)) => self.encode(text),
+            (Kind::Byte, _) => Ok(bytes.iter().copied().map(u32::from).collect()),
+            (Kind::Bpe(tokenizer), _) => Ok(tokenizer.encode_bytes(bytes)),
+            (Kind::Char(_) | Kind::HuggingFace(_), Err(error)) => {
+                Err(Error::InvalidUtf8 { byte: error.valid_up_to() + 1, tokenizer: self.name().to_owned() })
+            }
         }
     }
 

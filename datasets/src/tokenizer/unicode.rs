@@ -96,6 +96,20 @@ impl<'a> Classified<'a> {
         }
     }
 
+    /// [`run`](Self::run) of letters, eight ASCII ones at a time.
+    #[inline(always)]
+    pub(super) fn letters(&self, mut at: usize) -> usize {
+        while let Some(bytes) = self.bytes().get(at..at + 8).and_then(|bytes| <[u8; 8]>::try_from(bytes).ok()) {
+            let count = leading_letters(u64::from_le_bytes(bytes));
+            at += count;
+            if count < 8 {
+                // Most often the byte that ended the count is ASCII, and ends the run.
+                return if self.bytes()[at].is_ascii() { at } else { self.run(at, LETTER) };
+            }
+        }
+        self.run(at, LETTER)
+    }
+
     /// Where the character before `at` starts.
     pub(super) fn before(&self, at: usize) -> usize {
         let bytes = self.bytes();
@@ -103,9 +117,33 @@ impl<'a> Classified<'a> {
     }
 }
 
+/// How many of eight bytes, from the lowest on, are ASCII letters.
+#[inline(always)]
+fn leading_letters(bytes: u64) -> usize {
+    const EACH: u64 = 0x0101_0101_0101_0101;
+    // Small letters without their high bits; a sum carries into the high bit from `a` on, and from past `z` on.
+    let small = (bytes | 0x20 * EACH) & 0x7F * EACH;
+    let from_a = small + (0x80 - u64::from(b'a')) * EACH;
+    let past_z = small + (0x80 - u64::from(b'z') - 1) * EACH;
+    let others = !(from_a & !past_z & !bytes) & 0x80 * EACH;
+    others.trailing_zeros() as usize / 8
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn letters_are_counted_eight_at_a_time() {
+        for byte in 0..=255u8 {
+            for at in 0..8 {
+                let mut bytes = *b"aZzAbYmq";
+                bytes[at] = byte;
+                let expected = bytes.iter().position(|byte| !byte.is_ascii_alphabetic()).unwrap_or(8);
+                assert_eq!(leading_letters(u64::from_le_bytes(bytes)), expected, "{byte} at {at}");
+            }
+        }
+    }
 
     #[test]
     fn every_character_is_white_space_a_letter_a_number_or_something_else() {

@@ -8,7 +8,7 @@ use crate::tokenizer::unicode::{Classified, LETTER, LINE_BREAK, NUMBER, OTHER};
 pub(super) fn end_of_piece<const WHOLE_AT_END: bool>(text: Classified<'_>, at: usize) -> usize {
     let (class, width) = text.class(at);
     if class & LETTER != 0 {
-        return text.run(at + width, LETTER);
+        return text.letters(at + width);
     }
     if class & NUMBER != 0 {
         return up_to_three_numbers(text, at);
@@ -18,7 +18,7 @@ pub(super) fn end_of_piece<const WHOLE_AT_END: bool>(text: Classified<'_>, at: u
     }
     let (next, next_width) = text.class(at + width);
     if class & LINE_BREAK == 0 && next & LETTER != 0 {
-        return text.run(at + width + next_width, LETTER);
+        return text.letters(at + width + next_width);
     }
     match others(text, at) {
         Some(end) => text.run(end, LINE_BREAK),

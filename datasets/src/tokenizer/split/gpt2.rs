@@ -15,7 +15,7 @@ pub(super) fn end_of_piece(text: Classified<'_>, at: usize) -> usize {
         (first, (class, width)) = (at + 1, next);
     }
     if class & LETTER != 0 {
-        return text.run(first + width, LETTER);
+        return text.letters(first + width);
     }
     if class & SPACE != 0 {
         return space::end_of_run(text, at);
