@@ -1,5 +1,6 @@
 //! One file per command: arguments in, one library call, output.
 
+mod bench;
 mod eval;
 mod export;
 mod generate;
@@ -24,6 +25,7 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
         Command::Score(args) => score::run(args)?,
         Command::Eval(args) => eval::run(args)?,
         Command::Tokenize(command) => tokenize::run(command)?,
+        Command::Bench(command) => bench::run(command)?,
         Command::Export(args) => export::run(args)?,
         Command::Info(args) => info::run(args)?,
     }

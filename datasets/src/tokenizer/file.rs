@@ -107,3 +107,61 @@ fn special_tokens(added: &Value) -> Option<Vec<(String, u32)>> {
     });
     tokens.collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use tokenizers::Tokenizer as HfTokenizer;
+
+    use super::*;
+    use crate::Tokenizer;
+
+    const TEXTS: [&str; 4] = [
+        "First Citizen:\nBefore we proceed any further, hear me speak. It's naïve — 你好 🦀!  \n\n ",
+        "<|endoftext|>Once<|endoftext|><|endoftext|> upon <|endoftext| > a time",
+        "\u{301}ABC x\u{a0}y ٣٤٥٦  WE'LL\r\n\r\n   aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+        "",
+    ];
+
+    fn documents() -> Vec<String> {
+        let learned = Tokenizer::train_bpe([crate::tales::corpus(1, 40_000).text()], 700).expect("room");
+        let document = |tokenizer: &Tokenizer| super::super::directory::document(tokenizer).expect("written");
+        let named = ["gpt2", "cl100k_base"].map(|name| document(&Tokenizer::open(name).expect("embedded")));
+        [document(&learned)].into_iter().chain(named).collect()
+    }
+
+    #[test]
+    fn ids_are_those_of_the_tokenizers_crate() {
+        for document in documents() {
+            let ours = byte_level(&document).expect("ours");
+            let theirs: HfTokenizer = document.parse().expect("readable");
+            for text in TEXTS {
+                let ids = theirs.encode(text, false).expect("encodes").get_ids().to_vec();
+                assert_eq!(ours.encode_with_special_tokens(text), ids, "{text:?}");
+                assert_eq!(ours.decode(&ids), text.as_bytes());
+                assert_eq!(ours.decode(&ours.encode(text)), text.as_bytes());
+            }
+            assert_eq!(ours.tokens.len(), theirs.get_vocab_size(true));
+        }
+    }
+
+    #[test]
+    fn what_we_do_not_understand_is_left_to_the_crate() {
+        let document: Value = serde_json::from_str(&documents()[0]).expect("JSON");
+        for (pointer, value) in [
+            ("/normalizer", json!({"type": "Lowercase"})),
+            ("/decoder", Value::Null),
+            ("/pre_tokenizer/add_prefix_space", json!(true)),
+            ("/pre_tokenizer", json!({"type": "Whitespace"})),
+            ("/model/dropout", json!(0.1)),
+            ("/model/end_of_word_suffix", json!("</w>")),
+            ("/added_tokens/0/special", json!(false)),
+            ("/added_tokens/0/lstrip", json!(true)),
+            ("/added_tokens/0/id", json!(100_000)),
+        ] {
+            let mut changed = document.clone();
+            *changed.pointer_mut(pointer).expect("there") = value;
+            assert!(byte_level(&changed.to_string()).is_none(), "{pointer}");
+        }
+    }
+}

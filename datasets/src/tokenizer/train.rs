@@ -203,3 +203,59 @@ fn note(places: &mut Places, pair: Pair, word: u32) {
         words.push(word);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokenizers::models::bpe::{BPE, BpeTrainer};
+    use tokenizers::pre_tokenizers::byte_level::ByteLevel;
+    use tokenizers::{
+        AddedToken, OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer, Trainer,
+    };
+
+    use super::*;
+
+    /// Merges of Hugging Face's trainer in the order of their ranks, as visible characters.
+    fn theirs(texts: &[&str], vocab_size: usize) -> Vec<(String, String)> {
+        let byte_level = ByteLevel::new(false, true, true);
+        let mut trainer = BpeTrainer::builder()
+            .vocab_size(vocab_size)
+            .show_progress(false)
+            .initial_alphabet(ByteLevel::alphabet().into_iter().collect())
+            .special_tokens(vec![AddedToken::from(END_OF_TEXT, true)])
+            .build();
+        let split = |text: &str| {
+            let mut pieces = PreTokenizedString::from(text);
+            byte_level.pre_tokenize(&mut pieces)?;
+            let pieces = pieces.get_splits(OffsetReferential::Normalized, OffsetType::Byte);
+            Ok(pieces.into_iter().map(|(piece, ..)| piece.to_owned()).collect())
+        };
+        trainer.feed(texts.iter(), split).expect("text");
+        let mut model = BPE::default();
+        trainer.train(&mut model).expect("trains");
+        let model = serde_json::to_value(&model).expect("a model");
+        serde_json::from_value(model["merges"].clone()).expect("pairs")
+    }
+
+    fn ours(texts: &[&str], vocab_size: usize) -> Vec<(String, String)> {
+        let mut counts = PieceCounts::default();
+        texts.iter().for_each(|text| counts.add(text));
+        let learned = counts.learn(vocab_size).expect("room for every byte");
+        let visible = |id: u32| visible::of_bytes(&learned.tokens[id as usize - 1]);
+        learned.merges.iter().map(|(left, right)| (visible(*left), visible(*right))).collect()
+    }
+
+    #[test]
+    fn merges_are_those_of_hugging_face() {
+        let tales = crate::tales::corpus(5, 60_000).text();
+        let strange = "naïve café — 你好，世界 🦀🦀🦀 aaaa aaaaaaa abababab \n\n\n  let x = y[0];\r\n\tit's".repeat(3);
+        for (texts, vocab_size) in [
+            (&[tales.as_str()][..], 900),
+            (&[tales.as_str(), strange.as_str()], 2_000),
+            // Until nothing is left to join.
+            (&[strange.as_str()], 5_000),
+            (&["aaaaaaaaaaaaaaaa aaaa aa a", "abcabcabc bcbcbc cabcab"], 300),
+        ] {
+            assert_eq!(ours(texts, vocab_size), theirs(texts, vocab_size), "{vocab_size}");
+        }
+    }
+}
