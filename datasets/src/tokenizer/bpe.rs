@@ -49,27 +49,21 @@ impl Bpe {
             Err(error) => error.valid_up_to(),
         };
         let text = std::str::from_utf8(&bytes[..valid]).expect("valid up to there");
-        let start = self.encoder.start_of_last_piece(text);
-        let mut tokens = self.encode(&text[..start]);
-        let mut last = self.encode_piece(&bytes[start..valid]);
-        let mut rest = start;
+        let mut rest = self.encoder.start_of_last_piece(text);
+        let mut last = Vec::new();
+        if rest < valid {
+            self.encoder.encode_piece(&bytes[rest..valid], &mut last);
+        }
+        // Cut after encoding: white space before the last piece is split by what follows it.
+        let mut tokens = self.encode(text);
+        tokens.truncate(tokens.len() - last.len());
         // White space may have been split only because of what it seemed to be followed by.
         if last.first().is_some_and(|token| self.is_blank(*token)) {
             while let Some(token) = tokens.pop_if(|token| self.is_blank(*token)) {
                 rest -= self.tokens.get(token).len();
             }
         }
-        last.clear();
-        self.encoder.encode_piece(&bytes[rest..], &mut last);
-        tokens.extend(last);
-        tokens
-    }
-
-    fn encode_piece(&self, piece: &[u8]) -> Vec<u32> {
-        let mut tokens = Vec::new();
-        if !piece.is_empty() {
-            self.encoder.encode_piece(piece, &mut tokens);
-        }
+        self.encoder.encode_piece(&bytes[rest..], &mut tokens);
         tokens
     }
 
@@ -121,5 +115,29 @@ impl<T: AsRef<[u8]>> FromIterator<T> for TokenBytes {
             ends.push(bytes.len() as u32);
         }
         Self { bytes, ends }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::Tokenizer;
+
+    /// Ids printed by Python's tiktoken, `Encoding._encode_bytes`.
+    #[test]
+    fn bytes_that_are_not_utf8_are_encoded_as_by_tiktoken() {
+        let gpt2 = Tokenizer::open("gpt2").expect("embedded");
+        for (bytes, pieces) in [
+            (&b"hello\xff"[..], &[&b"hello"[..], b"\xff"][..]),
+            (b"a   \xff", &[b"a", b" ", b" ", b" ", b"\xff"]),
+            (b" \xe2\x80\x86\xeb\xb6\xaa\xa8", &[b" ", b"\xe2\x80", b"\x86", b"\xeb", b"\xb6", b"\xaa", b"\xa8"]),
+            (b"x\xef\xb8\xb4\xef\xb8", &[b"x", b"\xef\xb8", b"\xb4", b"\xef\xb8"]),
+        ] {
+            let ids = gpt2.encode_bytes(bytes).expect("any bytes");
+            let decoded: Vec<Vec<u8>> =
+                ids.iter().map(|id| gpt2.decode_bytes(&[*id]).expect("own token")).collect();
+            assert_eq!(decoded, pieces);
+        }
+        let characters = Tokenizer::characters_of("abc");
+        assert!(matches!(characters.encode_bytes(b"ab\xff"), Err(crate::Error::InvalidUtf8 { byte: 3, .. })));
     }
 }
