@@ -28,11 +28,8 @@ pub fn run(command: Tokenize) -> Result<()> {
             writeln!(output)?;
         }
         Tokenize::Train { data, vocab_size, out } => {
-            let documents: Vec<String> = data
-                .iter()
-                .map(|path| read_text(path))
-                .collect::<Result<Vec<_>, _>>()?
-                .concat();
+            let documents: Vec<String> =
+                data.iter().map(|path| read_text(path)).collect::<Result<Vec<_>, _>>()?.concat();
             let bytes: usize = documents.iter().map(String::len).sum();
             let start = Instant::now();
             let tokenizer = Tokenizer::train_bpe(&documents, vocab_size as usize)?;

@@ -129,7 +129,10 @@ mod tests {
         for (bytes, pieces) in [
             (&b"hello\xff"[..], &[&b"hello"[..], b"\xff"][..]),
             (b"a   \xff", &[b"a", b" ", b" ", b" ", b"\xff"]),
-            (b" \xe2\x80\x86\xeb\xb6\xaa\xa8", &[b" ", b"\xe2\x80", b"\x86", b"\xeb", b"\xb6", b"\xaa", b"\xa8"]),
+            (
+                b" \xe2\x80\x86\xeb\xb6\xaa\xa8",
+                &[b" ", b"\xe2\x80", b"\x86", b"\xeb", b"\xb6", b"\xaa", b"\xa8"],
+            ),
             (b"x\xef\xb8\xb4\xef\xb8", &[b"x", b"\xef\xb8", b"\xb4", b"\xef\xb8"]),
         ] {
             let ids = gpt2.encode_bytes(bytes).expect("any bytes");

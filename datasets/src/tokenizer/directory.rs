@@ -46,7 +46,8 @@ pub(super) fn read(directory: &Path) -> Result<Kind> {
     let pairs = text.lines().filter(|line| !line.starts_with("#version") && !line.is_empty());
     let pairs: Vec<Value> = pairs.map(|line| json!(line)).collect();
     // transformers takes this token for special without being told.
-    let special = vocab.get(END_OF_TEXT).and_then(Value::as_u64).map(|id| (END_OF_TEXT.to_owned(), id as u32));
+    let special =
+        vocab.get(END_OF_TEXT).and_then(Value::as_u64).map(|id| (END_OF_TEXT.to_owned(), id as u32));
     let document =
         bpe_document(vocab, pairs, gpt2_splitter(), byte_level_decoder(), special.as_slice(), false);
     parse(document).map_err(|reason| Error::format(&vocabulary, reason))
@@ -67,8 +68,11 @@ fn parse(document: String) -> std::result::Result<Kind, String> {
 pub(super) fn of_learned(learned: &Learned) -> Bpe {
     let visible = |id: u32| visible::of_bytes(&learned.tokens[id as usize - 1]);
     let mut vocab = Map::from_iter([(END_OF_TEXT.to_owned(), json!(0))]);
-    vocab.extend((1..).zip(&learned.tokens).map(|(id, bytes): (u32, _)| (visible::of_bytes(bytes), json!(id))));
-    let merges = learned.merges.iter().map(|(left, right)| json!([visible(*left), visible(*right)])).collect();
+    vocab.extend(
+        (1..).zip(&learned.tokens).map(|(id, bytes): (u32, _)| (visible::of_bytes(bytes), json!(id))),
+    );
+    let merges =
+        learned.merges.iter().map(|(left, right)| json!([visible(*left), visible(*right)])).collect();
     let special = [(END_OF_TEXT.to_owned(), 0)];
     let document = bpe_document(vocab, merges, gpt2_splitter(), byte_level_decoder(), &special, false);
     file::byte_level(&document).expect("a document in our own layout")
@@ -160,7 +164,9 @@ fn special_tokens(bpe: &Bpe) -> Vec<(String, u32)> {
     (0..)
         .zip(bpe.tokens.iter())
         .filter(|(id, bytes)| bytes.is_empty() || named.contains_key(id))
-        .map(|(id, _)| (named.get(&id).map_or_else(|| format!("<|unused_{id}|>"), |name| (*name).clone()), id))
+        .map(|(id, _)| {
+            (named.get(&id).map_or_else(|| format!("<|unused_{id}|>"), |name| (*name).clone()), id)
+        })
         .collect()
 }
 

@@ -21,7 +21,9 @@ pub(super) fn byte_level(document: &str) -> Option<Bpe> {
     let model = &json["model"];
     let unused = |value: &Value| matches!(value, Value::Null | Value::Bool(false)) || value == "";
     let plain = ["normalizer", "truncation", "padding"].iter().all(|key| unused(&json[key]))
-        && ["dropout", "continuing_subword_prefix", "end_of_word_suffix"].iter().all(|key| unused(&model[key]))
+        && ["dropout", "continuing_subword_prefix", "end_of_word_suffix"]
+            .iter()
+            .all(|key| unused(&model[key]))
         && model["type"] == "BPE"
         && json["decoder"]["type"] == "ByteLevel";
     if !plain {

@@ -73,10 +73,6 @@ fn build<E: std::fmt::Debug>(
 }
 
 /// The pairs of tokens that make `token`.
-fn splits(
-    bytes: &[u8],
-    token: u32,
-    ids: &FxHashMap<&[u8], u32>,
-) -> impl Iterator<Item = (u32, u32, u32)> {
+fn splits(bytes: &[u8], token: u32, ids: &FxHashMap<&[u8], u32>) -> impl Iterator<Item = (u32, u32, u32)> {
     (1..bytes.len()).filter_map(move |at| Some((*ids.get(&bytes[..at])?, *ids.get(&bytes[at..])?, token)))
 }

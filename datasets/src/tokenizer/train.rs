@@ -208,9 +208,7 @@ fn note(places: &mut Places, pair: Pair, word: u32) {
 mod tests {
     use tokenizers::models::bpe::{BPE, BpeTrainer};
     use tokenizers::pre_tokenizers::byte_level::ByteLevel;
-    use tokenizers::{
-        AddedToken, OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer, Trainer,
-    };
+    use tokenizers::{AddedToken, OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer, Trainer};
 
     use super::*;
 
@@ -247,7 +245,8 @@ mod tests {
     #[test]
     fn merges_are_those_of_hugging_face() {
         let tales = crate::tales::corpus(5, 60_000).text();
-        let strange = "naïve café — 你好，世界 🦀🦀🦀 aaaa aaaaaaa abababab \n\n\n  let x = y[0];\r\n\tit's".repeat(3);
+        let strange =
+            "naïve café — 你好，世界 🦀🦀🦀 aaaa aaaaaaa abababab \n\n\n  let x = y[0];\r\n\tit's".repeat(3);
         for (texts, vocab_size) in [
             (&[tales.as_str()][..], 900),
             (&[tales.as_str(), strange.as_str()], 2_000),

@@ -37,7 +37,9 @@ static CLASSES: LazyLock<Vec<u8>> = LazyLock::new(|| {
         (r"[^\s\p{L}\p{N}]", OTHER),
     ] {
         let parsed = regex_syntax::parse(pattern).expect("a valid pattern");
-        let HirKind::Class(Class::Unicode(class)) = parsed.kind() else { unreachable!("a class of characters") };
+        let HirKind::Class(Class::Unicode(class)) = parsed.kind() else {
+            unreachable!("a class of characters")
+        };
         for range in class.ranges() {
             for class in &mut classes[range.start() as usize..=range.end() as usize] {
                 *class |= flag;
@@ -99,7 +101,8 @@ impl<'a> Classified<'a> {
     /// [`run`](Self::run) of letters, eight ASCII ones at a time.
     #[inline(always)]
     pub(super) fn letters(&self, mut at: usize) -> usize {
-        while let Some(bytes) = self.bytes().get(at..at + 8).and_then(|bytes| <[u8; 8]>::try_from(bytes).ok()) {
+        while let Some(bytes) = self.bytes().get(at..at + 8).and_then(|bytes| <[u8; 8]>::try_from(bytes).ok())
+        {
             let count = leading_letters(u64::from_le_bytes(bytes));
             at += count;
             if count < 8 {

@@ -26,13 +26,13 @@ static CATEGORIES: LazyLock<Vec<Vec<char>>> = LazyLock::new(|| {
     ];
     let of = |name| {
         let parsed = regex_syntax::parse(&format!(r"\p{{{name}}}")).expect("a category");
-        let regex_syntax::hir::HirKind::Class(regex_syntax::hir::Class::Unicode(class)) = parsed.kind() else {
+        let regex_syntax::hir::HirKind::Class(regex_syntax::hir::Class::Unicode(class)) = parsed.kind()
+        else {
             // A category of one character.
             let regex_syntax::hir::HirKind::Literal(literal) = parsed.kind() else { unreachable!("{name}") };
             return std::str::from_utf8(&literal.0).expect("a character").chars().collect();
         };
-        let characters: Vec<char> =
-            class.iter().flat_map(|range| range.start()..=range.end()).collect();
+        let characters: Vec<char> = class.iter().flat_map(|range| range.start()..=range.end()).collect();
         let step = characters.len().div_ceil(400);
         characters.into_iter().step_by(step).collect::<Vec<_>>()
     };
@@ -41,8 +41,39 @@ static CATEGORIES: LazyLock<Vec<Vec<char>>> = LazyLock::new(|| {
 
 /// What the patterns treat in a way of its own, and what they might be expected to.
 const SPECIMENS: [&str; 34] = [
-    " ", "  ", "\n", "\r\n", "\t", "\u{a0}", "\u{85}", "\u{2028}", "\u{3000}", "\u{b}", "'s", "'S", "'ſ", "'LL", "'Ve", "'rE",
-    "'", "/", "//", "\n/", "a", "A", "é", "e\u{301}", "\u{301}", "ǅ", "ª", "1", "²", "123", "👩\u{200d}👩\u{200d}👧", "🇩🇪", "👍🏽",
+    " ",
+    "  ",
+    "\n",
+    "\r\n",
+    "\t",
+    "\u{a0}",
+    "\u{85}",
+    "\u{2028}",
+    "\u{3000}",
+    "\u{b}",
+    "'s",
+    "'S",
+    "'ſ",
+    "'LL",
+    "'Ve",
+    "'rE",
+    "'",
+    "/",
+    "//",
+    "\n/",
+    "a",
+    "A",
+    "é",
+    "e\u{301}",
+    "\u{301}",
+    "ǅ",
+    "ª",
+    "1",
+    "²",
+    "123",
+    "👩\u{200d}👩\u{200d}👧",
+    "🇩🇪",
+    "👍🏽",
     "\u{0}",
 ];
 
