@@ -34,6 +34,9 @@ pub enum Command {
     /// Corpora: prepare token shards, look at them, fetch well-known ones.
     #[command(subcommand)]
     Data(Data),
+    /// How fast a part of this build is on this machine.
+    #[command(subcommand)]
+    Bench(Bench),
     /// A model for elsewhere: a Hugging Face directory or a GGUF file, in f32, bf16 or f16.
     Export(Export),
     /// Checks a model against published numbers.
@@ -208,6 +211,9 @@ pub enum Tokenize {
         tokenizer: String,
         #[command(flatten)]
         input: EncodeInput,
+        /// Special tokens that are written out in the text, such as <|endoftext|>, become their ids.
+        #[arg(long)]
+        special: bool,
         /// Prints one JSON object.
         #[arg(long)]
         json: bool,
@@ -220,6 +226,18 @@ pub enum Tokenize {
         /// Token ids.
         #[arg(long, value_name = "1,2,3", value_delimiter = ',')]
         tokens: Vec<u32>,
+    },
+    /// Learns a byte-level BPE from text and writes it as a tokenizer directory.
+    Train {
+        /// Text file, or folder of text files; may be repeated.
+        #[arg(long, value_name = "PATH", required = true, num_args = 1..)]
+        data: Vec<PathBuf>,
+        /// Most tokens to learn, the 256 bytes and end-of-text included.
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(257..))]
+        vocab_size: u32,
+        /// Directory for tokenizer.json and tokenizer_config.json.
+        #[arg(long, value_name = "DIR", visible_alias = "to")]
+        out: PathBuf,
     },
 }
 
@@ -350,6 +368,30 @@ pub enum DataFormat {
     Tsv,
     /// Apache Parquet.
     Parquet,
+}
+
+/// `kiln bench`
+#[derive(Subcommand, Debug)]
+pub enum Bench {
+    /// Megabytes of text encoded in a second, on one thread and on several, beside tiktoken-rs.
+    Tokenize(BenchTokenize),
+}
+
+/// `kiln bench tokenize`
+#[derive(Args, Debug)]
+pub struct BenchTokenize {
+    /// byte, gpt2, cl100k_base, o200k_base, or a model, run or tokenizer directory.
+    #[arg(long, value_name = "NAME|DIR", default_value = "gpt2")]
+    pub tokenizer: String,
+    /// Text to encode; default: the embedded corpus, whose few words flatter every tokenizer with a cache.
+    #[arg(long, value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// Threads of the second measurement; default: all.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub threads: Option<u16>,
+    /// Prints one JSON object.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `kiln export`

@@ -122,6 +122,16 @@ pub enum Error {
         /// One-based position in the text.
         position: usize,
     },
+    /// Bytes that are not text, for a tokenizer that needs text.
+    #[error(
+        "byte {byte} is not UTF-8, which the tokenizer \"{tokenizer}\" needs\nhint: byte, gpt2, cl100k_base and o200k_base take any bytes"
+    )]
+    InvalidUtf8 {
+        /// One-based position of the first invalid byte.
+        byte: usize,
+        /// Name of the tokenizer.
+        tokenizer: String,
+    },
     /// A token id outside the vocabulary.
     #[error("token {token} is outside the vocabulary of {vocab_size}")]
     UnknownToken {
