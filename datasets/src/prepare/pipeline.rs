@@ -162,7 +162,7 @@ fn encode(
     for piece in pieces {
         let text = &text[start..piece.end];
         start = piece.end;
-        let mut tokens = tokenizer.encode(text).map_err(|error| Error::Document {
+        let mut tokens = tokenizer.encode_on_this_thread(text).map_err(|error| Error::Document {
             path: plan.groups[group].files[piece.file].path.clone(),
             place: piece.place,
             source: Box::new(error),

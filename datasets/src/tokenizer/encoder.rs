@@ -52,7 +52,8 @@ impl Encoder {
         parts.concat()
     }
 
-    fn encode_chunk(&self, text: &str) -> Vec<u32> {
+    /// The tokens of `text`, on the calling thread alone.
+    pub(super) fn encode_chunk(&self, text: &str) -> Vec<u32> {
         let caches = || self.caches.lock().unwrap_or_else(PoisonError::into_inner);
         let mut cache = caches().pop().unwrap_or_default();
         let mut tokens = Vec::with_capacity(text.len() / 4 + 1);

@@ -125,6 +125,14 @@ impl Tokenizer {
         }
     }
 
+    /// As [`encode`](Self::encode), for callers that are many threads themselves.
+    pub(crate) fn encode_on_this_thread(&self, text: &str) -> Result<Vec<u32>> {
+        match &self.0 {
+            Kind::Bpe(tokenizer) => Ok(tokenizer.encode_on_this_thread(text)),
+            _ => self.encode(text),
+        }
+    }
+
     /// As [`encode`](Self::encode), but a special token that is written out in the text, such as `<|endoftext|>`, becomes
     /// its id.
     ///
