@@ -317,7 +317,7 @@ mod tests {
     #[test]
     fn a_learned_bpe_is_deterministic_compresses_and_returns_any_text() {
         let text = "the kiln is hot and the clay is cold, the kiln is old and the clay is new\n".repeat(40);
-        let learn = || Tokenizer::train_bpe([text.as_str()].into_iter(), 300).expect("room for every byte");
+        let learn = || Tokenizer::train_bpe([text.as_str()], 300).expect("room for every byte");
         let (tokenizer, again) = (learn(), learn());
         assert_eq!(tokenizer.fingerprint(), again.fingerprint());
         assert!(tokenizer.vocab_size() <= 300 && tokenizer.end_of_text() == Some(0));
@@ -332,7 +332,7 @@ mod tests {
                 .collect();
             assert_eq!(bytes, text.as_bytes(), "token by token");
         }
-        assert!(matches!(Tokenizer::train_bpe(["a"].into_iter(), 256), Err(Error::VocabSize { .. })));
+        assert!(matches!(Tokenizer::train_bpe(["a"], 256), Err(Error::VocabSize { .. })));
     }
 
     #[test]
