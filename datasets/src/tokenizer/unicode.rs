@@ -125,10 +125,10 @@ impl<'a> Classified<'a> {
 fn leading_letters(bytes: u64) -> usize {
     const EACH: u64 = 0x0101_0101_0101_0101;
     // Small letters without their high bits; a sum carries into the high bit from `a` on, and from past `z` on.
-    let small = (bytes | 0x20 * EACH) & 0x7F * EACH;
+    let small = (bytes | (0x20 * EACH)) & (0x7F * EACH);
     let from_a = small + (0x80 - u64::from(b'a')) * EACH;
     let past_z = small + (0x80 - u64::from(b'z') - 1) * EACH;
-    let others = !(from_a & !past_z & !bytes) & 0x80 * EACH;
+    let others = !(from_a & !past_z & !bytes) & (0x80 * EACH);
     others.trailing_zeros() as usize / 8
 }
 
