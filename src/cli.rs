@@ -31,6 +31,12 @@ pub enum Command {
     /// Text to token ids and back.
     #[command(subcommand)]
     Tokenize(Tokenize),
+    /// Corpora: prepare token shards, look at them, fetch well-known ones.
+    #[command(subcommand)]
+    Data(Data),
+    /// How fast a part of this build is on this machine.
+    #[command(subcommand)]
+    Bench(Bench),
     /// A model for elsewhere: a Hugging Face directory or a GGUF file, in f32, bf16 or f16.
     Export(Export),
     /// Checks a model against published numbers.
@@ -182,7 +188,7 @@ pub struct Eval {
     /// Model or run directory.
     #[arg(long, value_name = "DIR")]
     pub model: PathBuf,
-    /// Text file, folder of text files, or token shard.
+    /// Text file, folder of text files, token shard, or prepared folder (its validation split).
     #[arg(long, value_name = "PATH")]
     pub data: PathBuf,
     /// Windows computed together.
@@ -205,6 +211,9 @@ pub enum Tokenize {
         tokenizer: String,
         #[command(flatten)]
         input: EncodeInput,
+        /// Special tokens that are written out in the text, such as <|endoftext|>, become their ids.
+        #[arg(long)]
+        special: bool,
         /// Prints one JSON object.
         #[arg(long)]
         json: bool,
@@ -218,6 +227,18 @@ pub enum Tokenize {
         #[arg(long, value_name = "1,2,3", value_delimiter = ',')]
         tokens: Vec<u32>,
     },
+    /// Learns a byte-level BPE from text and writes it as a tokenizer directory.
+    Train {
+        /// Text file, or folder of text files; may be repeated.
+        #[arg(long, value_name = "PATH", required = true, num_args = 1..)]
+        data: Vec<PathBuf>,
+        /// Most tokens to learn, the 256 bytes and end-of-text included.
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(257..))]
+        vocab_size: u32,
+        /// Directory for tokenizer.json and tokenizer_config.json.
+        #[arg(long, value_name = "DIR", visible_alias = "to")]
+        out: PathBuf,
+    },
 }
 
 /// What to encode.
@@ -230,6 +251,147 @@ pub struct EncodeInput {
     /// File to encode.
     #[arg(long, value_name = "FILE")]
     pub file: Option<PathBuf>,
+}
+
+/// `kiln data`
+#[derive(Subcommand, Debug)]
+pub enum Data {
+    /// Text to token shards for training; continues where an earlier attempt was cut off.
+    Prepare(Prepare),
+    /// Tokens, documents, bytes per token, lengths and first lines of a corpus.
+    Info(DataInfo),
+    /// Downloads a well-known corpus, or a dataset of the Hugging Face hub.
+    Fetch(Fetch),
+}
+
+/// What to read, and how.
+#[derive(Args, Debug)]
+pub struct SourceArgs {
+    /// In folders, only files that match: `*.rs` by name, `src/**/*.rs` by path; may be repeated.
+    #[arg(long, value_name = "GLOB")]
+    pub include: Vec<String>,
+    /// In folders, no file that matches; may be repeated.
+    #[arg(long, value_name = "GLOB")]
+    pub exclude: Vec<String>,
+    /// Field or column that holds the text; a number picks a column of a file without a header row.
+    #[arg(long, visible_alias = "column", value_name = "NAME", default_value = kiln_datasets::DEFAULT_FIELD)]
+    pub field: String,
+    /// Format of the files, if their names do not tell.
+    #[arg(long, value_enum)]
+    pub format: Option<DataFormat>,
+}
+
+/// `kiln data prepare`
+#[derive(Args, Debug)]
+pub struct Prepare {
+    /// File, folder, pattern, `-` for standard input, or `cargo` for the Rust code in your cargo registry; may be
+    /// repeated.
+    #[arg(long, required = true, value_name = "PATH")]
+    pub data: Vec<String>,
+    /// char, byte, gpt2, cl100k_base, o200k_base, or a model, run or tokenizer directory.
+    #[arg(long, value_name = "NAME|DIR")]
+    pub tokenizer: String,
+    /// Folder to write.
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+    #[command(flatten)]
+    pub source: SourceArgs,
+    /// How many times to take the documents of each --data for training: 2 is twice, 0.5 every other one.
+    #[arg(long, value_name = "W,W,…", value_delimiter = ',')]
+    pub weights: Vec<f64>,
+    /// Share of the documents that is kept for validation; a single text is cut.
+    #[arg(long, value_name = "F", default_value_t = 0.1)]
+    pub valid_fraction: f64,
+    /// With the content of a document, decides its split.
+    #[arg(long, value_name = "S", default_value_t = 1337)]
+    pub seed: u64,
+    /// Drops documents that have been there before, byte for byte.
+    #[arg(long)]
+    pub dedup: bool,
+    /// Replaces bytes that are not UTF-8 by U+FFFD.
+    #[arg(long)]
+    pub lossy: bool,
+    /// Counts bad documents and goes on.
+    #[arg(long)]
+    pub skip_bad: bool,
+    /// Threads that encode; default: one for each core.
+    #[arg(long, value_name = "N")]
+    pub threads: Option<usize>,
+    /// Prints one JSON object.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `kiln data info`
+#[derive(Args, Debug)]
+pub struct DataInfo {
+    /// Token shard, prepared folder, text file, or folder of text files.
+    #[arg(value_name = "PATH")]
+    pub path: PathBuf,
+    /// Tokenizer of text, or of a shard that does not name its own; default: gpt2.
+    #[arg(long, value_name = "NAME|DIR")]
+    pub tokenizer: Option<String>,
+    #[command(flatten)]
+    pub source: SourceArgs,
+    /// Prints one JSON object.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `kiln data fetch`
+#[derive(Args, Debug)]
+pub struct Fetch {
+    /// tinyshakespeare, the-verdict, tinystories, fineweb-edu, openwebtext, alpaca, sms-spam, or
+    /// hf://datasets/OWNER/NAME[@REVISION][/GLOB].
+    #[arg(value_name = "NAME")]
+    pub name: String,
+    /// Folder to write; default: the cache of Hugging Face for its datasets, data/NAME for others.
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Only what is here already.
+    #[arg(long)]
+    pub offline: bool,
+}
+
+/// Formats of files that hold documents.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum DataFormat {
+    /// The whole file is one document.
+    Text,
+    /// A JSON object or string on each line.
+    Jsonl,
+    /// An array of JSON objects or strings.
+    Json,
+    /// Comma-separated values.
+    Csv,
+    /// Tab-separated values.
+    Tsv,
+    /// Apache Parquet.
+    Parquet,
+}
+
+/// `kiln bench`
+#[derive(Subcommand, Debug)]
+pub enum Bench {
+    /// Megabytes of text encoded in a second, on one thread and on several, beside tiktoken-rs.
+    Tokenize(BenchTokenize),
+}
+
+/// `kiln bench tokenize`
+#[derive(Args, Debug)]
+pub struct BenchTokenize {
+    /// byte, gpt2, cl100k_base, o200k_base, or a model, run or tokenizer directory.
+    #[arg(long, value_name = "NAME|DIR", default_value = "gpt2")]
+    pub tokenizer: String,
+    /// Text to encode; default: the embedded corpus, whose few words flatter every tokenizer with a cache.
+    #[arg(long, value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// Threads of the second measurement; default: all.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub threads: Option<u16>,
+    /// Prints one JSON object.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `kiln export`

@@ -23,6 +23,10 @@ pub fn exit_code(error: &anyhow::Error) -> u8 {
         .chain()
         .filter_map(|cause| cause.downcast_ref::<kiln_training::Error>())
         .any(|error| matches!(error, Diverged { .. } | RunRemoved { .. }));
+    let not_downloaded = error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<kiln_datasets::Error>())
+        .any(|error| matches!(error, kiln_datasets::Error::Download { .. }));
     let failed = io_kinds(error).any(|kind| {
         let about_the_command = matches!(
             kind,
@@ -30,7 +34,7 @@ pub fn exit_code(error: &anyhow::Error) -> u8 {
         );
         !about_the_command
     });
-    if on_the_way || failed { 1 } else { 2 }
+    if on_the_way || not_downloaded || failed { 1 } else { 2 }
 }
 
 /// Whoever read our output has seen enough.

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::source::Place;
+
 /// Result of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -18,14 +20,79 @@ pub enum Error {
         source: std::io::Error,
     },
     /// A text file is not text.
-    #[error("{}:{line}: byte {byte} of the line is not UTF-8\nhint: convert the file, for instance with `iconv -f latin1 -t utf-8`", path.display())]
+    #[error("{}:{line}: byte {offset} of the file is not UTF-8\nhint: convert the file, for instance with `iconv -f latin1 -t utf-8`, or replace such bytes with --lossy", path.display())]
     NotUtf8 {
         /// The file.
         path: PathBuf,
         /// One-based line number.
-        line: usize,
-        /// One-based position in the line.
-        byte: usize,
+        line: u64,
+        /// Bytes before it, after unpacking.
+        offset: u64,
+    },
+    /// A document that cannot be used.
+    #[error("{}{place}: {reason}", path.display())]
+    Record {
+        /// The file.
+        path: PathBuf,
+        /// Where in the file.
+        place: Place,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A document that cannot be encoded.
+    #[error("{}{place}: {source}", path.display())]
+    Document {
+        /// The file.
+        path: PathBuf,
+        /// Where in the file.
+        place: Place,
+        /// Why not.
+        source: Box<Error>,
+    },
+    /// A folder that holds another prepared corpus.
+    #[error("{}: holds a corpus that was prepared from other files or with other settings\nhint: choose another --out, or remove this folder", path.display())]
+    Prepared {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A folder that another process works in.
+    #[error("{}: another process is preparing a corpus here", path.display())]
+    Busy {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A corpus that nobody knows.
+    #[error("unknown corpus \"{name}\"\nhint: use {}, or hf://datasets/OWNER/NAME", crate::fetch::CORPORA.map(|corpus| corpus.name).join(", "))]
+    UnknownCorpus {
+        /// The name given.
+        name: String,
+    },
+    /// A server does not have a file, or does not give it to us.
+    #[error("{url}: {reason}")]
+    NotThere {
+        /// The address.
+        url: String,
+        /// What the server said.
+        reason: String,
+    },
+    /// A download that failed for good.
+    #[error("{url}: {reason}\nhint: run the same command again; it continues where it stopped")]
+    Download {
+        /// The address.
+        url: String,
+        /// What went wrong last.
+        reason: String,
+    },
+    /// Work that ended because something else went wrong.
+    #[error("cancelled")]
+    Cancelled,
+    /// A pattern for file names that is not one.
+    #[error("\"{pattern}\": not a pattern: {reason}")]
+    Pattern {
+        /// The pattern.
+        pattern: String,
+        /// What is wrong with it.
+        reason: String,
     },
     /// There is nothing to read.
     #[error("{}: {reason}", path.display())]
@@ -33,7 +100,7 @@ pub enum Error {
         /// The file or folder.
         path: PathBuf,
         /// Why there is no text in it.
-        reason: &'static str,
+        reason: String,
     },
     /// A corpus has fewer tokens than one training window.
     #[error("the {split} split has {tokens} tokens, but a window of context_length = {context_length} needs {needed}\nhint: use more text, a smaller model.context_length{more}", needed = context_length + 1, more = if *split == "validation" { ", or a larger data.valid_fraction" } else { "" })]
@@ -54,6 +121,16 @@ pub enum Error {
         character: char,
         /// One-based position in the text.
         position: usize,
+    },
+    /// Bytes that are not text, for a tokenizer that needs text.
+    #[error(
+        "byte {byte} is not UTF-8, which the tokenizer \"{tokenizer}\" needs\nhint: byte, gpt2, cl100k_base and o200k_base take any bytes"
+    )]
+    InvalidUtf8 {
+        /// One-based position of the first invalid byte.
+        byte: usize,
+        /// Name of the tokenizer.
+        tokenizer: String,
     },
     /// A token id outside the vocabulary.
     #[error("token {token} is outside the vocabulary of {vocab_size}")]
@@ -81,6 +158,16 @@ pub enum Error {
         /// The name given.
         name: String,
     },
+    /// Tokens that belong to another tokenizer.
+    #[error("{}: made with the tokenizer {theirs}, but this one is {ours}\nhint: prepare the corpus again with `kiln data prepare --tokenizer`, or use the tokenizer that made it", path.display())]
+    OtherTokenizer {
+        /// The shard.
+        path: PathBuf,
+        /// The tokenizer that made it.
+        theirs: String,
+        /// The tokenizer that is to read it.
+        ours: String,
+    },
     /// A tokenizer or shard file is there but is not what it should be.
     #[error("{}: {reason}", path.display())]
     Format {
@@ -96,6 +183,19 @@ impl Error {
     pub(crate) fn io(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.into();
         move |source| Self::Io { path, source }
+    }
+
+    /// A file that is not here, and is not to be fetched.
+    pub(crate) fn offline(url: &str) -> Self {
+        let reason = "not here yet\nhint: fetch it once without --offline".to_owned();
+        Self::NotThere { url: url.to_owned(), reason }
+    }
+
+    /// A corpus without a single document.
+    pub(crate) fn empty(path: impl Into<PathBuf>) -> Self {
+        let path = path.into();
+        let reason = if path.is_dir() { "every file in this folder is empty" } else { "the file is empty" };
+        Self::NoText { path, reason: reason.to_owned() }
     }
 
     /// A file whose contents are wrong.

@@ -1,11 +1,13 @@
 //! From raw text to batches of token ids.
 //!
-//! Text is read ([`read_text`]) or generated ([`tales`]), split and encoded ([`prepare()`]) with a [`Tokenizer`] into
+//! Text is read from a [`Source`] or generated ([`tales`]), split and encoded ([`prepare()`]) with a [`Tokenizer`] into
 //! [`TokenShard`]s on disk, from which a [`Sampler`] draws each training [`Batch`] as a pure function of seed and
 //! step.
 
 mod batch;
 mod error;
+mod fetch;
+mod info;
 mod prepare;
 mod sampler;
 mod shard;
@@ -15,8 +17,15 @@ mod tokenizer;
 
 pub use batch::{Batch, Windows};
 pub use error::{Error, Result};
-pub use prepare::{Corpus, Dataset, prepare};
+pub use fetch::{CORPORA, FetchOptions, FetchProgress, Fetched, HubDataset, KnownCorpus, Origin, fetch};
+pub use info::CorpusInfo;
+pub use prepare::{
+    Corpus, Dataset, Lengths, MANIFEST, Manifest, PrepareOptions, Progress, Skipped, SplitSummary,
+    characters, prepare, sample,
+};
 pub use sampler::{Order, Sampler, mix};
-pub use shard::{ShardWriter, TokenShard};
-pub use source::read_text;
+pub use shard::{ShardFormat, ShardWriter, TokenShard, Vocabulary};
+pub use source::{
+    CARGO, Compression, DEFAULT_FIELD, Event, Format, Place, ReadOptions, Source, SourceFile, read_text,
+};
 pub use tokenizer::{BytePairs, Splitting, StreamDecoder, TOKENIZERS, Tokenizer};

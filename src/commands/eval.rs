@@ -2,7 +2,7 @@
 
 use anyhow::{Result, bail};
 use indicatif::{ProgressBar, ProgressStyle};
-use kiln_datasets::{ShardWriter, TokenShard, Tokenizer, read_text};
+use kiln_datasets::{Dataset, ShardWriter, TokenShard, Tokenizer, Vocabulary, read_text};
 use kiln_model::Backend;
 
 use crate::backend::{Job, dispatch};
@@ -23,28 +23,24 @@ pub fn run(args: Eval) -> Result<()> {
     dispatch(&backend, Evaluating { args, shard })
 }
 
-/// A shard as it is, text encoded into a temporary one.
+/// Shards as they are, text encoded into a temporary one.
 fn open(args: &Eval, tokenizer: &Tokenizer) -> Result<TokenShard> {
-    if args.data.extension().is_some_and(|ending| ending == "tokens") {
-        let shard = TokenShard::open(&args.data)?;
-        if shard.fingerprint() != tokenizer.fingerprint() {
-            bail!(
-                "{}: made with another tokenizer than the model's ({})",
-                args.data.display(),
-                tokenizer.name()
-            );
-        }
-        return Ok(shard);
+    if Dataset::is_in(&args.data) {
+        return Ok(Dataset::open(&args.data, tokenizer)?.valid);
+    }
+    if args.data.extension().is_some_and(|ending| ending == "tokens" || ending == "bin") {
+        return Ok(TokenShard::open(&args.data)?.made_with(tokenizer)?);
     }
     let folder = tempfile::tempdir()?;
     let path = folder.path().join("eval.tokens");
-    let mut writer = ShardWriter::create(&path, tokenizer.vocab_size(), tokenizer.fingerprint())?;
-    let mut bytes = 0;
+    let mut writer = ShardWriter::create(&path, Vocabulary::from(tokenizer))?;
+    let (mut documents, mut bytes) = (0, 0);
     for text in read_text(&args.data)? {
+        documents += 1;
         bytes += text.len() as u64;
         writer.write(&tokenizer.encode(&text)?)?;
     }
-    writer.finish(bytes)?;
+    writer.finish(documents, bytes)?;
     Ok(TokenShard::open(&path)?)
 }
 

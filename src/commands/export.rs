@@ -66,6 +66,7 @@ fn vocabulary(tokenizer: &Tokenizer) -> Result<GgufVocabulary> {
         Splitting::Gpt2 => "gpt-2",
         // DBRX has the pattern of cl100k_base, which llama.cpp knows under no name of its own.
         Splitting::Cl100kBase => "dbrx",
+        Splitting::Llama3 => "llama-bpe",
         Splitting::O200kBase => "gpt-4o",
     };
     Ok(GgufVocabulary {

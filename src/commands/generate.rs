@@ -20,7 +20,7 @@ pub fn run(args: Generate) -> Result<()> {
     let directory = model_directory(&args.model);
     kiln_model::load_config(&directory)?;
     let tokenizer = Tokenizer::from_directory(&directory)?;
-    let prompt = tokenizer.encode(&args.prompt)?;
+    let prompt = tokenizer.encode_with_special_tokens(&args.prompt)?;
     let backend = args.backend.clone();
     dispatch(&backend, Generating { args, sampling, tokenizer, prompt })
 }

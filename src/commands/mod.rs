@@ -1,5 +1,7 @@
 //! One file per command: arguments in, one library call, output.
 
+mod bench;
+mod data;
 mod eval;
 mod export;
 mod generate;
@@ -27,6 +29,8 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
         Command::Score(args) => score::run(args)?,
         Command::Eval(args) => eval::run(args)?,
         Command::Tokenize(command) => tokenize::run(command)?,
+        Command::Data(command) => data::run(command)?,
+        Command::Bench(command) => bench::run(command)?,
         Command::Export(args) => export::run(args)?,
         Command::Report(args) => report::run(args)?,
         Command::Info(args) => info::run(args)?,

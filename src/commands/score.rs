@@ -18,7 +18,7 @@ pub fn run(args: Score) -> Result<()> {
     let directory = model_directory(&args.model);
     kiln_model::load_config(&directory)?;
     let tokens = match (&args.input.text, &args.input.tokens) {
-        (Some(text), _) => Tokenizer::from_directory(&directory)?.encode(text)?,
+        (Some(text), _) => Tokenizer::from_directory(&directory)?.encode_with_special_tokens(text)?,
         (None, tokens) => tokens.clone().unwrap_or_default(),
     };
     let backend = args.backend.clone();

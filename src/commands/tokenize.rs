@@ -1,23 +1,20 @@
 //! `kiln tokenize`: text to token ids and back.
 
 use std::io::Write;
+use std::time::Instant;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
+use kiln_datasets::{Tokenizer, read_text};
 use serde_json::json;
 
-use crate::cli::Tokenize;
-use crate::files::{read_text, tokenizer};
+use crate::cli::{EncodeInput, Tokenize};
+use crate::files::tokenizer;
 
 pub fn run(command: Tokenize) -> Result<()> {
     let mut output = std::io::stdout().lock();
     match command {
-        Tokenize::Encode { tokenizer: name, input, json } => {
-            let tokenizer = tokenizer(&name)?;
-            let text = match (input.text, input.file) {
-                (Some(text), _) => text,
-                (None, file) => file.as_deref().map(read_text).transpose()?.unwrap_or_default(),
-            };
-            let tokens = tokenizer.encode(&text)?;
+        Tokenize::Encode { tokenizer: name, input, special, json } => {
+            let tokens = encode(&tokenizer(&name)?, input, special)?;
             if json {
                 writeln!(output, "{}", json!({ "tokens": tokens }))?;
             } else {
@@ -30,6 +27,34 @@ pub fn run(command: Tokenize) -> Result<()> {
             output.write_all(&tokenizer(&name)?.decode_bytes(&tokens)?)?;
             writeln!(output)?;
         }
+        Tokenize::Train { data, vocab_size, out } => {
+            let documents: Vec<String> =
+                data.iter().map(|path| read_text(path)).collect::<Result<Vec<_>, _>>()?.concat();
+            let bytes: usize = documents.iter().map(String::len).sum();
+            let start = Instant::now();
+            let tokenizer = Tokenizer::train_bpe(&documents, vocab_size as usize)?;
+            let seconds = start.elapsed().as_secs_f64();
+            tokenizer.save(&out)?;
+            let (learned, megabytes) = (tokenizer.vocab_size(), bytes as f64 / 1e6);
+            eprintln!("{}: {learned} tokens from {megabytes:.1} MB in {seconds:.1} s", out.display());
+        }
     }
     Ok(())
+}
+
+/// A file is taken byte by byte where the tokenizer can: it need not be UTF-8.
+fn encode(tokenizer: &Tokenizer, input: EncodeInput, special: bool) -> Result<Vec<u32>> {
+    let bytes = match (input.text, &input.file) {
+        (Some(text), _) => text.into_bytes(),
+        (None, Some(file)) => std::fs::read(file).with_context(|| file.display().to_string())?,
+        (None, None) => Vec::new(),
+    };
+    let tokens = match std::str::from_utf8(&bytes) {
+        Ok(text) if special => tokenizer.encode_with_special_tokens(text),
+        _ => tokenizer.encode_bytes(&bytes),
+    };
+    match &input.file {
+        Some(file) => tokens.with_context(|| file.display().to_string()),
+        None => Ok(tokens?),
+    }
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-use kiln_datasets::Order;
+use kiln_datasets::{DEFAULT_FIELD, Order};
 use kiln_inference::Sampling;
 use kiln_model::{Activation, GptConfig, PRESETS};
 use kiln_training::{OptimizerConfig, ScheduleConfig, TrainingConfig};
@@ -146,6 +146,8 @@ pub enum DataSource {
     Tales,
     /// The file or folder `data.path`.
     Path,
+    /// The Rust code in the user's own cargo registry.
+    Cargo,
 }
 
 /// `[data]`
@@ -155,7 +157,15 @@ pub struct DataSection {
     pub source: DataSource,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<PathBuf>,
-    /// Share of the text, from its end, that is kept for validation.
+    /// In a folder, only files that match one of these.
+    pub include: Vec<String>,
+    /// In a folder, no file that matches one of these.
+    pub exclude: Vec<String>,
+    /// Field or column that holds the text.
+    pub field: String,
+    /// Replaces bytes that are not UTF-8 instead of refusing them.
+    pub lossy: bool,
+    /// Share of the documents that is kept for validation; of a single text, its end.
     pub valid_fraction: f64,
     pub order: Order,
     /// Least size of the embedded corpus, in bytes.
@@ -167,6 +177,10 @@ impl Default for DataSection {
         Self {
             source: DataSource::default(),
             path: None,
+            include: Vec::new(),
+            exclude: Vec::new(),
+            field: DEFAULT_FIELD.to_owned(),
+            lossy: false,
             valid_fraction: 0.1,
             order: Order::default(),
             tales_bytes: 4_000_000,

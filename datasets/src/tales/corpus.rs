@@ -44,7 +44,7 @@ pub struct Floor {
 /// let validation = corpus.text_of(split..);
 /// let floor = corpus.floor(split..).per_char();
 /// assert!(corpus.text().ends_with(&validation));
-/// assert!(0.15 < floor && floor < 0.25);
+/// assert!(0.1 < floor && floor < 0.2);
 /// ```
 pub fn corpus(seed: u64, min_bytes: usize) -> Corpus {
     let mut teller = Teller::new(&TALES, seed);

@@ -4,8 +4,9 @@ use std::collections::HashSet;
 
 use serde_json::Value;
 
-use super::directory::{CL100K_PATTERN, GPT2_PATTERN, O200K_PATTERN, byte_level, document};
-use super::{Kind, Tokenizer};
+use super::directory::document;
+use super::split::Splitting;
+use super::{Kind, Tokenizer, visible};
 use crate::error::{Error, Result};
 
 /// A byte-level BPE: bytes are written as GPT-2's visible characters, a space as `Ġ`.
@@ -19,17 +20,6 @@ pub struct BytePairs {
     pub merges: Vec<(String, String)>,
     /// How text is split before anything joins.
     pub splitting: Splitting,
-}
-
-/// The patterns of the published tokenizers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Splitting {
-    /// GPT-2's.
-    Gpt2,
-    /// GPT-4's, `cl100k_base`.
-    Cl100kBase,
-    /// GPT-4o's, `o200k_base`.
-    O200kBase,
 }
 
 impl Tokenizer {
@@ -51,7 +41,7 @@ impl Tokenizer {
 /// token, so nothing but whole characters remains.
 fn of_characters(characters: &[char]) -> BytePairs {
     let tokens: Vec<String> =
-        characters.iter().map(|character| byte_level(character.to_string().as_bytes())).collect();
+        characters.iter().map(|character| visible::of_bytes(character.to_string().as_bytes())).collect();
     let (mut merges, mut known) = (Vec::new(), HashSet::new());
     for token in &tokens {
         for (at, next) in token.char_indices().skip(1) {
@@ -86,11 +76,7 @@ fn parse(json: &Value) -> std::result::Result<BytePairs, String> {
     let special =
         added.iter().filter(|token| token["special"] == true).filter_map(|token| token["id"].as_u64());
 
-    let merges = model["merges"].as_array().ok_or("no merges")?.iter().map(|merge| match merge {
-        Value::String(pair) => pair.split_once(' ').map(|(left, right)| (left.to_owned(), right.to_owned())),
-        pair => Some((pair[0].as_str()?.to_owned(), pair[1].as_str()?.to_owned())),
-    });
-    let merges = merges.collect::<Option<Vec<_>>>().ok_or("a merge is not a pair")?;
+    let merges = pairs(&model["merges"]).ok_or("a merge is not a pair")?;
     Ok(BytePairs {
         tokens,
         special: special.map(|id| id as u32).collect(),
@@ -99,26 +85,41 @@ fn parse(json: &Value) -> std::result::Result<BytePairs, String> {
     })
 }
 
-fn splitting(pre_tokenizer: &Value, single_bytes: bool) -> std::result::Result<Splitting, String> {
+/// The pairs of a `tokenizer.json`, in either of the two ways to write them.
+pub(super) fn pairs(merges: &Value) -> Option<Vec<(String, String)>> {
+    let pairs = merges.as_array()?.iter().map(|merge| match merge {
+        Value::String(pair) => pair.split_once(' ').map(|(left, right)| (left.to_owned(), right.to_owned())),
+        pair => Some((pair[0].as_str()?.to_owned(), pair[1].as_str()?.to_owned())),
+    });
+    pairs.collect()
+}
+
+/// The pattern of a pre-tokenizer. `single_bytes`: nothing joins, so that any will do.
+pub(super) fn splitting(pre_tokenizer: &Value, single_bytes: bool) -> std::result::Result<Splitting, String> {
     let steps = match pre_tokenizer["type"].as_str() {
         Some("Sequence") => pre_tokenizer["pretokenizers"].as_array().map_or(&[][..], Vec::as_slice),
         _ => std::slice::from_ref(pre_tokenizer),
     };
     let [before @ .., last] = steps else { return Err("no pre-tokenizer".to_owned()) };
-    if last["type"] != "ByteLevel" || last["add_prefix_space"] == true {
+    if last["type"] != "ByteLevel" || last["add_prefix_space"] != false {
         return Err(format!("not byte-level: {last}"));
     }
     match before {
         // Where nothing joins, how text was split makes no difference.
-        [] if last["use_regex"] == true || single_bytes => Ok(Splitting::Gpt2),
-        [split] => match split["pattern"]["Regex"].as_str() {
-            Some(GPT2_PATTERN) => Ok(Splitting::Gpt2),
-            Some(CL100K_PATTERN) => Ok(Splitting::Cl100kBase),
-            Some(O200K_PATTERN) => Ok(Splitting::O200kBase),
-            _ => Err(format!("splits in a way of its own: {split}")),
-        },
+        [] if last["use_regex"] != false || single_bytes => Ok(Splitting::Gpt2),
+        [split] if isolates(split) && last["use_regex"] == false => {
+            let pattern = split["pattern"]["Regex"].as_str().and_then(Splitting::of_pattern);
+            pattern.ok_or_else(|| format!("splits in a way of its own: {split}"))
+        }
         _ => Err(format!("splits in a way of its own: {pre_tokenizer}")),
     }
+}
+
+/// Whether a step makes every match, and all text between matches, a piece.
+fn isolates(step: &Value) -> bool {
+    let whole = step["behavior"] == "Isolated" && step["invert"] == false;
+    // The patterns match all of a text, so that nothing is between.
+    whole || step["behavior"] == "Removed" && step["invert"] == true
 }
 
 #[cfg(test)]
@@ -136,7 +137,7 @@ mod tests {
 
     #[test]
     fn every_tokenizer_has_as_many_tokens_as_it_says() {
-        let learned = Tokenizer::train_bpe(["so it goes, so it goes"].into_iter(), 270).expect("room");
+        let learned = Tokenizer::train_bpe(["so it goes, so it goes"], 270).expect("room");
         let named =
             ["byte", "cl100k_base", "o200k_base"].map(|name| Tokenizer::open(name).expect("embedded"));
         for tokenizer in named.into_iter().chain([learned]) {

@@ -1,19 +1,17 @@
 //! Tokenizers on disk: Hugging Face's `tokenizer.json`, for every tokenizer there is.
 
-use std::collections::HashMap;
 use std::path::Path;
-use std::sync::LazyLock;
+use std::sync::Arc;
 
+use rustc_hash::FxHashMap;
 use serde_json::{Map, Value, json};
+use tokenizers::Tokenizer as HfTokenizer;
 use tokenizers::decoders::DecoderWrapper;
-use tokenizers::models::bpe::BPE;
-use tokenizers::pre_tokenizers::byte_level::ByteLevel;
-use tokenizers::{AddedToken, Tokenizer as HfTokenizer};
 
-use super::bpe::BpeTokenizer;
+use super::bpe::Bpe;
 use super::char::CharTokenizer;
-use super::train::END_OF_TEXT;
-use super::{Kind, Tokenizer};
+use super::train::{END_OF_TEXT, Learned};
+use super::{FROM_FILE, Kind, Tokenizer, file, published, visible};
 use crate::error::{Error, Result};
 
 const TOKENIZER: &str = "tokenizer.json";
@@ -22,11 +20,6 @@ const MERGES: &str = "merges.txt";
 const CONFIG: &str = "tokenizer_config.json";
 /// Key in `tokenizer_config.json` that names one of our own tokenizers; transformers ignores it.
 const OURS: &str = "kiln_tokenizer";
-
-pub(super) const GPT2_PATTERN: &str =
-    r"'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+";
-pub(super) const CL100K_PATTERN: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
-pub(super) const O200K_PATTERN: &str = r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 
 pub(super) fn holds_one(directory: &Path) -> bool {
     directory.join(TOKENIZER).is_file() || directory.join(VOCABULARY).is_file()
@@ -39,28 +32,50 @@ pub(super) fn read(directory: &Path) -> Result<Kind> {
         if let Some(kind) = read_ours(directory, &text)? {
             return Ok(kind);
         }
-        let tokenizer: HfTokenizer =
-            text.parse().map_err(|error| Error::format(&path, format!("{error}")))?;
-        return Ok(Kind::HuggingFace(Box::new(tokenizer)));
+        return parse(text).map_err(|reason| Error::format(&path, reason));
     }
     let (vocabulary, merges) = (directory.join(VOCABULARY), directory.join(MERGES));
     if !vocabulary.is_file() || !merges.is_file() {
         let reason = "no tokenizer here (neither `tokenizer.json` nor `vocab.json` with `merges.txt`)";
         return Err(Error::format(directory, reason));
     }
-    let bpe = BPE::from_file(&vocabulary.to_string_lossy(), &merges.to_string_lossy())
-        .build()
-        .map_err(|error| Error::format(&vocabulary, error.to_string()))?;
-    let mut tokenizer = HfTokenizer::new(bpe);
-    let byte_level = ByteLevel::new(false, true, true);
-    tokenizer.with_pre_tokenizer(Some(byte_level)).with_decoder(Some(byte_level));
+    let text = std::fs::read_to_string(&vocabulary).map_err(Error::io(&vocabulary))?;
+    let vocab: Map<String, Value> =
+        serde_json::from_str(&text).map_err(|error| Error::format(&vocabulary, error.to_string()))?;
+    let text = std::fs::read_to_string(&merges).map_err(Error::io(&merges))?;
+    let pairs = text.lines().filter(|line| !line.starts_with("#version") && !line.is_empty());
+    let pairs: Vec<Value> = pairs.map(|line| json!(line)).collect();
     // transformers takes this token for special without being told.
-    if tokenizer.token_to_id(END_OF_TEXT).is_some() {
-        tokenizer
-            .add_special_tokens([AddedToken::from(END_OF_TEXT, true)])
-            .map_err(|error| Error::format(&vocabulary, error.to_string()))?;
+    let special =
+        vocab.get(END_OF_TEXT).and_then(Value::as_u64).map(|id| (END_OF_TEXT.to_owned(), id as u32));
+    let document =
+        bpe_document(vocab, pairs, gpt2_splitter(), byte_level_decoder(), special.as_slice(), false);
+    parse(document).map_err(|reason| Error::format(&vocabulary, reason))
+}
+
+/// Our encoder where it understands the file, else the crate that understands them all.
+fn parse(document: String) -> std::result::Result<Kind, String> {
+    match file::byte_level(&document) {
+        Some(bpe) => Ok(Kind::Bpe(Arc::new(bpe))),
+        None => {
+            let tokenizer: HfTokenizer = document.parse().map_err(|error| format!("{error}"))?;
+            Ok(Kind::HuggingFace(Box::new(tokenizer)))
+        }
     }
-    Ok(Kind::HuggingFace(Box::new(tokenizer)))
+}
+
+/// A vocabulary that was just learned.
+pub(super) fn of_learned(learned: &Learned) -> Bpe {
+    let visible = |id: u32| visible::of_bytes(&learned.tokens[id as usize - 1]);
+    let mut vocab = Map::from_iter([(END_OF_TEXT.to_owned(), json!(0))]);
+    vocab.extend(
+        (1..).zip(&learned.tokens).map(|(id, bytes): (u32, _)| (visible::of_bytes(bytes), json!(id))),
+    );
+    let merges =
+        learned.merges.iter().map(|(left, right)| json!([visible(*left), visible(*right)])).collect();
+    let special = [(END_OF_TEXT.to_owned(), 0)];
+    let document = bpe_document(vocab, merges, gpt2_splitter(), byte_level_decoder(), &special, false);
+    file::byte_level(&document).expect("a document in our own layout")
 }
 
 /// Our own tokenizers are recognised by the mark in `tokenizer_config.json` and read without the detour.
@@ -79,7 +94,7 @@ fn read_ours(directory: &Path, text: &str) -> Result<Option<Kind>> {
                     Error::format(&path, "the vocabulary is not one of single characters numbered from 0")
                 })
         }
-        Some(name) => Ok(BpeTokenizer::by_name(name).map(Kind::Bpe)),
+        Some(name) => Ok(published::by_name(name).map(Kind::Bpe)),
         None => Ok(None),
     }
 }
@@ -97,37 +112,33 @@ fn read_characters(json: &Value) -> Option<Vec<char>> {
 
 /// The text of a `tokenizer.json`.
 pub(super) fn document(tokenizer: &Tokenizer) -> Result<String> {
+    let numbered = |tokens: &mut dyn Iterator<Item = String>| -> Map<String, Value> {
+        (0..).zip(tokens).map(|(id, token): (u32, _)| (token, json!(id))).collect()
+    };
     Ok(match &tokenizer.0 {
         Kind::HuggingFace(theirs) => {
             theirs.to_string(true).map_err(|error| Error::format(TOKENIZER, error.to_string()))?
         }
         Kind::Char(characters) => {
-            let vocabulary = characters.characters().iter().map(char::to_string).collect::<Vec<_>>();
-            bpe_document(&vocabulary, &[], Value::Null, json!({"type": "Fuse"}), &[])
+            let vocab = numbered(&mut characters.characters().iter().map(char::to_string));
+            bpe_document(vocab, Vec::new(), Value::Null, json!({"type": "Fuse"}), &[], false)
         }
         Kind::Byte => {
-            let vocabulary: Vec<String> = (0..=255).map(|byte| byte_level(&[byte])).collect();
-            bpe_document(&vocabulary, &[], byte_level_splitter(None), byte_level_decoder(), &[])
+            let vocab = numbered(&mut (0..=255).map(|byte| visible::of_bytes(&[byte])));
+            bpe_document(vocab, Vec::new(), byte_level_splitter(None), byte_level_decoder(), &[], false)
         }
-        Kind::Bpe(bpe) => {
-            let tokens = bpe.ordinary_tokens();
-            let merges = merges(&tokens);
-            let vocabulary: Vec<String> = tokens.iter().map(|token| byte_level(token)).collect();
-            let (pattern, special) = match bpe.name() {
-                "gpt2" => (GPT2_PATTERN, vec![("<|endoftext|>".to_owned(), bpe.end_of_text())]),
-                name => {
-                    let pattern = if name == "cl100k_base" { CL100K_PATTERN } else { O200K_PATTERN };
-                    (pattern, special_tokens(name, tokens.len() as u32, bpe.vocab_size() as u32))
-                }
-            };
-            bpe_document(
-                &vocabulary,
-                &merges,
-                byte_level_splitter(Some(pattern)),
-                byte_level_decoder(),
-                &special,
-            )
-        }
+        Kind::Bpe(bpe) => match &bpe.file {
+            Some((document, _)) => document.clone(),
+            None => {
+                let special = special_tokens(bpe);
+                let ordinary: Vec<&[u8]> = bpe.tokens.iter().take(special[0].1 as usize).collect();
+                let merges =
+                    merges(&ordinary).into_iter().map(|(left, right)| json!([left, right])).collect();
+                let vocab = numbered(&mut ordinary.into_iter().map(visible::of_bytes));
+                let splitter = byte_level_splitter(Some(bpe.encoder.splitting().pattern()));
+                bpe_document(vocab, merges, splitter, byte_level_decoder(), &special, true)
+            }
+        },
     })
 }
 
@@ -137,7 +148,7 @@ pub(super) fn write(tokenizer: &Tokenizer, directory: &Path) -> Result<()> {
 
     let mut config =
         json!({"tokenizer_class": "PreTrainedTokenizerFast", "clean_up_tokenization_spaces": false});
-    if !matches!(tokenizer.0, Kind::HuggingFace(_)) {
+    if !matches!(tokenizer.name(), FROM_FILE) {
         config[OURS] = json!(tokenizer.name());
     }
     if tokenizer.end_of_text().is_some() {
@@ -147,37 +158,27 @@ pub(super) fn write(tokenizer: &Tokenizer, directory: &Path) -> Result<()> {
     replace(&directory.join(CONFIG), &format!("{config:#}\n"))
 }
 
-/// The published names of the special tokens, and fillers for the ids between that nothing uses.
-fn special_tokens(name: &str, ordinary: u32, vocab_size: u32) -> Vec<(String, u32)> {
-    let known: &[(&str, u32)] = if name == "cl100k_base" {
-        &[
-            ("<|endoftext|>", 100_257),
-            ("<|fim_prefix|>", 100_258),
-            ("<|fim_middle|>", 100_259),
-            ("<|fim_suffix|>", 100_260),
-            ("<|endofprompt|>", 100_276),
-        ]
-    } else {
-        &[("<|endoftext|>", 199_999), ("<|endofprompt|>", 200_018)]
-    };
-    (ordinary..vocab_size)
-        .map(|id| match known.iter().find(|(_, known)| *known == id) {
-            Some((token, _)) => ((*token).to_owned(), id),
-            None => (format!("<|unused_{id}|>"), id),
+/// The special tokens of a published tokenizer in the order of their ids, and fillers for ids that nothing uses.
+fn special_tokens(bpe: &Bpe) -> Vec<(String, u32)> {
+    let named: FxHashMap<u32, &String> = bpe.special.iter().map(|(name, id)| (*id, name)).collect();
+    (0..)
+        .zip(bpe.tokens.iter())
+        .filter(|(id, bytes)| bytes.is_empty() || named.contains_key(id))
+        .map(|(id, _)| {
+            (named.get(&id).map_or_else(|| format!("<|unused_{id}|>"), |name| (*name).clone()), id)
         })
         .collect()
 }
 
 /// A `tokenizer.json` of the BPE kind; without merges it stops at single symbols.
 fn bpe_document(
-    vocabulary: &[String],
-    merges: &[(String, String)],
+    vocab: Map<String, Value>,
+    merges: Vec<Value>,
     pre_tokenizer: Value,
     decoder: Value,
     special: &[(String, u32)],
+    ignore_merges: bool,
 ) -> String {
-    let vocab: Map<String, Value> =
-        vocabulary.iter().zip(0..).map(|(token, id): (_, u32)| (token.clone(), json!(id))).collect();
     let added: Vec<Value> = special
         .iter()
         .map(|(token, id)| {
@@ -190,11 +191,15 @@ fn bpe_document(
         "pre_tokenizer": pre_tokenizer, "post_processor": null, "decoder": decoder,
         "model": {
             "type": "BPE", "dropout": null, "unk_token": null, "continuing_subword_prefix": null,
-            "end_of_word_suffix": null, "fuse_unk": false, "byte_fallback": false, "ignore_merges": !merges.is_empty(),
+            "end_of_word_suffix": null, "fuse_unk": false, "byte_fallback": false, "ignore_merges": ignore_merges,
             "vocab": vocab, "merges": merges,
         },
     });
     document.to_string()
+}
+
+fn gpt2_splitter() -> Value {
+    json!({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true})
 }
 
 fn byte_level_splitter(pattern: Option<&str>) -> Value {
@@ -212,25 +217,6 @@ fn byte_level_decoder() -> Value {
     json!({"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true, "use_regex": true})
 }
 
-/// GPT-2's way of writing bytes as visible characters: printable Latin-1 stands for itself, the rest follows from
-/// `U+0100` on.
-static CHARACTERS: LazyLock<[char; 256]> = LazyLock::new(|| {
-    let mut hidden = ('\u{100}'..).take(68);
-    std::array::from_fn(|byte| {
-        let byte = byte as u8;
-        let visible = matches!(byte, b'!'..=b'~' | 0xA1..=0xAC | 0xAE..=0xFF);
-        if visible { char::from(byte) } else { hidden.next().expect("68 bytes are not visible") }
-    })
-});
-
-/// The inverse of [`CHARACTERS`].
-static BYTES: LazyLock<HashMap<char, u8>> =
-    LazyLock::new(|| CHARACTERS.iter().copied().zip(0..=255).collect());
-
-pub(super) fn byte_level(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| CHARACTERS[usize::from(*byte)]).collect()
-}
-
 /// The bytes of a byte-level tokenizer's tokens; `None` if it is of another kind.
 pub(super) fn byte_level_bytes(tokenizer: &HfTokenizer, tokens: &[u32]) -> Option<Vec<u8>> {
     if !matches!(tokenizer.get_decoder(), Some(DecoderWrapper::ByteLevel(_))) {
@@ -239,22 +225,18 @@ pub(super) fn byte_level_bytes(tokenizer: &HfTokenizer, tokens: &[u32]) -> Optio
     let mut bytes = Vec::new();
     for &token in tokens {
         let text = tokenizer.id_to_token(token)?;
-        let added = tokenizer.get_added_vocabulary().get_added_tokens_decoder().contains_key(&token);
-        if added {
+        if tokenizer.get_added_vocabulary().get_added_tokens_decoder().contains_key(&token) {
             bytes.extend(text.as_bytes());
         } else {
-            for character in text.chars() {
-                bytes.push(*BYTES.get(&character)?);
-            }
+            bytes.extend(visible::to_bytes(&text)?);
         }
     }
     Some(bytes)
 }
 
 /// The merge that makes each token: its bytes merged as far as the tokens before it allow, which leaves two parts.
-fn merges(tokens: &[Vec<u8>]) -> Vec<(String, String)> {
-    let ranks: HashMap<&[u8], usize> =
-        tokens.iter().zip(0..).map(|(token, rank)| (token.as_slice(), rank)).collect();
+fn merges(tokens: &[&[u8]]) -> Vec<(String, String)> {
+    let ranks: FxHashMap<&[u8], usize> = tokens.iter().copied().zip(0..).collect();
     let mut found = Vec::new();
     for (rank, token) in tokens.iter().enumerate().filter(|(_, token)| token.len() > 1) {
         let mut parts: Vec<&[u8]> = token.chunks(1).collect();
@@ -273,7 +255,7 @@ fn merges(tokens: &[Vec<u8>]) -> Vec<(String, String)> {
             parts.splice(at..at + 2, [whole]);
         }
         if let [left, right] = parts[..] {
-            found.push((byte_level(left), byte_level(right)));
+            found.push((visible::of_bytes(left), visible::of_bytes(right)));
         }
     }
     found

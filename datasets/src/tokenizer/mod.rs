@@ -3,25 +3,39 @@
 mod bpe;
 mod byte;
 mod byte_pairs;
+mod cache;
 mod char;
 mod directory;
+mod encoder;
+mod file;
+mod merge;
+mod published;
+mod split;
 mod stream;
 mod train;
+mod unicode;
+mod visible;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use tokenizers::Tokenizer as HfTokenizer;
 use xxhash_rust::xxh3::Xxh3;
 
-pub use byte_pairs::{BytePairs, Splitting};
+pub use byte_pairs::BytePairs;
+pub use split::Splitting;
 pub use stream::StreamDecoder;
 
-use self::bpe::BpeTokenizer;
+use self::bpe::Bpe;
 use self::char::CharTokenizer;
+use self::train::PieceCounts;
 use crate::error::{Error, Result};
 
 /// Names of the tokenizers that need no file. `char` is made from the corpus it is to encode.
 pub const TOKENIZERS: [&str; 5] = ["char", "byte", "gpt2", "cl100k_base", "o200k_base"];
+
+/// Name of the tokenizers that come from a file.
+const FROM_FILE: &str = "tokenizer.json";
 
 /// Turns text into token ids and token ids into text.
 #[derive(Clone, Debug)]
@@ -31,7 +45,7 @@ pub struct Tokenizer(Kind);
 enum Kind {
     Char(CharTokenizer),
     Byte,
-    Bpe(BpeTokenizer),
+    Bpe(Arc<Bpe>),
     HuggingFace(Box<HfTokenizer>),
 }
 
@@ -41,13 +55,16 @@ impl Tokenizer {
         Self(Kind::Char(CharTokenizer::of(text)))
     }
 
-    /// A byte-level BPE of at most `vocab_size` tokens, learned from `texts`; deterministic.
+    /// A byte-level BPE of at most `vocab_size` tokens, learned from `texts` on all threads; deterministic. Texts may be
+    /// read as they come: what is kept of them is how often each piece occurs.
     ///
     /// # Errors
     ///
     /// [`Error::VocabSize`] if there is no room for the 256 bytes and the end-of-text token.
-    pub fn train_bpe<'a>(texts: impl Iterator<Item = &'a str> + Send, vocab_size: usize) -> Result<Self> {
-        Ok(Self(Kind::HuggingFace(Box::new(train::byte_level_bpe(texts, vocab_size)?))))
+    pub fn train_bpe(texts: impl IntoIterator<Item: AsRef<str>>, vocab_size: usize) -> Result<Self> {
+        let mut counts = PieceCounts::default();
+        texts.into_iter().for_each(|text| counts.add(text.as_ref()));
+        Ok(Self(Kind::Bpe(Arc::new(directory::of_learned(&counts.learn(vocab_size)?)))))
     }
 
     /// The tokenizer of that name (see [`TOKENIZERS`]), or the one in the directory of that path.
@@ -58,7 +75,7 @@ impl Tokenizer {
     pub fn open(name: &str) -> Result<Self> {
         match name {
             "byte" => Ok(Self(Kind::Byte)),
-            _ => match BpeTokenizer::by_name(name) {
+            _ => match published::by_name(name) {
                 Some(bpe) => Ok(Self(Kind::Bpe(bpe))),
                 None if Path::new(name).exists() => Self::from_directory(Path::new(name)),
                 None => Err(Error::UnknownTokenizer { name: name.to_owned() }),
@@ -89,7 +106,9 @@ impl Tokenizer {
         directory::write(self, directory)
     }
 
-    /// The ids of `text`. Special tokens are not looked for: `<|endoftext|>` in a text is just characters.
+    /// The ids of `text`, on all threads of the current rayon pool if it is long. Special tokens are not looked for:
+    /// `<|endoftext|>` in a text is just characters. (A `tokenizer.json` that is not a byte-level BPE finds them always,
+    /// as the `tokenizers` crate does.)
     ///
     /// # Errors
     ///
@@ -103,6 +122,44 @@ impl Tokenizer {
                 .encode(text, false)
                 .map(|encoding| encoding.get_ids().to_vec())
                 .map_err(|error| Error::format("tokenizer.json", error.to_string())),
+        }
+    }
+
+    /// As [`encode`](Self::encode), for callers that are many threads themselves.
+    pub(crate) fn encode_on_this_thread(&self, text: &str) -> Result<Vec<u32>> {
+        match &self.0 {
+            Kind::Bpe(tokenizer) => Ok(tokenizer.encode_on_this_thread(text)),
+            _ => self.encode(text),
+        }
+    }
+
+    /// As [`encode`](Self::encode), but a special token that is written out in the text, such as `<|endoftext|>`, becomes
+    /// its id.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::UnknownCharacter`] from a character tokenizer.
+    pub fn encode_with_special_tokens(&self, text: &str) -> Result<Vec<u32>> {
+        match &self.0 {
+            Kind::Bpe(tokenizer) => Ok(tokenizer.encode_with_special_tokens(text)),
+            _ => self.encode(text),
+        }
+    }
+
+    /// The ids of bytes that need not be UTF-8. A byte-level BPE takes them as Python's tiktoken does: text before the
+    /// first invalid byte is split as ever, and its last piece is one with all that follows.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidUtf8`] from a tokenizer of characters.
+    pub fn encode_bytes(&self, bytes: &[u8]) -> Result<Vec<u32>> {
+        match (&self.0, std::str::from_utf8(bytes)) {
+            (_, Ok(text)) => self.encode(text),
+            (Kind::Byte, _) => Ok(bytes.iter().copied().map(u32::from).collect()),
+            (Kind::Bpe(tokenizer), _) => Ok(tokenizer.encode_bytes(bytes)),
+            (Kind::Char(_) | Kind::HuggingFace(_), Err(error)) => {
+                Err(Error::InvalidUtf8 { byte: error.valid_up_to() + 1, tokenizer: self.name().to_owned() })
+            }
         }
     }
 
@@ -144,7 +201,7 @@ impl Tokenizer {
         match &self.0 {
             Kind::Char(tokenizer) => tokenizer.vocab_size(),
             Kind::Byte => byte::VOCAB_SIZE,
-            Kind::Bpe(tokenizer) => tokenizer.vocab_size(),
+            Kind::Bpe(tokenizer) => tokenizer.tokens.len(),
             Kind::HuggingFace(tokenizer) => tokenizer.get_vocab_size(true),
         }
     }
@@ -153,9 +210,9 @@ impl Tokenizer {
     pub fn end_of_text(&self) -> Option<u32> {
         match &self.0 {
             Kind::Char(_) | Kind::Byte => None,
-            Kind::Bpe(tokenizer) => Some(tokenizer.end_of_text()),
+            Kind::Bpe(tokenizer) => tokenizer.end_of_text,
             Kind::HuggingFace(tokenizer) => {
-                ["<|endoftext|>", "</s>"].into_iter().find_map(|token| tokenizer.token_to_id(token))
+                file::END_OF_TEXT.into_iter().find_map(|token| tokenizer.token_to_id(token))
             }
         }
     }
@@ -165,8 +222,8 @@ impl Tokenizer {
         match &self.0 {
             Kind::Char(_) => "char",
             Kind::Byte => "byte",
-            Kind::Bpe(tokenizer) => tokenizer.name(),
-            Kind::HuggingFace(_) => "tokenizer.json",
+            Kind::Bpe(tokenizer) => tokenizer.name,
+            Kind::HuggingFace(_) => FROM_FILE,
         }
     }
 
@@ -190,7 +247,12 @@ impl Tokenizer {
                     .for_each(|character| digest.update(&u32::from(*character).to_le_bytes()));
             }
             // The name says it all.
-            Kind::Byte | Kind::Bpe(_) => {}
+            Kind::Byte => {}
+            Kind::Bpe(tokenizer) => {
+                if let Some((_, fingerprint)) = &tokenizer.file {
+                    digest.update(&fingerprint.to_le_bytes());
+                }
+            }
             Kind::HuggingFace(tokenizer) => {
                 digest.update(tokenizer.to_string(false).unwrap_or_default().as_bytes());
             }
@@ -255,7 +317,7 @@ mod tests {
     #[test]
     fn a_learned_bpe_is_deterministic_compresses_and_returns_any_text() {
         let text = "the kiln is hot and the clay is cold, the kiln is old and the clay is new\n".repeat(40);
-        let learn = || Tokenizer::train_bpe([text.as_str()].into_iter(), 300).expect("room for every byte");
+        let learn = || Tokenizer::train_bpe([text.as_str()], 300).expect("room for every byte");
         let (tokenizer, again) = (learn(), learn());
         assert_eq!(tokenizer.fingerprint(), again.fingerprint());
         assert!(tokenizer.vocab_size() <= 300 && tokenizer.end_of_text() == Some(0));
@@ -270,7 +332,7 @@ mod tests {
                 .collect();
             assert_eq!(bytes, text.as_bytes(), "token by token");
         }
-        assert!(matches!(Tokenizer::train_bpe(["a"].into_iter(), 256), Err(Error::VocabSize { .. })));
+        assert!(matches!(Tokenizer::train_bpe(["a"], 256), Err(Error::VocabSize { .. })));
     }
 
     #[test]

@@ -1,48 +1,260 @@
-//! Learning a byte-level BPE from text (<https://arxiv.org/abs/1508.07909>, on bytes as in GPT-2).
+//! Learning a byte-level BPE from text (<https://arxiv.org/abs/1508.07909>, on bytes and with the pieces of GPT-2).
 
-use tokenizers::models::bpe::{BPE, BpeTrainer};
-use tokenizers::pre_tokenizers::byte_level::ByteLevel;
-use tokenizers::{AddedToken, Tokenizer, Trainer};
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 
+use rayon::prelude::*;
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use super::split::{Splitting, chunks};
+use super::visible;
 use crate::error::{Error, Result};
 
 /// Separates documents; the first token of a learned vocabulary.
 pub(super) const END_OF_TEXT: &str = "<|endoftext|>";
 
-/// Splits as GPT-2 does, then merges the most frequent pairs until the vocabulary is full.
-pub(super) fn byte_level_bpe<'a>(
-    texts: impl Iterator<Item = &'a str> + Send,
-    vocab_size: usize,
-) -> Result<Tokenizer> {
-    let least = 257;
-    if vocab_size < least {
-        return Err(Error::VocabSize { vocab_size, least });
-    }
-    let mut trainer = BpeTrainer::builder()
-        .vocab_size(vocab_size)
-        .show_progress(false)
-        .initial_alphabet(ByteLevel::alphabet().into_iter().collect())
-        .special_tokens(vec![AddedToken::from(END_OF_TEXT, true)])
-        .build();
-    let byte_level = ByteLevel::new(false, true, true);
-    let mut tokenizer = Tokenizer::new(BPE::default());
-    tokenizer.with_pre_tokenizer(Some(byte_level)).with_decoder(Some(byte_level));
+/// Tokens that every vocabulary has: end-of-text, and each byte.
+const LEAST: usize = 257;
 
-    // Line by line: no piece spans a line break and what follows it, and the trainer counts pieces only.
-    let failed = |error: tokenizers::Error| Error::format("the corpus", error.to_string());
-    let split = |line: &str| {
-        let mut pieces = tokenizers::PreTokenizedString::from(line);
-        tokenizers::PreTokenizer::pre_tokenize(&byte_level, &mut pieces)?;
-        let pieces = pieces.get_splits(tokenizers::OffsetReferential::Original, tokenizers::OffsetType::Byte);
-        Ok(pieces.into_iter().map(|(piece, ..)| piece.to_owned()).collect())
-    };
-    trainer
-        .feed(texts.flat_map(|text| text.split_inclusive('\n')).map(str::to_owned), split)
-        .map_err(failed)?;
-    let mut model = BPE::default();
-    let special = trainer.train(&mut model).map_err(failed)?;
-    let mut trained = Tokenizer::new(model);
-    trained.with_pre_tokenizer(Some(byte_level)).with_decoder(Some(byte_level));
-    trained.add_special_tokens(special).map_err(failed)?;
-    Ok(trained)
+/// Bytes that one thread splits at a time.
+const CHUNK: usize = 1 << 20;
+
+/// A learned vocabulary.
+pub(super) struct Learned {
+    /// Bytes of every token but the first, which is [`END_OF_TEXT`]; those of single bytes come first.
+    pub(super) tokens: Vec<Vec<u8>>,
+    /// Pairs of ids, in the order in which they joined.
+    pub(super) merges: Vec<(u32, u32)>,
+}
+
+/// How often each piece occurs in the text seen so far: all that learning needs to know of it.
+#[derive(Default)]
+pub(super) struct PieceCounts(FxHashMap<Box<str>, u64>);
+
+impl PieceCounts {
+    /// Counts the pieces of a text, on all threads.
+    pub(super) fn add(&mut self, text: &str) {
+        let counts: Vec<FxHashMap<&str, u64>> = chunks(text, CHUNK)
+            .into_par_iter()
+            .map(|chunk| {
+                let mut counts = FxHashMap::default();
+                Splitting::Gpt2.for_each_piece(chunk, |start, end| {
+                    *counts.entry(&chunk[start..end]).or_default() += 1;
+                });
+                counts
+            })
+            .collect();
+        for (piece, count) in counts.into_iter().flatten() {
+            match self.0.get_mut(piece) {
+                Some(total) => *total += count,
+                None => _ = self.0.insert(piece.into(), count),
+            }
+        }
+    }
+
+    /// Joins the most frequent pair, again and again, until there are `vocab_size` tokens or nothing is left to join.
+    /// Of equally frequent pairs the one of the lower ids is first.
+    ///
+    /// As in Hugging Face's trainer, whose merges these are: a pair counts as often as it occurs, overlapping itself or
+    /// not, and two pairs that spell the same make the same token.
+    pub(super) fn learn(self, vocab_size: usize) -> Result<Learned> {
+        if vocab_size < LEAST {
+            return Err(Error::VocabSize { vocab_size, least: LEAST });
+        }
+        let mut words = Words::new(self.0);
+        let mut tokens: Vec<Vec<u8>> = visible::alphabet().iter().map(|byte| vec![*byte]).collect();
+        let mut ids: FxHashMap<Vec<u8>, u32> = tokens.iter().cloned().zip(1..).collect();
+        let mut merges = Vec::new();
+        let mut counts = FxHashMap::default();
+        let mut queue = BinaryHeap::new();
+        enqueue(&mut queue, words.pairs(&mut counts), &counts);
+
+        while tokens.len() + 1 < vocab_size {
+            let Some(mut candidate) = queue.pop() else { break };
+            let count = counts[&candidate.pair.0];
+            if candidate.count != count {
+                candidate.count = count;
+                queue.push(candidate);
+                continue;
+            }
+            if count < 1 {
+                break;
+            }
+            let (left, right) = (candidate.pair.0.0, candidate.pair.0.1);
+            let bytes = [tokens[left as usize - 1].as_slice(), &tokens[right as usize - 1]].concat();
+            let made = *ids.entry(bytes).or_insert_with_key(|bytes| {
+                tokens.push(bytes.clone());
+                tokens.len() as u32
+            });
+            merges.push((left, right));
+            let formed = words.join((left, right), made, &candidate.words, &mut counts);
+            enqueue(&mut queue, formed, &counts);
+        }
+        // A pair that formed anew after it had joined is listed twice; the later place is the one that counts.
+        let mut known = FxHashSet::default();
+        merges.reverse();
+        merges.retain(|pair| known.insert(*pair));
+        merges.reverse();
+        Ok(Learned { tokens, merges })
+    }
+}
+
+type Pair = (u32, u32);
+
+/// Words in which a pair occurs, each once.
+type Places = FxHashMap<Pair, Vec<u32>>;
+
+/// A pair that may join next. The count may be out of date; the most frequent comes first, then the lowest ids.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Candidate {
+    count: i64,
+    pair: Reverse<Pair>,
+    words: Vec<u32>,
+}
+
+fn enqueue(queue: &mut BinaryHeap<Candidate>, places: Places, counts: &FxHashMap<Pair, i64>) {
+    queue.extend(places.into_iter().filter_map(|(pair, words)| {
+        let count = counts[&pair];
+        (count > 0).then_some(Candidate { count, pair: Reverse(pair), words })
+    }));
+}
+
+/// The distinct pieces, each a run of tokens.
+struct Words {
+    tokens: Vec<u32>,
+    /// Where each word starts in `tokens`, and how many of them it has now.
+    spans: Vec<(usize, u32)>,
+    counts: Vec<i64>,
+}
+
+impl Words {
+    fn new(pieces: FxHashMap<Box<str>, u64>) -> Self {
+        let mut id_of_byte = [0; 256];
+        for (byte, id) in visible::alphabet().iter().zip(1..) {
+            id_of_byte[usize::from(*byte)] = id;
+        }
+        let mut pieces: Vec<_> = pieces.into_iter().collect();
+        pieces.par_sort_unstable();
+        let mut words = Self { tokens: Vec::new(), spans: Vec::new(), counts: Vec::new() };
+        for (piece, count) in pieces {
+            words.spans.push((words.tokens.len(), piece.len() as u32));
+            words.tokens.extend(piece.bytes().map(|byte| id_of_byte[usize::from(byte)]));
+            words.counts.push(count as i64);
+        }
+        words
+    }
+
+    /// Counts all pairs and finds the words that have them.
+    fn pairs(&self, counts: &mut FxHashMap<Pair, i64>) -> Places {
+        let mut places = Places::default();
+        for (word, ((start, length), count)) in (0..).zip(self.spans.iter().zip(&self.counts)) {
+            for pair in self.tokens[*start..][..*length as usize].windows(2) {
+                let pair = (pair[0], pair[1]);
+                *counts.entry(pair).or_default() += count;
+                note(&mut places, pair, word);
+            }
+        }
+        places
+    }
+
+    /// Joins a pair in the words given, keeps the counts and returns where new pairs have formed.
+    fn join(
+        &mut self,
+        (left, right): Pair,
+        made: u32,
+        words: &[u32],
+        counts: &mut FxHashMap<Pair, i64>,
+    ) -> Places {
+        let mut formed = Places::default();
+        for &word in words {
+            let (start, length) = self.spans[word as usize];
+            let count = self.counts[word as usize];
+            let tokens = &mut self.tokens[start..][..length as usize];
+            let (mut read, mut write) = (0, 0);
+            while read < tokens.len() {
+                if tokens[read] != left || tokens.get(read + 1) != Some(&right) {
+                    tokens[write] = tokens[read];
+                    (read, write) = (read + 1, write + 1);
+                    continue;
+                }
+                if write > 0 {
+                    let before = tokens[write - 1];
+                    *counts.entry((before, left)).or_default() -= count;
+                    *counts.entry((before, made)).or_default() += count;
+                    note(&mut formed, (before, made), word);
+                }
+                if let Some(&after) = tokens.get(read + 2) {
+                    *counts.entry((right, after)).or_default() -= count;
+                    *counts.entry((made, after)).or_default() += count;
+                    note(&mut formed, (made, after), word);
+                }
+                tokens[write] = made;
+                (read, write) = (read + 2, write + 1);
+            }
+            self.spans[word as usize].1 = write as u32;
+        }
+        formed
+    }
+}
+
+fn note(places: &mut Places, pair: Pair, word: u32) {
+    let words = places.entry(pair).or_default();
+    if words.last() != Some(&word) {
+        words.push(word);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokenizers::models::bpe::{BPE, BpeTrainer};
+    use tokenizers::pre_tokenizers::byte_level::ByteLevel;
+    use tokenizers::{AddedToken, OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer, Trainer};
+
+    use super::*;
+
+    /// Merges of Hugging Face's trainer in the order of their ranks, as visible characters.
+    fn theirs(texts: &[&str], vocab_size: usize) -> Vec<(String, String)> {
+        let byte_level = ByteLevel::new(false, true, true);
+        let mut trainer = BpeTrainer::builder()
+            .vocab_size(vocab_size)
+            .show_progress(false)
+            .initial_alphabet(ByteLevel::alphabet().into_iter().collect())
+            .special_tokens(vec![AddedToken::from(END_OF_TEXT, true)])
+            .build();
+        let split = |text: &str| {
+            let mut pieces = PreTokenizedString::from(text);
+            byte_level.pre_tokenize(&mut pieces)?;
+            let pieces = pieces.get_splits(OffsetReferential::Normalized, OffsetType::Byte);
+            Ok(pieces.into_iter().map(|(piece, ..)| piece.to_owned()).collect())
+        };
+        trainer.feed(texts.iter(), split).expect("text");
+        let mut model = BPE::default();
+        trainer.train(&mut model).expect("trains");
+        let model = serde_json::to_value(&model).expect("a model");
+        serde_json::from_value(model["merges"].clone()).expect("pairs")
+    }
+
+    fn ours(texts: &[&str], vocab_size: usize) -> Vec<(String, String)> {
+        let mut counts = PieceCounts::default();
+        texts.iter().for_each(|text| counts.add(text));
+        let learned = counts.learn(vocab_size).expect("room for every byte");
+        let visible = |id: u32| visible::of_bytes(&learned.tokens[id as usize - 1]);
+        learned.merges.iter().map(|(left, right)| (visible(*left), visible(*right))).collect()
+    }
+
+    #[test]
+    fn merges_are_those_of_hugging_face() {
+        let tales = crate::tales::corpus(5, 60_000).text();
+        let strange =
+            "naïve café — 你好，世界 🦀🦀🦀 aaaa aaaaaaa abababab \n\n\n  let x = y[0];\r\n\tit's".repeat(3);
+        for (texts, vocab_size) in [
+            (&[tales.as_str()][..], 900),
+            (&[tales.as_str(), strange.as_str()], 2_000),
+            // Until nothing is left to join.
+            (&[strange.as_str()], 5_000),
+            (&["aaaaaaaaaaaaaaaa aaaa aa a", "abcabcabc bcbcbc cabcab"], 300),
+        ] {
+            assert_eq!(ours(texts, vocab_size), theirs(texts, vocab_size), "{vocab_size}");
+        }
+    }
 }

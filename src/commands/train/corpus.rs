@@ -1,33 +1,115 @@
-//! The text of a run.
+//! The text of a run: the embedded corpus, files, or shards that were prepared before.
 
-use anyhow::{Context, Result};
-use kiln_datasets::{Corpus, read_text, tales};
+use std::path::{Path, PathBuf};
 
+use anyhow::{Result, bail};
+use kiln_datasets::{CARGO, Corpus, Dataset, PrepareOptions, Source, Tokenizer, tales};
+
+use crate::commands::data::Preparing;
 use crate::settings::{DataSource, Settings};
 
-/// A corpus, split.
-pub struct Text {
-    pub corpus: Corpus,
-    /// Nats that the validation text costs even those who know how it was made, where that is known.
-    pub floor_nats: Option<f64>,
+/// Bytes of text that a vocabulary is learned from, at most.
+const LEARNED_FROM: u64 = 64 << 20;
+
+/// Where a run's tokens come from.
+pub enum Text {
+    /// The embedded corpus, split.
+    Tales {
+        corpus: Corpus,
+        /// Nats that the validation text costs even those who know how it was made.
+        floor_nats: f64,
+    },
+    /// Text that is encoded for this run.
+    Files { source: Source, options: PrepareOptions },
+    /// A folder with token shards.
+    Prepared(PathBuf),
 }
 
 impl Text {
-    pub fn read(settings: &Settings) -> Result<Self> {
+    pub fn of(settings: &Settings) -> Result<Self> {
         let data = &settings.data;
-        match (data.source, &data.path) {
-            (DataSource::Path, path) => {
-                let path = path.as_deref().context("data.source = \"path\" needs data.path")?;
-                Ok(Self { corpus: Corpus::split(read_text(path)?, data.valid_fraction), floor_nats: None })
-            }
+        let location = match (data.source, &data.path) {
             (DataSource::Tales, _) => {
                 let tales = tales::corpus(settings.training.seed, data.tales_bytes);
                 // On a story boundary, so that the floor is that of whole stories.
                 let boundary = tales.split_index(1.0 - data.valid_fraction);
                 let corpus =
                     Corpus { train: vec![tales.text_of(..boundary)], valid: vec![tales.text_of(boundary..)] };
-                Ok(Self { corpus, floor_nats: Some(tales.floor(boundary..).nats) })
+                return Ok(Self::Tales { corpus, floor_nats: tales.floor(boundary..).nats });
             }
+            (DataSource::Path, Some(path)) if Dataset::is_in(path) => {
+                return Ok(Self::Prepared(path.clone()));
+            }
+            (DataSource::Path, Some(path)) => path.clone(),
+            (DataSource::Path, None) => bail!("data.source = \"path\" needs data.path"),
+            (DataSource::Cargo, _) => CARGO.into(),
+        };
+        let source = Source {
+            include: data.include.clone(),
+            exclude: data.exclude.clone(),
+            field: data.field.clone(),
+            ..Source::new(location)
+        };
+        // What cannot be read is told before anything is written.
+        source.files()?;
+        let options = PrepareOptions {
+            valid_fraction: data.valid_fraction,
+            seed: settings.training.seed,
+            lossy: data.lossy,
+            ..PrepareOptions::default()
+        };
+        Ok(Self::Files { source, options })
+    }
+
+    /// The tokenizer that `kind` asks for: made from this text, beside these shards, or by name.
+    pub fn tokenizer(&self, kind: &str, vocab_size: usize) -> Result<Tokenizer> {
+        match (self, kind) {
+            (Self::Prepared(folder), "char" | "bpe") => match Dataset::tokenizer(folder)? {
+                Some(tokenizer) => Ok(tokenizer),
+                None => bail!(
+                    "{}: no tokenizer beside the token shards\nhint: name the one that made them, for instance \
+                     `--set tokenizer.kind=gpt2`",
+                    folder.display()
+                ),
+            },
+            (Self::Tales { corpus, .. }, "char") => Ok(corpus.characters()),
+            (Self::Files { source, options }, "char") => {
+                Ok(kiln_datasets::characters(std::slice::from_ref(source), options)?)
+            }
+            (Self::Tales { corpus, .. }, "bpe") => {
+                Ok(Tokenizer::train_bpe(corpus.train.iter().map(String::as_str), vocab_size)?)
+            }
+            (Self::Files { source, options }, "bpe") => {
+                let texts = kiln_datasets::sample(std::slice::from_ref(source), options, LEARNED_FROM)?;
+                Ok(Tokenizer::train_bpe(texts.iter().map(String::as_str), vocab_size)?)
+            }
+            (_, name) => crate::files::tokenizer(name),
+        }
+    }
+
+    /// The tokens, encoded into `folder` unless they are prepared.
+    pub fn dataset(&self, tokenizer: &Tokenizer, folder: &Path) -> Result<Dataset> {
+        match self {
+            Self::Tales { corpus, .. } => Ok(corpus.encode(tokenizer, folder)?),
+            Self::Files { source, options } => {
+                let mut preparing = Preparing::new();
+                let sources = std::slice::from_ref(source);
+                let prepared = kiln_datasets::prepare(sources, tokenizer, folder, options, &mut |progress| {
+                    preparing.show(&progress);
+                });
+                preparing.finish();
+                prepared?;
+                Ok(Dataset::open(folder, tokenizer)?)
+            }
+            Self::Prepared(folder) => Ok(Dataset::open(folder, tokenizer)?),
+        }
+    }
+
+    /// Nats that the validation text costs at least, where that is known.
+    pub fn floor_nats(&self) -> Option<f64> {
+        match self {
+            Self::Tales { floor_nats, .. } => Some(*floor_nats),
+            Self::Files { .. } | Self::Prepared(_) => None,
         }
     }
 }

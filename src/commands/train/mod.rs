@@ -11,7 +11,7 @@ use anyhow::{Result, bail};
 use burn_autodiff::Autodiff;
 use burn_train::Interrupter;
 use kiln_datasets::tales::SEPARATOR;
-use kiln_datasets::{Dataset, Tokenizer};
+use kiln_datasets::{Dataset, MANIFEST, Tokenizer};
 use kiln_inference::{Generation, Sampler};
 use kiln_model::{Backend, GptConfig, GptModel};
 use kiln_training::{Checkpoint, Display, MemoryPlan, Pretraining, RunDir, Stopped, Summary, pretrain};
@@ -30,23 +30,24 @@ pub fn run(args: Train) -> Result<ExitCode> {
     crate::backend::check(&backend)?;
     let prepared = if args.resume { continued(&args)? } else { begun(&args)? };
     let folder = prepared.run.path().to_owned();
-    let fresh = !args.resume;
+    let (fresh, data_was_there) = (!args.resume, prepared.data_was_there);
     let outcome = dispatch(&backend, prepared);
     if outcome.is_err() && fresh && !RunDir::holds_run(&folder) {
         // Nothing has been trained: leave no directory that would stand in the way of the next try.
-        discard(&folder);
+        discard(&folder, data_was_there);
     }
     outcome
 }
 
 /// Removes what a run that never began has written, and each directory that is then empty: `--run-dir` may name one
-/// that was there before, with files of its own.
-fn discard(folder: &Path) {
+/// that was there before, with files of its own, prepared shards among them.
+fn discard(folder: &Path, data_was_there: bool) {
     // Best effort throughout: the error that matters is the one already in hand.
     for file in ["config.toml", "metrics.jsonl", "samples.jsonl", "experiment.log"] {
         let _ = std::fs::remove_file(folder.join(file));
     }
-    for file in ["train.tokens", "valid.tokens", "tokenizer.json", "tokenizer_config.json"] {
+    let data = ["train.tokens", "valid.tokens", "tokenizer.json", "tokenizer_config.json", MANIFEST];
+    for file in data.iter().filter(|_| !data_was_there) {
         let _ = std::fs::remove_file(folder.join("data").join(file));
     }
     // A new run is refused where one of these exists.
@@ -71,23 +72,23 @@ struct Prepared {
     init_from: Option<std::path::PathBuf>,
     resume: Option<Checkpoint>,
     plain: bool,
+    /// Whether the run's folder held token shards before the run.
+    data_was_there: bool,
 }
 
 /// Checks everything that can be checked before anything is written; then writes the run's first files.
 fn begun(args: &Train) -> Result<Prepared> {
     let (mut settings, source) = settings::load(args.config.as_deref(), &args.set)?;
+    name_in_full(&mut settings)?;
     let folder = place::new_run(args.run_dir.as_deref(), &settings)?;
-    let text = Text::read(&settings)?;
+    let data_was_there = Dataset::is_in(&folder.join("data"));
+    let text = Text::of(&settings)?;
     let init_from = args.init_from.as_deref().map(crate::files::model_directory);
     let tokenizer = match (&init_from, settings.tokenizer.kind.as_str()) {
         (Some(directory), _) if Tokenizer::is_in(directory) => Tokenizer::from_directory(directory)?,
-        (_, "char") => text.corpus.characters(),
-        (_, "bpe") => {
-            let texts = text.corpus.train.iter().map(String::as_str);
-            Tokenizer::train_bpe(texts, settings.tokenizer.vocab_size)
-                .map_err(|error| source.place(error.into()))?
+        (_, kind) => {
+            text.tokenizer(kind, settings.tokenizer.vocab_size).map_err(|error| source.place(error))?
         }
-        (_, name) => crate::files::tokenizer(name)?,
     };
     let config = match &init_from {
         None => settings.model.config(tokenizer.vocab_size()).map_err(|error| source.place(error))?,
@@ -95,11 +96,12 @@ fn begun(args: &Train) -> Result<Prepared> {
     };
     settings.model = settings::ModelSection::resolved(&config);
     settings.training.run_dir = folder.display().to_string();
-    settings.training.micro_batch_size = plan_memory(&settings, &config, args)?;
+    let plan = MemoryPlan::new(&config, &settings.training, crate::backend::place(&args.backend)?)?;
+    settings.training.micro_batch_size = plan.micro_batch;
 
     let run = RunDir::create(&folder, &toml::to_string_pretty(&settings)?)?;
     let prepare = || -> Result<Dataset> {
-        let dataset = kiln_datasets::prepare(&text.corpus, &tokenizer, &run.data())?;
+        let dataset = text.dataset(&tokenizer, &run.data())?;
         tokenizer.save(&run.data())?;
         dataset.check(config.context_length)?;
         Ok(dataset)
@@ -107,13 +109,25 @@ fn begun(args: &Train) -> Result<Prepared> {
     let dataset = match prepare() {
         Ok(dataset) => dataset,
         Err(error) => {
-            discard(&folder);
+            discard(&folder, data_was_there);
             return Err(error);
         }
     };
-    let floor = text.floor_nats.map(|nats| nats / dataset.valid.len() as f64);
+    say(&plan.to_string());
+    let floor = text.floor_nats().map(|nats| nats / dataset.valid.len() as f64);
     let (resume, plain) = (None, args.plain);
-    Ok(Prepared { settings, config, tokenizer, dataset, run, floor, init_from, resume, plain })
+    Ok(Prepared {
+        settings,
+        config,
+        tokenizer,
+        dataset,
+        run,
+        floor,
+        init_from,
+        resume,
+        plain,
+        data_was_there,
+    })
 }
 
 /// The architecture in `directory`, with the dropout of the settings and, if they ask for less, their context.
@@ -140,13 +154,6 @@ fn continued_from(directory: &Path, settings: &Settings, tokenizer: &Tokenizer) 
     Ok(GptConfig { context_length: context_length.min(theirs.context_length), dropout, ..theirs })
 }
 
-/// Windows that are computed at a time, once what they need has been shown and found to fit.
-fn plan_memory(settings: &Settings, config: &GptConfig, args: &Train) -> Result<usize> {
-    let plan = MemoryPlan::new(config, &settings.training, crate::backend::place(&args.backend)?)?;
-    say(&plan.to_string());
-    Ok(plan.micro_batch)
-}
-
 /// Opens the run that is to continue, with the configuration it was begun with.
 fn continued(args: &Train) -> Result<Prepared> {
     let folder = place::existing_run(args.run_dir.as_deref(), args.config.as_deref(), &args.set)?;
@@ -161,6 +168,7 @@ fn continued(args: &Train) -> Result<Prepared> {
         None if run.config().is_file() => settings::load(Some(&run.config()), &args.set)?,
         None => settings::parse(name, checkpoint.config().to_owned(), &args.set)?,
     };
+    name_in_full(&mut settings)?;
 
     let kept = [run.data(), run.model()].into_iter().find(|directory| Tokenizer::is_in(directory));
     let tokenizer = Tokenizer::from_directory(&kept.unwrap_or_else(|| run.data()))?;
@@ -171,21 +179,48 @@ fn continued(args: &Train) -> Result<Prepared> {
     if settings.training.micro_batch_size == 0 {
         settings.training.micro_batch_size = begun.training.micro_batch_size;
     }
-    settings.training.micro_batch_size = plan_memory(&settings, &config, args)?;
+    let plan = MemoryPlan::new(&config, &settings.training, crate::backend::place(&args.backend)?)?;
+    say(&plan.to_string());
+    settings.training.micro_batch_size = plan.micro_batch;
     let (steps, before) = (settings.training.steps, begun.training.steps);
     if steps != before && settings.schedule.decay_steps == 0 {
         say(&format!("training.steps {before} → {steps}: the learning rate's cosine now ends there"));
     }
     run.write_config(&toml::to_string_pretty(&settings)?)?;
 
-    let dataset = Dataset::open(&run.data(), &tokenizer)?;
-    let floor = match settings.data.source {
-        DataSource::Tales => Text::read(&settings)?.floor_nats.map(|nats| nats / dataset.valid.len() as f64),
-        DataSource::Path => None,
+    let (dataset, floor_nats) = match settings.data.source {
+        DataSource::Path | DataSource::Cargo if Dataset::is_in(&run.data()) => {
+            (Dataset::open(&run.data(), &tokenizer)?, None)
+        }
+        _ => {
+            let text = Text::of(&settings)?;
+            let folder = if let Text::Prepared(folder) = &text { folder.clone() } else { run.data() };
+            (Dataset::open(&folder, &tokenizer)?, text.floor_nats())
+        }
     };
+    let floor = floor_nats.map(|nats| nats / dataset.valid.len() as f64);
     say(&format!("continuing after step {} from {}", checkpoint.step(), checkpoint.path().display()));
-    let (init_from, resume, plain) = (None, Some(checkpoint), args.plain);
-    Ok(Prepared { settings, config, tokenizer, dataset, run, floor, init_from, resume, plain })
+    let (init_from, resume, plain, data_was_there) = (None, Some(checkpoint), args.plain, true);
+    Ok(Prepared {
+        settings,
+        config,
+        tokenizer,
+        dataset,
+        run,
+        floor,
+        init_from,
+        resume,
+        plain,
+        data_was_there,
+    })
+}
+
+/// Names a folder of token shards in full: the run may continue elsewhere.
+fn name_in_full(settings: &mut Settings) -> Result<()> {
+    if let Some(path) = settings.data.path.as_mut().filter(|path| Dataset::is_in(path)) {
+        *path = std::path::absolute(&*path)?;
+    }
+    Ok(())
 }
 
 /// A message to the person at the terminal, who may have left: that is no reason not to train.
@@ -197,7 +232,7 @@ impl Job for Prepared {
     type Output = ExitCode;
 
     fn run<B: Backend>(self, device: B::Device, name: &'static str) -> Result<ExitCode> {
-        let Self { settings, config, tokenizer, dataset, run, floor, init_from, resume, plain } = self;
+        let Self { settings, config, tokenizer, dataset, run, floor, init_from, resume, plain, .. } = self;
         let model: GptModel<Autodiff<B>> = match &init_from {
             None => config.init(settings.training.seed, &device)?,
             Some(directory) => kiln_model::load(directory, &device)?
@@ -327,7 +362,7 @@ impl Writer {
         let generation = &self.settings.generation;
         let prompt = match self.settings.data.source {
             DataSource::Tales => "Once upon a time",
-            DataSource::Path => generation.prompt.as_str(),
+            DataSource::Path | DataSource::Cargo => generation.prompt.as_str(),
         };
         format!(
             "kiln generate --model {} --prompt {prompt:?} --max-tokens {} --temperature {}",

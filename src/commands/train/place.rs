@@ -45,6 +45,7 @@ fn automatic(settings: &Settings) -> PathBuf {
         (DataSource::Path, Some(path)) => {
             path.file_stem().map_or("text".into(), |stem| stem.to_string_lossy())
         }
+        (DataSource::Cargo, _) => "cargo".into(),
         _ => "tales".into(),
     };
     Path::new("runs").join(name.as_ref())

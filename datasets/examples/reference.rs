@@ -1,0 +1,68 @@
+//! What `tests/reference/tokenizers.py` asks of this crate, fast enough for hundreds of megabytes.
+//!
+//! ```sh
+//! reference tokens NAME                the tokens of gpt2, cl100k_base or o200k_base: one in hexadecimal a line
+//! reference lines TOKENIZER < JSONL    a text a line, "…" or {"hex": "…"} for bytes: its ids, or "error" if decoding
+//!                                      them gives something else
+//! reference files TOKENIZER PATH…      for each file a line of ids
+//! ```
+
+use std::io::{BufRead, BufWriter, Write};
+
+use kiln_datasets::Tokenizer;
+use serde_json::Value;
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let mut arguments = std::env::args().skip(1);
+    let usage = "usage: reference tokens|lines|files TOKENIZER [PATH…]";
+    let (mode, name) = (arguments.next().ok_or(usage)?, arguments.next().ok_or(usage)?);
+    let tokenizer = Tokenizer::open(&name)?;
+    let mut output = BufWriter::new(std::io::stdout().lock());
+    match mode.as_str() {
+        "tokens" => {
+            for token in 0..tokenizer.vocab_size() as u32 {
+                writeln!(output, "{}", hex(&tokenizer.decode_bytes(&[token])?))?;
+            }
+        }
+        "lines" => {
+            for line in std::io::stdin().lock().lines() {
+                let bytes = match serde_json::from_str(&line?)? {
+                    Value::String(text) => text.into_bytes(),
+                    object => bytes(object["hex"].as_str().ok_or("neither a string nor {\"hex\": …}")?)?,
+                };
+                answer(&mut output, &tokenizer, &bytes)?;
+            }
+        }
+        "files" => {
+            for path in arguments {
+                answer(&mut output, &tokenizer, &std::fs::read(path)?)?;
+            }
+        }
+        _ => return Err(usage.into()),
+    }
+    Ok(output.flush()?)
+}
+
+fn answer(
+    output: &mut impl Write,
+    tokenizer: &Tokenizer,
+    bytes: &[u8],
+) -> Result<(), Box<dyn std::error::Error>> {
+    let ids = tokenizer.encode_bytes(bytes)?;
+    if tokenizer.decode_bytes(&ids)? == bytes {
+        serde_json::to_writer(&mut *output, &ids)?;
+        writeln!(output)?;
+    } else {
+        writeln!(output, "\"error\"")?;
+    }
+    Ok(())
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn bytes(hex: &str) -> Result<Vec<u8>, Box<dyn std::error::Error>> {
+    let digits = hex.as_bytes().chunks(2).map(std::str::from_utf8).collect::<Result<Vec<_>, _>>()?;
+    Ok(digits.into_iter().map(|digits| u8::from_str_radix(digits, 16)).collect::<Result<_, _>>()?)
+}

@@ -1,0 +1,119 @@
+//! What a prepared folder holds, in words and numbers: `dataset.json`.
+
+use std::io::Write;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use tempfile::NamedTempFile;
+
+use crate::Source;
+use crate::error::{Error, Result};
+
+/// Name of the file that describes a prepared folder. It is written last: a folder with it is complete.
+pub const MANIFEST: &str = "dataset.json";
+
+/// Bad documents that are listed; the others are only counted.
+const LISTED: usize = 100;
+
+/// A prepared corpus.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// Identifies everything that had a say in the shards.
+    pub plan: String,
+    /// Name of the tokenizer.
+    pub tokenizer: String,
+    /// Its number of tokens.
+    pub vocab_size: usize,
+    /// Where the text came from.
+    pub sources: Vec<Source>,
+    /// Share of the documents that was kept for validation.
+    pub valid_fraction: f64,
+    /// What decided the split, with the content of the documents.
+    pub seed: u64,
+    /// Documents that were dropped because they had been there before.
+    pub duplicates: u64,
+    /// Bad documents.
+    pub skipped: u64,
+    /// The first of them.
+    pub skipped_documents: Vec<Skipped>,
+    /// What the model learns from.
+    pub train: SplitSummary,
+    /// What it is judged by.
+    pub valid: SplitSummary,
+}
+
+/// A document that could not be used.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Skipped {
+    /// File, place, and what was wrong.
+    pub reason: String,
+}
+
+/// One split of a prepared corpus.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SplitSummary {
+    /// Tokens, those that end documents included.
+    pub tokens: u64,
+    /// Documents.
+    pub documents: u64,
+    /// Bytes of their text.
+    pub text_bytes: u64,
+    /// How long they are.
+    pub lengths: Lengths,
+}
+
+/// A histogram of document lengths: entry `k` counts documents of `2^k` to `2^(k+1) - 1` tokens.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Lengths(pub Vec<u64>);
+
+impl Lengths {
+    /// Counts a document.
+    pub fn add(&mut self, tokens: u64) {
+        let entry = tokens.max(1).ilog2() as usize;
+        if self.0.len() <= entry {
+            self.0.resize(entry + 1, 0);
+        }
+        self.0[entry] += 1;
+    }
+
+    /// Shortest and longest length of each entry that counts any, with its documents.
+    pub fn ranges(&self) -> impl Iterator<Item = (u64, u64, u64)> + '_ {
+        let counts = self.0.iter().enumerate().filter(|(_, documents)| **documents > 0);
+        counts.map(|(entry, documents)| (1 << entry, (2 << entry) - 1, *documents))
+    }
+}
+
+impl Manifest {
+    /// Reads the manifest in a folder, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Format`] for one that is damaged.
+    pub fn read(folder: &Path) -> Result<Option<Self>> {
+        let path = folder.join(MANIFEST);
+        match std::fs::read(&path) {
+            Ok(bytes) => serde_json::from_slice(&bytes)
+                .map(Some)
+                .map_err(|error| Error::format(path, format!("not the description of a corpus: {error}"))),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) if error.kind() == std::io::ErrorKind::NotADirectory => Ok(None),
+            Err(error) => Err(Error::io(path)(error)),
+        }
+    }
+
+    pub(super) fn write(&self, folder: &Path) -> Result<()> {
+        let path = folder.join(MANIFEST);
+        let mut file = NamedTempFile::new_in(folder).map_err(Error::io(&path))?;
+        let text = serde_json::to_string_pretty(self).expect("plain values serialise");
+        writeln!(file, "{text}").and_then(|()| file.as_file().sync_all()).map_err(Error::io(&path))?;
+        file.persist(&path).map_err(|error| Error::io(&path)(error.error))?;
+        Ok(())
+    }
+
+    pub(super) fn skip(&mut self, skipped: &[Skipped]) {
+        self.skipped += skipped.len() as u64;
+        let room = LISTED.saturating_sub(self.skipped_documents.len());
+        self.skipped_documents.extend(skipped.iter().take(room).cloned());
+    }
+}

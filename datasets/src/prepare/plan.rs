@@ -1,0 +1,112 @@
+//! What is to be read, and in which order.
+
+use std::time::UNIX_EPOCH;
+
+use xxhash_rust::xxh3::Xxh3;
+
+use super::PrepareOptions;
+use crate::error::{Error, Result};
+use crate::{Event, Format, ReadOptions, Source, SourceFile, Tokenizer, Vocabulary};
+
+/// Bytes of files on disk that make a group.
+const GROUP: u64 = 32 << 20;
+
+/// The files of all sources in groups of consecutive ones. A group is read by one thread.
+pub(super) struct Plan {
+    pub groups: Vec<Group>,
+    /// Of each source.
+    pub weights: Vec<f64>,
+    pub vocabulary: Vocabulary,
+    /// If the corpus is a single text: how many of its characters are for training.
+    pub cut: Option<u64>,
+    fingerprint: u64,
+}
+
+/// Files that are read one after the other.
+pub(super) struct Group {
+    /// Index of the source.
+    pub source: usize,
+    pub files: Vec<SourceFile>,
+}
+
+impl Group {
+    /// Bytes on disk.
+    pub fn size(&self) -> u64 {
+        self.files.iter().map(|file| file.size).sum()
+    }
+}
+
+impl Plan {
+    pub fn make(sources: &[Source], tokenizer: &Tokenizer, options: &PrepareOptions) -> Result<Self> {
+        let mut groups: Vec<Group> = Vec::new();
+        for (source, description) in sources.iter().enumerate() {
+            for file in description.files()? {
+                match groups.last_mut().filter(|group| group.source == source && group.size() < GROUP) {
+                    Some(group) => group.files.push(file),
+                    None => groups.push(Group { source, files: vec![file] }),
+                }
+            }
+        }
+        let cut = match groups.as_slice() {
+            [group] => match group.files.as_slice() {
+                [file] if file.format == Format::Text => {
+                    let characters = count_characters(file, options)?;
+                    Some((characters as f64 * (1.0 - options.valid_fraction)) as u64)
+                }
+                _ => None,
+            },
+            _ => None,
+        };
+        let vocabulary = Vocabulary::from(tokenizer);
+        let fingerprint = fingerprint(sources, &groups, &vocabulary, options)?;
+        let weights = sources.iter().map(|source| source.weight).collect();
+        Ok(Self { groups, weights, vocabulary, cut, fingerprint })
+    }
+
+    /// Two plans with the same fingerprint give the same shards.
+    pub fn fingerprint(&self) -> String {
+        format!("{:016x}", self.fingerprint)
+    }
+
+    /// Bytes on disk.
+    pub fn size(&self) -> u64 {
+        self.groups.iter().map(Group::size).sum()
+    }
+
+    /// The token that ends each document.
+    pub fn separator(&self) -> Option<u32> {
+        self.vocabulary.end_of_text.filter(|_| self.cut.is_none())
+    }
+}
+
+/// Reads the file once; a bad one is reported when it is read for good.
+fn count_characters(file: &SourceFile, options: &PrepareOptions) -> Result<u64> {
+    let mut characters = 0;
+    let reading = ReadOptions { lossy: options.lossy, ..ReadOptions::default() };
+    file.read(&reading, &mut |event| {
+        if let Event::Text(text) = event {
+            characters += text.chars().count() as u64;
+        }
+        Ok(())
+    })?;
+    Ok(characters)
+}
+
+/// Covers everything that has a say in the shards, the names, sizes and dates of the files included.
+fn fingerprint(
+    sources: &[Source],
+    groups: &[Group],
+    vocabulary: &Vocabulary,
+    options: &PrepareOptions,
+) -> Result<u64> {
+    let PrepareOptions { valid_fraction, seed, dedup, lossy, skip_bad, threads: _ } = options;
+    let mut digest = Xxh3::new();
+    let settings = (sources, valid_fraction, seed, dedup, lossy, skip_bad, vocabulary.fingerprint);
+    digest.update(format!("{settings:?}").as_bytes());
+    for file in groups.iter().flat_map(|group| &group.files) {
+        let metadata = std::fs::metadata(&file.path).map_err(Error::io(&file.path))?;
+        let modified = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+        digest.update(format!("{:?}", (&file.path, file.size, modified)).as_bytes());
+    }
+    Ok(digest.digest())
+}

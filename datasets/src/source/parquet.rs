@@ -1,0 +1,143 @@
+//! Parquet: a document for each value of one column.
+
+use std::fs::File;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::Ordering;
+
+use parquet::basic::Type;
+use parquet::column::reader::ColumnReader;
+use parquet::data_type::ByteArray;
+use parquet::errors::ParquetError;
+use parquet::file::reader::{FileReader, SerializedFileReader};
+
+use super::format::Compression;
+use super::input::ReadOptions;
+use super::{Event, Place, SourceFile};
+use crate::error::{Error, Result};
+
+/// Values that are decoded together.
+const VALUES: usize = 256;
+
+/// Reads one column of strings, a few values at a time.
+pub(super) fn read(
+    file: &SourceFile,
+    options: &ReadOptions,
+    each: &mut dyn FnMut(Event<'_>) -> Result<()>,
+) -> Result<()> {
+    let mut records = 0;
+    let outcome = match open(file) {
+        Ok((reader, column)) => read_column(file, options, &reader, column, &mut records, each),
+        Err(error) => return each(Event::Bad(error)),
+    };
+    match outcome {
+        Ok(()) => Ok(()),
+        Err(Stop::Receiver(error)) => Err(error),
+        Err(Stop::File(reason)) => each(Event::Bad(Error::Record {
+            path: file.path.clone(),
+            place: Place::Record(records + 1),
+            reason,
+        })),
+    }
+}
+
+/// Why reading ended early.
+enum Stop {
+    /// The receiver wants no more.
+    Receiver(Error),
+    /// The file is damaged.
+    File(String),
+}
+
+fn open(file: &SourceFile) -> Result<(SerializedFileReader<File>, usize)> {
+    let refuse = |reason: String| Error::format(&file.path, reason);
+    if file.compression != Compression::None {
+        return Err(refuse("a compressed Parquet file cannot be read\nhint: unpack it first".into()));
+    }
+    let opened = File::open(&file.path).map_err(Error::io(&file.path))?;
+    let reader = guarded(|| SerializedFileReader::new(opened))
+        .map_err(|error| refuse(format!("not a Parquet file: {error}")))?;
+    let schema = reader.metadata().file_metadata().schema_descr();
+    let names: Vec<String> = schema.columns().iter().map(|column| column.path().string()).collect();
+    let Some(index) = names.iter().position(|name| *name == file.field) else {
+        return Err(refuse(super::no_field(&file.field, &names)));
+    };
+    let column = schema.column(index);
+    if column.physical_type() != Type::BYTE_ARRAY || column.max_rep_level() > 0 {
+        return Err(refuse(format!("column `{}` does not hold one string a row", file.field)));
+    }
+    Ok((reader, index))
+}
+
+fn read_column(
+    file: &SourceFile,
+    options: &ReadOptions,
+    reader: &SerializedFileReader<File>,
+    column: usize,
+    records: &mut u64,
+    each: &mut dyn FnMut(Event<'_>) -> Result<()>,
+) -> Result<(), Stop> {
+    let damaged = |error: ParquetError| Stop::File(format!("damaged Parquet data: {error}"));
+    let groups = reader.num_row_groups();
+    let mut counted = 0;
+    for group in 0..groups {
+        let row_group = guarded(|| reader.get_row_group(group)).map_err(damaged)?;
+        let defined = row_group.metadata().column(column).column_descr().max_def_level();
+        let ColumnReader::ByteArrayColumnReader(mut values) =
+            guarded(|| row_group.get_column_reader(column)).map_err(damaged)?
+        else {
+            return Err(Stop::File("the column does not hold strings".into()));
+        };
+        let (mut levels, mut batch): (Vec<i16>, Vec<ByteArray>) = (Vec::new(), Vec::new());
+        loop {
+            levels.clear();
+            batch.clear();
+            let (read, ..) = guarded(|| values.read_records(VALUES, Some(&mut levels), None, &mut batch))
+                .map_err(damaged)?;
+            if read == 0 {
+                break;
+            }
+            let mut texts = batch.iter();
+            for row in 0..read {
+                *records += 1;
+                // A column that must not be null comes without levels.
+                if levels.get(row).is_some_and(|level| *level < defined) {
+                    continue;
+                }
+                let Some(text) = texts.next() else {
+                    return Err(Stop::File("damaged Parquet data: a value is missing".into()));
+                };
+                give(file, options, *records, text.data(), each).map_err(Stop::Receiver)?;
+            }
+        }
+        let bytes = file.size * (group as u64 + 1) / groups as u64;
+        options.bytes_read.fetch_add(bytes - counted, Ordering::Relaxed);
+        counted = bytes;
+    }
+    Ok(())
+}
+
+/// Runs a call of the library, which takes some lengths in a file at their word and panics where they are wrong.
+/// Nothing that such a call has touched is used again. The panic is still reported by the hook of the program.
+fn guarded<T>(call: impl FnOnce() -> Result<T, ParquetError>) -> Result<T, ParquetError> {
+    catch_unwind(AssertUnwindSafe(call))
+        .unwrap_or_else(|_| Err(ParquetError::General("its lengths contradict each other".into())))
+}
+
+fn give(
+    file: &SourceFile,
+    options: &ReadOptions,
+    record: u64,
+    bytes: &[u8],
+    each: &mut dyn FnMut(Event<'_>) -> Result<()>,
+) -> Result<()> {
+    let place = Place::Record(record);
+    match std::str::from_utf8(bytes) {
+        Ok(text) => each(Event::Text(text))?,
+        Err(_) if options.lossy => each(Event::Text(&String::from_utf8_lossy(bytes)))?,
+        Err(error) => {
+            let reason = format!("byte {} of the text is not UTF-8", error.valid_up_to());
+            return each(Event::Bad(Error::Record { path: file.path.clone(), place, reason }));
+        }
+    }
+    each(Event::End(place))
+}

@@ -1,0 +1,224 @@
+//! Every format, whole and damaged.
+
+use std::io::Write;
+use std::path::Path;
+
+use super::*;
+
+fn write(folder: &Path, name: &str, bytes: &[u8]) -> PathBuf {
+    let path = folder.join(name);
+    std::fs::create_dir_all(path.parent().expect("below the folder")).expect("writable");
+    std::fs::write(&path, bytes).expect("writable");
+    path
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(bytes).expect("memory");
+    encoder.finish().expect("memory")
+}
+
+fn texts(source: &Source) -> Result<Vec<String>> {
+    let mut documents = Vec::new();
+    for file in source.files()? {
+        file.documents(&ReadOptions::default(), &mut |text| {
+            documents.push(text.to_owned());
+            Ok(())
+        })?;
+    }
+    Ok(documents)
+}
+
+/// What reading `name` is refused with.
+fn refusal(name: &str, bytes: &[u8]) -> String {
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let path = write(folder.path(), name, bytes);
+    let error = texts(&Source::new(&path)).expect_err("it is bad");
+    error.to_string().replace(&folder.path().display().to_string(), "DIR")
+}
+
+#[test]
+fn each_format_gives_its_documents_packed_or_not() {
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let files: [(&str, &str); 7] = [
+        ("a.txt", "one\ntwo"),
+        ("a.rs", "one\ntwo"),
+        ("a.jsonl", "{\"id\": 1, \"text\": \"one\\ntwo\"}\n\n\"three\"\n{\"text\":\" \"}\n"),
+        ("a.json", "[{\"text\": \"one\\ntwo\", \"id\": [1, {}]}, \"three\"]"),
+        ("b.json", "\u{FEFF}{\"text\": \"one\\ntwo\"}\n{\"text\": \"three\"}"),
+        ("a.csv", "id,text\n1,\"one\ntwo\"\n2,three\n"),
+        ("a.tsv", "id\ttext\n1\tone \"two\n2\tthree\n"),
+    ];
+    for (name, text) in files {
+        let expected: &[&str] = match name {
+            "a.txt" | "a.rs" => &["one\ntwo"],
+            "a.tsv" => &["one \"two", "three"],
+            _ => &["one\ntwo", "three"],
+        };
+        let zstd = zstd::encode_all(text.as_bytes(), 1).expect("memory");
+        // Two members in one file, as `cat a.gz b.gz` makes them, are one text.
+        let (front, back) = text.as_bytes().split_at(3);
+        let members = [gzip(front), gzip(back)].concat();
+        for (ending, bytes) in [("", text.as_bytes()), (".gz", &members), (".zst", &zstd)] {
+            let path = write(folder.path(), &format!("{name}{ending}"), bytes);
+            assert_eq!(texts(&Source::new(path)).expect("whole"), expected, "{name}{ending}");
+        }
+    }
+}
+
+#[test]
+fn columns_without_a_header_are_picked_by_number() {
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let path = write(folder.path(), "sms.tsv", b"ham\tOk lar...\nspam\tFree \"entry\n");
+    let source = Source { field: "2".to_owned(), ..Source::new(path) };
+    assert_eq!(texts(&source).expect("whole"), ["Ok lar...", "Free \"entry"]);
+}
+
+#[test]
+fn folders_take_what_is_usual_or_what_is_asked_for() {
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    for name in ["b/one.txt", "a.md", "c.txt", "d.png", "src/main.rs", "src/deep/lib.rs", ".git/x.txt"] {
+        write(folder.path(), name, name.as_bytes());
+    }
+    let take = |include: &[&str], exclude: &[&str]| {
+        let owned = |patterns: &[&str]| patterns.iter().map(|pattern| (*pattern).to_owned()).collect();
+        let source =
+            Source { include: owned(include), exclude: owned(exclude), ..Source::new(folder.path()) };
+        texts(&source)
+    };
+    assert_eq!(take(&[], &[]).expect("text"), ["a.md", "b/one.txt", "c.txt"]);
+    assert_eq!(take(&["*.rs"], &[]).expect("text"), ["src/deep/lib.rs", "src/main.rs"]);
+    assert_eq!(take(&["src/*.rs"], &[]).expect("text"), ["src/main.rs"]);
+    assert_eq!(take(&[], &["b/**", "*.md"]).expect("text"), ["c.txt"]);
+    assert!(matches!(take(&["*.java"], &[]), Err(Error::NoText { .. })));
+    assert!(matches!(take(&["[a"], &[]), Err(Error::Pattern { .. })));
+
+    assert_eq!(texts(&Source::new(folder.path().join("*.txt"))).expect("text"), ["c.txt"]);
+    assert_eq!(texts(&Source::new(folder.path().join("**/*.txt"))).expect("text"), ["b/one.txt", "c.txt"]);
+    assert!(matches!(texts(&Source::new(folder.path().join("*.doc"))), Err(Error::NoText { .. })));
+    assert!(matches!(texts(&Source::new(folder.path().join("missing"))), Err(Error::Io { .. })));
+}
+
+#[test]
+fn bad_input_is_named_by_file_and_place() {
+    assert!(
+        refusal("a.txt", b"one\ntwo\nth\xffree").starts_with("DIR/a.txt:3: byte 10 of the file is not UTF-8")
+    );
+    assert!(refusal("a.txt", b"cut \xe4\xbd").starts_with("DIR/a.txt:1: byte 4"));
+    assert!(refusal("a.jsonl", b"{\"text\":\"a\"}\n{\"text\":\n").starts_with("DIR/a.jsonl:2: broken JSON"));
+    assert!(refusal("a.jsonl", b"{\"text\":\"a\"} x\n").starts_with("DIR/a.jsonl:1: broken JSON"));
+    assert!(refusal("a.jsonl", b"{\"body\":\"a\"}\n").contains(":1: no field `text`; there is `body`"));
+    assert!(refusal("a.jsonl", b"{\"text\":7}\n").contains("`text` is a number, not a string"));
+    assert!(refusal("a.jsonl", b"\"a\"\n\"\xff\"\n").starts_with("DIR/a.jsonl:2: byte 5"));
+    assert!(
+        refusal("a.json", b"[{\"text\":\"a\"}, {\"body\":\"b\"}]").contains("DIR/a.json: record 2: no field")
+    );
+    assert!(refusal("a.json", b"[{\"text\":\"a\"}, {\"text\"").contains("DIR/a.json: record 2: broken JSON"));
+    assert!(
+        refusal("a.csv", b"id,body\n1,a\n").contains("DIR/a.csv:1: no field `text`; there is `id`, `body`")
+    );
+    assert!(refusal("a.csv", b"id,text\n1,a\n2\n").contains("DIR/a.csv:3: 1 columns"));
+    assert!(refusal("a.parquet", b"PAR1 no, this is not").contains("DIR/a.parquet: not a Parquet file"));
+    let packed = gzip(&b"some text ".repeat(100));
+    assert!(refusal("a.txt.gz", &packed[..packed.len() - 9]).contains("gzip data is damaged or cut short"));
+    let packed = zstd::encode_all(&b"some text ".repeat(100)[..], 1).expect("memory");
+    assert!(refusal("a.txt.zst", &packed[..packed.len() - 3]).contains("zstd data is damaged or cut short"));
+    assert!(refusal("a.txt.zst", b"plain").contains("zstd data is damaged"));
+}
+
+#[test]
+fn what_is_bad_can_be_skipped_and_wrong_bytes_replaced() {
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let path = write(folder.path(), "a.jsonl", b"\"one\"\n{\n\"tw\xff\"\n\"three\"\n");
+    let file = Source::new(path).files().expect("it is there").remove(0);
+    let read = |options: ReadOptions| {
+        let (mut texts, mut bad) = (Vec::new(), 0);
+        file.read(&options, &mut |event| {
+            match event {
+                Event::Text(text) => texts.push(text.to_owned()),
+                Event::End(_) => {}
+                Event::Bad(_) => bad += 1,
+            }
+            Ok(())
+        })
+        .expect("nothing is refused");
+        (texts, bad)
+    };
+    assert_eq!(read(ReadOptions::default()), (vec!["one".into(), "three".into()], 2));
+    let lossy = ReadOptions { lossy: true, ..ReadOptions::default() };
+    assert_eq!(read(lossy), (vec!["one".into(), "tw\u{FFFD}".into(), "three".into()], 1));
+}
+
+#[test]
+fn characters_that_straddle_the_buffer_are_whole() {
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let text = format!("x{}", "你🦀é".repeat(100_000));
+    let path = write(folder.path(), "a.txt", text.as_bytes());
+    assert_eq!(texts(&Source::new(path)).expect("whole"), [text]);
+}
+
+mod columns {
+    use std::sync::Arc;
+
+    use ::parquet::basic::Compression;
+    use ::parquet::data_type::{ByteArray, ByteArrayType};
+    use ::parquet::file::properties::WriterProperties;
+    use ::parquet::file::writer::SerializedFileWriter;
+    use ::parquet::schema::parser::parse_message_type;
+
+    use super::*;
+
+    fn table(compression: Compression) -> Vec<u8> {
+        let schema = parse_message_type("message m { required int64 id; optional binary text (UTF8); }")
+            .expect("valid");
+        let properties = WriterProperties::builder().set_compression(compression).build();
+        let mut bytes = Vec::new();
+        let mut writer =
+            SerializedFileWriter::new(&mut bytes, Arc::new(schema), Arc::new(properties)).expect("ok");
+        for group in 0..2 {
+            let mut rows = writer.next_row_group().expect("ok");
+            let mut ids = rows.next_column().expect("ok").expect("first column");
+            ids.typed::<::parquet::data_type::Int64Type>().write_batch(&[1, 2, 3], None, None).expect("ok");
+            ids.close().expect("ok");
+            let mut texts = rows.next_column().expect("ok").expect("second column");
+            let values: Vec<ByteArray> =
+                ["one", "three"].map(|text| ByteArray::from(format!("{text} {group}").into_bytes())).into();
+            texts.typed::<ByteArrayType>().write_batch(&values, Some(&[1, 0, 1]), None).expect("ok");
+            texts.close().expect("ok");
+            rows.close().expect("ok");
+        }
+        writer.close().expect("ok");
+        bytes
+    }
+
+    #[test]
+    fn a_column_is_read_and_nulls_are_passed_over() {
+        let folder = tempfile::tempdir().expect("a temporary directory");
+        for compression in
+            [Compression::UNCOMPRESSED, Compression::SNAPPY, Compression::ZSTD(Default::default())]
+        {
+            let path = write(folder.path(), "a.parquet", &table(compression));
+            assert_eq!(texts(&Source::new(&path)).expect("whole"), ["one 0", "three 0", "one 1", "three 1"]);
+            let other = Source { field: "id".to_owned(), ..Source::new(&path) };
+            assert!(texts(&other).expect_err("numbers").to_string().contains("one string a row"));
+            let missing = Source { field: "body".to_owned(), ..Source::new(&path) };
+            assert!(texts(&missing).expect_err("none").to_string().contains("there is `id`, `text`"));
+        }
+    }
+
+    #[test]
+    fn a_damaged_table_never_panics() {
+        let folder = tempfile::tempdir().expect("a temporary directory");
+        let whole = table(Compression::SNAPPY);
+        for at in 0..whole.len() {
+            for bit in [0, 3, 7] {
+                let mut damaged = whole.clone();
+                damaged[at] ^= 1 << bit;
+                let path = write(folder.path(), "a.parquet", &damaged);
+                let _ = texts(&Source::new(&path));
+            }
+            let path = write(folder.path(), "a.parquet", &whole[..at]);
+            assert!(texts(&Source::new(&path)).is_err(), "cut at {at}");
+        }
+    }
+}

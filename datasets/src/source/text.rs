@@ -1,0 +1,57 @@
+//! Plain text: a file is a document.
+
+use std::io::Read;
+
+use super::input::{self, ReadOptions};
+use super::{Event, Place, SourceFile};
+use crate::error::{Error, Result};
+
+const CHUNK: usize = 1 << 18;
+
+/// Hands out the text of `file` in pieces of whole characters.
+pub(super) fn read(
+    file: &SourceFile,
+    options: &ReadOptions,
+    each: &mut dyn FnMut(Event<'_>) -> Result<()>,
+) -> Result<()> {
+    let mut input = match input::open(file, options) {
+        Ok(input) => input,
+        Err(error) => return each(Event::Bad(error)),
+    };
+    // Before the piece at hand.
+    let (mut offset, mut lines) = (0, 0);
+    let mut bytes = vec![0; CHUNK];
+    let mut held = 0;
+    loop {
+        let read = match input.read(&mut bytes[held..]) {
+            Ok(read) => read,
+            Err(error) => return each(Event::Bad(Error::io(&file.path)(error))),
+        };
+        let filled = held + read;
+        let valid = match std::str::from_utf8(&bytes[..filled]) {
+            Ok(_) => filled,
+            // The end of the piece may cut a character, the end of the file may not.
+            Err(error) if error.error_len().is_none() && read > 0 => error.valid_up_to(),
+            Err(error) => {
+                let valid = error.valid_up_to();
+                let line = lines + newlines(&bytes[..valid]) + 1;
+                let offset = offset + valid as u64;
+                return each(Event::Bad(Error::NotUtf8 { path: file.path.clone(), line, offset }));
+            }
+        };
+        if valid > 0 {
+            each(Event::Text(std::str::from_utf8(&bytes[..valid]).expect("just checked")))?;
+        }
+        if read == 0 {
+            return each(Event::End(Place::File));
+        }
+        offset += valid as u64;
+        lines += newlines(&bytes[..valid]);
+        bytes.copy_within(valid..filled, 0);
+        held = filled - valid;
+    }
+}
+
+fn newlines(bytes: &[u8]) -> u64 {
+    bytes.iter().filter(|byte| **byte == b'\n').count() as u64
+}

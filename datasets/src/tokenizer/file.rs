@@ -1,0 +1,169 @@
+//! The byte-level BPE that a `tokenizer.json` describes, where it is one that our encoder understands.
+
+use rayon::prelude::*;
+use rustc_hash::FxHashMap;
+use serde_json::Value;
+use xxhash_rust::xxh3::Xxh3;
+
+use super::bpe::{Bpe, TokenBytes};
+use super::byte_pairs::{pairs, splitting};
+use super::encoder::Encoder;
+use super::merge::Merges;
+use super::{FROM_FILE, visible};
+
+/// Names that an end-of-text token goes by.
+pub(super) const END_OF_TEXT: [&str; 2] = ["<|endoftext|>", "</s>"];
+
+/// `None` leaves the file to the `tokenizers` crate: it is of another kind, normalises, pads, drops out, splits in a
+/// way of its own, adds tokens that are not special, or is wrong.
+pub(super) fn byte_level(document: &str) -> Option<Bpe> {
+    let json: Value = serde_json::from_str(document).ok()?;
+    let model = &json["model"];
+    let unused = |value: &Value| matches!(value, Value::Null | Value::Bool(false)) || value == "";
+    let plain = ["normalizer", "truncation", "padding"].iter().all(|key| unused(&json[key]))
+        && ["dropout", "continuing_subword_prefix", "end_of_word_suffix"]
+            .iter()
+            .all(|key| unused(&model[key]))
+        && model["type"] == "BPE"
+        && json["decoder"]["type"] == "ByteLevel";
+    if !plain {
+        return None;
+    }
+    let splitting = splitting(&json["pre_tokenizer"], false).ok()?;
+    let vocabulary = model["vocab"].as_object()?;
+    let vocabulary: FxHashMap<&str, u32> = vocabulary
+        .iter()
+        .map(|(token, id)| Some((token.as_str(), u32::try_from(id.as_u64()?).ok()?)))
+        .collect::<Option<_>>()?;
+    let special = special_tokens(&json["added_tokens"])?;
+
+    // Every id from zero on is used, and once.
+    let added: FxHashMap<&str, u32> = special.iter().map(|(token, id)| (token.as_str(), *id)).collect();
+    let size = vocabulary.len() + added.keys().filter(|token| !vocabulary.contains_key(*token)).count();
+    let mut tokens = vec![None; size];
+    for (token, id) in vocabulary.iter().chain(&added) {
+        let bytes = match added.get(token) {
+            Some(_) => token.as_bytes().to_vec(),
+            None => visible::to_bytes(token)?,
+        };
+        *tokens.get_mut(*id as usize)? = Some(bytes);
+    }
+    let tokens: TokenBytes = tokens.into_iter().collect::<Option<Vec<_>>>()?.into_iter().collect();
+
+    let mut bytes = [0; 256];
+    for byte in 0..=255u8 {
+        bytes[usize::from(byte)] = *vocabulary.get(visible::of_bytes(&[byte]).as_str())?;
+    }
+    let merges = pairs(&model["merges"])?
+        .iter()
+        .map(|(left, right)| {
+            let made = vocabulary.get(format!("{left}{right}").as_str())?;
+            Some((*vocabulary.get(left.as_str())?, *vocabulary.get(right.as_str())?, *made))
+        })
+        .collect::<Option<Vec<_>>>()?;
+
+    let mut digest = Xxh3::new();
+    digest.update(splitting.pattern().as_bytes());
+    tokens.iter().for_each(|token| {
+        digest.update(&(token.len() as u32).to_le_bytes());
+        digest.update(token);
+    });
+    let numbers = merges.iter().flat_map(|(left, right, _)| [*left, *right]);
+    numbers.chain(special.iter().map(|(_, id)| *id)).for_each(|number| digest.update(&number.to_le_bytes()));
+
+    let merges = Merges::new(bytes, &merges);
+    let ignore_merges = model["ignore_merges"] == true;
+    let whole: Vec<(&[u8], u32)> = vocabulary
+        .par_iter()
+        .filter(|(token, _)| ignore_merges || !added.contains_key(*token))
+        .map(|(_, id)| (tokens.get(*id), *id))
+        .filter(|(bytes, id)| ignore_merges || makes(&merges, bytes, *id))
+        .collect();
+    let end_of_text =
+        END_OF_TEXT.iter().find_map(|name| added.get(name).or_else(|| vocabulary.get(name)).copied());
+    let encoder = Encoder::new(splitting, merges, &whole);
+    Some(Bpe {
+        name: FROM_FILE,
+        encoder,
+        end_of_text,
+        special,
+        tokens,
+        file: Some((document.to_owned(), digest.digest())),
+    })
+}
+
+/// Whether a token's bytes join to that token, as they do in every vocabulary that was learned.
+fn makes(merges: &Merges, bytes: &[u8], token: u32) -> bool {
+    let mut made = Vec::new();
+    merges.encode(bytes, &mut made);
+    made == [token]
+}
+
+/// Added tokens, if all of them are special and taken as they are written.
+fn special_tokens(added: &Value) -> Option<Vec<(String, u32)>> {
+    let tokens = added.as_array().map_or(&[][..], Vec::as_slice).iter().map(|token| {
+        let as_written = ["lstrip", "rstrip", "single_word"].iter().all(|key| token[key] != true);
+        let content = token["content"].as_str().filter(|content| !content.is_empty())?;
+        let id = u32::try_from(token["id"].as_u64()?).ok()?;
+        (as_written && token["special"] == true).then(|| (content.to_owned(), id))
+    });
+    tokens.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use tokenizers::Tokenizer as HfTokenizer;
+
+    use super::*;
+    use crate::Tokenizer;
+
+    const TEXTS: [&str; 4] = [
+        "First Citizen:\nBefore we proceed any further, hear me speak. It's naïve — 你好 🦀!  \n\n ",
+        "<|endoftext|>Once<|endoftext|><|endoftext|> upon <|endoftext| > a time",
+        "\u{301}ABC x\u{a0}y ٣٤٥٦  WE'LL\r\n\r\n   aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+        "",
+    ];
+
+    fn documents() -> Vec<String> {
+        let learned = Tokenizer::train_bpe([crate::tales::corpus(1, 40_000).text()], 700).expect("room");
+        let document = |tokenizer: &Tokenizer| super::super::directory::document(tokenizer).expect("written");
+        let named = ["gpt2", "cl100k_base"].map(|name| document(&Tokenizer::open(name).expect("embedded")));
+        [document(&learned)].into_iter().chain(named).collect()
+    }
+
+    #[test]
+    fn ids_are_those_of_the_tokenizers_crate() {
+        for document in documents() {
+            let ours = byte_level(&document).expect("ours");
+            let theirs: HfTokenizer = document.parse().expect("readable");
+            for text in TEXTS {
+                let ids = theirs.encode(text, false).expect("encodes").get_ids().to_vec();
+                assert_eq!(ours.encode_with_special_tokens(text), ids, "{text:?}");
+                assert_eq!(ours.decode(&ids), text.as_bytes());
+                assert_eq!(ours.decode(&ours.encode(text)), text.as_bytes());
+            }
+            assert_eq!(ours.tokens.len(), theirs.get_vocab_size(true));
+        }
+    }
+
+    #[test]
+    fn what_we_do_not_understand_is_left_to_the_crate() {
+        let document: Value = serde_json::from_str(&documents()[0]).expect("JSON");
+        for (pointer, value) in [
+            ("/normalizer", json!({"type": "Lowercase"})),
+            ("/decoder", Value::Null),
+            ("/pre_tokenizer/add_prefix_space", json!(true)),
+            ("/pre_tokenizer", json!({"type": "Whitespace"})),
+            ("/model/dropout", json!(0.1)),
+            ("/model/end_of_word_suffix", json!("</w>")),
+            ("/added_tokens/0/special", json!(false)),
+            ("/added_tokens/0/lstrip", json!(true)),
+            ("/added_tokens/0/id", json!(100_000)),
+        ] {
+            let mut changed = document.clone();
+            *changed.pointer_mut(pointer).expect("there") = value;
+            assert!(byte_level(&changed.to_string()).is_none(), "{pointer}");
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! Byte-pair encoding of one piece: the pair of the lowest rank joins, the leftmost first, until no pair has a rank
+//! (<https://arxiv.org/abs/1508.07909>).
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use rustc_hash::FxHashMap;
+
+/// Pieces up to this length are searched for the lowest rank from end to end; longer ones keep a queue.
+const SHORT: usize = 48;
+
+/// The rank of pairs that do not join.
+const NONE: u32 = u32::MAX;
+
+/// The merges of a byte-level BPE.
+#[derive(Debug)]
+pub(super) struct Merges {
+    /// Token of each byte.
+    bytes: [u32; 256],
+    /// Rank of each pair of tokens that joins.
+    ranks: FxHashMap<u64, u32>,
+    /// Token that the merge of each rank makes.
+    made: Vec<u32>,
+}
+
+impl Merges {
+    /// `merges` are the pairs with the token they make, the most eager first; of two equal pairs the last one counts.
+    pub(super) fn new(bytes: [u32; 256], merges: &[(u32, u32, u32)]) -> Self {
+        let mut ranks = FxHashMap::with_capacity_and_hasher(merges.len(), Default::default());
+        let mut made = Vec::with_capacity(merges.len());
+        for (rank, (left, right, token)) in (0..).zip(merges) {
+            ranks.insert(pair(*left, *right), rank);
+            made.push(*token);
+        }
+        Self { bytes, ranks, made }
+    }
+
+    /// Merges by tokens alone, as tiktoken does: any two neighbours join that are a token together, and the rank is
+    /// that token's place in `tokens`.
+    pub(super) fn of_tokens(bytes: [u32; 256], tokens: u32, pairs: &[(u32, u32, u32)]) -> Self {
+        let ranks = pairs.iter().map(|(left, right, token)| (pair(*left, *right), *token)).collect();
+        Self { bytes, ranks, made: (0..tokens).collect() }
+    }
+
+    /// Appends the tokens of `piece`.
+    pub(super) fn encode(&self, piece: &[u8], tokens: &mut Vec<u32>) {
+        if piece.len() <= SHORT { self.encode_short(piece, tokens) } else { self.encode_long(piece, tokens) }
+    }
+
+    fn rank(&self, left: u32, right: u32) -> u32 {
+        self.ranks.get(&pair(left, right)).copied().unwrap_or(NONE)
+    }
+
+    fn encode_short(&self, piece: &[u8], tokens: &mut Vec<u32>) {
+        let mut parts = [0; SHORT];
+        // `ranks[i]` is the rank of parts `i` and `i + 1`.
+        let mut ranks = [NONE; SHORT];
+        let mut length = piece.len();
+        for (part, byte) in parts.iter_mut().zip(piece) {
+            *part = self.bytes[usize::from(*byte)];
+        }
+        for at in 1..length {
+            ranks[at - 1] = self.rank(parts[at - 1], parts[at]);
+        }
+        while length > 1 {
+            let (mut at, mut lowest) = (0, NONE);
+            for (index, rank) in ranks[..length - 1].iter().enumerate() {
+                if *rank < lowest {
+                    (at, lowest) = (index, *rank);
+                }
+            }
+            if lowest == NONE {
+                break;
+            }
+            parts[at] = self.made[lowest as usize];
+            parts.copy_within(at + 2..length, at + 1);
+            ranks.copy_within(at + 1..length - 1, at);
+            length -= 1;
+            ranks[length - 1] = NONE;
+            if at + 1 < length {
+                ranks[at] = self.rank(parts[at], parts[at + 1]);
+            }
+            if at > 0 {
+                ranks[at - 1] = self.rank(parts[at - 1], parts[at]);
+            }
+        }
+        tokens.extend_from_slice(&parts[..length]);
+    }
+
+    /// The same in `n log n`: parts are a linked list, and a queue holds the pairs that can join. Entries whose pair
+    /// has changed since are passed over.
+    fn encode_long(&self, piece: &[u8], tokens: &mut Vec<u32>) {
+        let mut parts: Vec<Part> = (0..)
+            .zip(piece)
+            .map(|(at, byte): (u32, _)| Part {
+                token: self.bytes[usize::from(*byte)],
+                rank: NONE,
+                previous: at.wrapping_sub(1),
+                next: at + 1,
+            })
+            .collect();
+        let end = u32::try_from(parts.len()).expect("a piece of less than 4 GiB");
+        let mut queue = Vec::with_capacity(parts.len());
+        for at in 0..parts.len() - 1 {
+            let rank = self.rank(parts[at].token, parts[at + 1].token);
+            parts[at].rank = rank;
+            if rank != NONE {
+                queue.push(entry(rank, at as u32));
+            }
+        }
+        let mut queue = BinaryHeap::from(queue);
+        while let Some(Reverse(lowest)) = queue.pop() {
+            let (rank, at) = ((lowest >> 32) as u32, lowest as u32);
+            let part = parts[at as usize];
+            if part.rank != rank {
+                continue;
+            }
+            let right = parts[part.next as usize];
+            parts[part.next as usize].rank = NONE;
+            let joined = self.made[rank as usize];
+            parts[at as usize].token = joined;
+            parts[at as usize].next = right.next;
+            let mut after = NONE;
+            if right.next < end {
+                parts[right.next as usize].previous = at;
+                after = self.rank(joined, parts[right.next as usize].token);
+            }
+            parts[at as usize].rank = after;
+            if after != NONE {
+                queue.push(entry(after, at));
+            }
+            if part.previous < end {
+                let before = self.rank(parts[part.previous as usize].token, joined);
+                parts[part.previous as usize].rank = before;
+                if before != NONE {
+                    queue.push(entry(before, part.previous));
+                }
+            }
+        }
+        let mut at = 0;
+        while at < end {
+            tokens.push(parts[at as usize].token);
+            at = parts[at as usize].next;
+        }
+    }
+}
+
+/// A part of a long piece.
+#[derive(Clone, Copy)]
+struct Part {
+    token: u32,
+    /// Rank of this part with the next.
+    rank: u32,
+    previous: u32,
+    next: u32,
+}
+
+/// The lowest rank comes first, then the leftmost place.
+fn entry(rank: u32, at: u32) -> Reverse<u64> {
+    Reverse(pair(rank, at))
+}
+
+fn pair(left: u32, right: u32) -> u64 {
+    u64::from(left) << 32 | u64::from(right)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// Few symbols and many merges, so that most pairs compete.
+        #[test]
+        fn short_and_long_pieces_join_alike(
+            piece in proptest::collection::vec(0u8..4, 2..SHORT),
+            merges in proptest::collection::vec((0u32..12, 0u32..12), 8)
+        ) {
+            let bytes = std::array::from_fn(|byte| byte as u32);
+            let merges: Vec<_> = merges.into_iter().zip(4..).map(|((left, right), token)| (left, right, token)).collect();
+            let merges = Merges::new(bytes, &merges);
+            let (mut short, mut long) = (Vec::new(), Vec::new());
+            merges.encode_short(&piece, &mut short);
+            merges.encode_long(&piece, &mut long);
+            prop_assert_eq!(short, long);
+        }
+    }
+}
