@@ -45,7 +45,7 @@ fn corpora_that_cannot_be_used() {
     train("data.path=missing.txt", &["missing.txt", "No such file"]);
     train("data.path=empty.txt", &["empty.txt", "empty"]);
     train("data.path=latin1.txt", &["latin1.txt:1", "UTF-8", "hint:"]);
-    train("data.path=short.txt", &["tokens", "context_length = 192", "hint:"]);
+    train("data.path=short.txt", &["tokens", "context_length = 160", "hint:"]);
     train("data.path=folder", &["folder", "no .txt"]);
 
     // A run directory that was there before keeps what is in it.

@@ -248,6 +248,7 @@ impl<B: AutodiffBackend> Fit<B> {
         }
         self.last_train = loss;
         let learning_rate = self.learner.lr_current();
+        state.learning_rate = learning_rate;
         let seconds = began.elapsed().as_secs_f64();
         metrics.write(&MetricsLine {
             step: state.step,
@@ -283,7 +284,7 @@ impl<B: AutodiffBackend> Fit<B> {
         let Some(sample) = self.sample(&model) else { return Ok(false) };
 
         self.work.run.check()?;
-        let learning_rate = self.learner.lr_current();
+        let learning_rate = self.state.learning_rate;
         let improved = loss.is_finite() && self.state.best.is_none_or(|(_, best)| loss < best);
         self.state.evaluated = Some(step);
         if improved {

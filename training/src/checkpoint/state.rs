@@ -19,6 +19,8 @@ pub(crate) struct RunState {
     pub(crate) tokens: u64,
     /// Seconds spent training.
     pub(crate) seconds: f64,
+    /// Learning rate of the last update; the learner forgets it.
+    pub(crate) learning_rate: f64,
     /// Step of the last evaluation; one that is due at `step` but was interrupted is still to be done.
     pub(crate) evaluated: Option<usize>,
     /// Best evaluation: its step and its loss.
@@ -42,6 +44,7 @@ impl Default for RunState {
             step: 0,
             tokens: 0,
             seconds: 0.0,
+            learning_rate: 0.0,
             evaluated: None,
             best: None,
             evaluations_since_best: 0,
