@@ -342,7 +342,7 @@ pub struct DataInfo {
 #[derive(Args, Debug)]
 pub struct Fetch {
     /// tinyshakespeare, the-verdict, tinystories, fineweb-edu, openwebtext, alpaca, sms-spam, or
-    /// hf://datasets/OWNER/NAME[@REVISION][/GLOB].
+    /// `hf://datasets/OWNER/NAME[@REVISION][/GLOB]`.
     #[arg(value_name = "NAME")]
     pub name: String,
     /// Folder to write; default: the cache of Hugging Face for its datasets, data/NAME for others.

@@ -351,7 +351,8 @@ impl Writer {
         let mut text = Vec::new();
         let tokens = kiln_inference::generate(model, &request, &mut sampler, |token| {
             text.extend(self.tokenizer.decode_bytes(&[token]).unwrap_or_default());
-            !(tales && text.ends_with(SEPARATOR.as_bytes())) && !stop()
+            let story_is_over = tales && text.ends_with(SEPARATOR.as_bytes());
+            !story_is_over && !stop()
         });
         let text = tokens.ok().and_then(|tokens| self.tokenizer.decode(&tokens).ok()).unwrap_or_default();
         if tales { text.trim().to_owned() } else { format!("{prompt}{text}").trim().to_owned() }
