@@ -1,4 +1,4 @@
-//! What `tests/reference/tokenizers.py` asks of this crate, fast enough for hundreds of megabytes.
+//! What `tests/reference/ids.py` asks of this crate, fast enough for hundreds of megabytes.
 //!
 //! ```sh
 //! reference tokens NAME                the tokens of gpt2, cl100k_base or o200k_base: one in hexadecimal a line

@@ -2,7 +2,7 @@
 
     cargo build --release -p kiln-datasets --examples
     pip install tiktoken
-    python tests/reference/tokenizers.py --folder DIR --rust-megabytes 200 --strings 100000
+    python tests/reference/ids.py --folder DIR --rust-megabytes 200 --strings 100000
 
 Every file below --folder, so many megabytes of Rust from the cargo registry, and so many random strings over all of
 Unicode's categories, some of them bytes that are not UTF-8. Our side also decodes its ids and must find the input again.
