@@ -85,8 +85,8 @@ pub struct Progress {
 /// # Errors
 ///
 /// What [`Source::files`] says; the first bad document, unless they are skipped; [`Error::Prepared`] if the folder
-/// holds something else, [`Error::Busy`] if another process works there; [`Error::NoText`] if there is no document. Nothing is left in `folder` then, except for
-/// finished parts after [`Error::Io`].
+/// holds something else, [`Error::Busy`] if another process works there; [`Error::NoText`] if there is no document.
+/// Nothing is left in `folder` then, except for finished parts after [`Error::Io`].
 pub fn prepare(
     sources: &[Source],
     tokenizer: &Tokenizer,
