@@ -1,7 +1,12 @@
 //! The command line as it is typed.
 
+mod bench;
+
 use std::path::PathBuf;
 
+pub use bench::{
+    Bench, BenchDecode, BenchPrefill, BenchTokenize, BenchTrain, ModelShape, ModelSource, Precision,
+};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Raw text in, a language model out.
@@ -148,6 +153,9 @@ pub struct Generate {
     /// Prints one JSON object instead of streaming the text.
     #[arg(long)]
     pub json: bool,
+    /// Number format of the weights; fewer bits are faster to read, and cost a little exactness.
+    #[arg(long, value_enum, default_value_t = Precision::F32)]
+    pub dtype: Precision,
     #[command(flatten)]
     pub backend: BackendArgs,
 }
@@ -166,6 +174,9 @@ pub struct Score {
     /// Prints one JSON object.
     #[arg(long)]
     pub json: bool,
+    /// Number format of the weights; fewer bits are faster to read, and cost a little exactness.
+    #[arg(long, value_enum, default_value_t = Precision::F32)]
+    pub dtype: Precision,
     #[command(flatten)]
     pub backend: BackendArgs,
 }
@@ -197,6 +208,9 @@ pub struct Eval {
     /// Prints one JSON object.
     #[arg(long)]
     pub json: bool,
+    /// Number format of the weights; fewer bits are faster to read, and cost a little exactness, which is reported.
+    #[arg(long, value_enum, default_value_t = Precision::F32)]
+    pub dtype: Precision,
     #[command(flatten)]
     pub backend: BackendArgs,
 }
@@ -368,30 +382,6 @@ pub enum DataFormat {
     Tsv,
     /// Apache Parquet.
     Parquet,
-}
-
-/// `kiln bench`
-#[derive(Subcommand, Debug)]
-pub enum Bench {
-    /// Megabytes of text encoded in a second, on one thread and on several, beside tiktoken-rs.
-    Tokenize(BenchTokenize),
-}
-
-/// `kiln bench tokenize`
-#[derive(Args, Debug)]
-pub struct BenchTokenize {
-    /// byte, gpt2, cl100k_base, o200k_base, or a model, run or tokenizer directory.
-    #[arg(long, value_name = "NAME|DIR", default_value = "gpt2")]
-    pub tokenizer: String,
-    /// Text to encode; default: the embedded corpus, whose few words flatter every tokenizer with a cache.
-    #[arg(long, value_name = "FILE")]
-    pub file: Option<PathBuf>,
-    /// Threads of the second measurement; default: all.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
-    pub threads: Option<u16>,
-    /// Prints one JSON object.
-    #[arg(long)]
-    pub json: bool,
 }
 
 /// `kiln export`

@@ -75,8 +75,8 @@ impl<B: Backend> Attention<B> {
             part.swap_dims(1, 2) // [batch, n_heads, new, head_dim]
         });
         let sequences = cache.append(key, value).into_iter().enumerate();
-        let heads = sequences.map(|(row, (keys, values))| {
-            backend::cached_attention(query.clone().narrow(0, row, 1), keys, values, self.scale)
+        let heads = sequences.map(|(row, (keys, values, filled))| {
+            backend::cached_attention(query.clone().narrow(0, row, 1), keys, values, filled, self.scale)
         });
         let heads = Tensor::cat(heads.collect(), 0); // [batch, n_heads, new, head_dim]
         let heads = heads.swap_dims(1, 2).reshape([batch, new, d_model]);

@@ -35,6 +35,22 @@ pub enum Error {
         /// The file that was looked for.
         missing: &'static str,
     },
+    /// The backend has no such number format.
+    #[error(
+        "the {backend} backend cannot hold weights in {precision}\nhint: use f32, or the ndarray or flex backend, which hold f32, bf16 and int8"
+    )]
+    Precision {
+        /// What was asked for.
+        precision: &'static str,
+        /// The backend.
+        backend: String,
+    },
+    /// The weights have lost digits that a file would need.
+    #[error("`{parameter}` is held in fewer bits, for inference\nhint: load the model in f32 to save it")]
+    Narrow {
+        /// The first of them.
+        parameter: String,
+    },
     /// GGUF readers could not compute what this model computes.
     #[error("this model cannot be written as GGUF for llama.cpp: {reason}\nhint: use `--format hf`")]
     Gguf {

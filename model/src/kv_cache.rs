@@ -20,19 +20,23 @@ struct SequenceCache<B: Backend> {
 }
 
 impl<B: Backend> LayerCache<B> {
-    /// Writes new positions of every sequence behind its cached ones and returns all of them, sequence by sequence:
-    /// they need not be equally long.
+    /// Writes new positions of every sequence behind its cached ones and returns its whole buffers, and how many
+    /// positions of them are filled, sequence by sequence: they need not be equally long.
     ///
     /// # Shapes
     ///
     /// - key, value: `[batch, n_heads, new, head_dim]`
-    /// - output: keys and values, `[1, n_heads, cached + new, head_dim]` each
+    /// - output: keys and values, `[1, n_heads, context_length, head_dim]` each
     ///
     /// # Panics
     ///
     /// If the cache has no room for them: [`GptModel::forward_cached`](crate::GptModel::forward_cached) checks
     /// first.
-    pub fn append(&mut self, key: Tensor<B, 4>, value: Tensor<B, 4>) -> Vec<(Tensor<B, 4>, Tensor<B, 4>)> {
+    pub fn append(
+        &mut self,
+        key: Tensor<B, 4>,
+        value: Tensor<B, 4>,
+    ) -> Vec<(Tensor<B, 4>, Tensor<B, 4>, usize)> {
         let row = |tensor: &Tensor<B, 4>, row| tensor.clone().narrow(0, row, 1);
         let sequences = self.sequences.iter_mut().enumerate();
         sequences.map(|(index, sequence)| sequence.append(row(&key, index), row(&value, index))).collect()
@@ -40,7 +44,7 @@ impl<B: Backend> LayerCache<B> {
 }
 
 impl<B: Backend> SequenceCache<B> {
-    fn append(&mut self, key: Tensor<B, 4>, value: Tensor<B, 4>) -> (Tensor<B, 4>, Tensor<B, 4>) {
+    fn append(&mut self, key: Tensor<B, 4>, value: Tensor<B, 4>) -> (Tensor<B, 4>, Tensor<B, 4>, usize) {
         let [_, n_heads, new, head_dim] = key.dims();
         let filled = self.len + new;
         let room = [0..1, 0..n_heads, self.len..filled, 0..head_dim];
@@ -48,7 +52,7 @@ impl<B: Backend> SequenceCache<B> {
         self.keys.inplace(|keys| keys.slice_assign(room.clone(), key));
         self.values.inplace(|values| values.slice_assign(room, value));
         self.len = filled;
-        (self.keys.clone().narrow(2, 0, filled), self.values.clone().narrow(2, 0, filled))
+        (self.keys.clone(), self.values.clone(), filled)
     }
 }
 

@@ -53,9 +53,12 @@ mod gpt;
 mod kv_cache;
 mod layer_norm;
 mod linear;
+mod precision;
 mod weights;
 
 pub use attention::Attention;
+#[cfg(feature = "host")]
+pub use backend::keep_freed_memory;
 pub use backend::{
     AdamWStep, AutodiffBackend, Backend, HeadGradients, LayerNormGradients, LinearGradients, Saved,
 };
@@ -68,4 +71,7 @@ pub use gpt::GptModel;
 pub use kv_cache::{KvCache, LayerCache};
 pub use layer_norm::LayerNorm;
 pub use linear::Linear;
-pub use weights::{Dtype, GgufVocabulary, load, load_config, save, save_gguf, write_atomically};
+pub use precision::{Channels, Precision};
+pub use weights::{
+    Dtype, GgufVocabulary, load, load_config, load_with_precision, save, save_gguf, write_atomically,
+};

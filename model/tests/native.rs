@@ -73,6 +73,8 @@ fn check(operation: &impl Operation, inputs: &[Vec<f64>]) -> Result<(), TestCase
     compare::<NdArray>(operation, inputs)?;
     #[cfg(feature = "flex")]
     compare::<burn_flex::Flex>(operation, inputs)?;
+    #[cfg(feature = "tch")]
+    compare::<burn_tch::LibTorch>(operation, inputs)?;
     Ok(())
 }
 
@@ -217,19 +219,26 @@ proptest! {
     }
 
     #[test]
-    fn cached_attention(new in 1usize..20, past in 0usize..60, n_heads in 1usize..4, head_dim in 1usize..40, seed: u64) {
-        let seq = past + new;
-        let inputs = [values(seed, n_heads * new * head_dim), values(seed ^ 1, n_heads * seq * head_dim), values(seed ^ 2, n_heads * seq * head_dim)];
-        fn run<B: Backend>(inputs: &[Vec<f64>], [n_heads, new, seq, head_dim]: [usize; 4]) -> Vec<f64> {
+    fn cached_attention(new in 1usize..20, past in 0usize..60, room in 0usize..9, n_heads in 1usize..4, head_dim in 1usize..40, seed: u64) {
+        let filled = past + new;
+        let capacity = filled + room;
+        let inputs = [values(seed, n_heads * new * head_dim), values(seed ^ 1, n_heads * capacity * head_dim), values(seed ^ 2, n_heads * capacity * head_dim)];
+        fn run<B: Backend>(inputs: &[Vec<f64>], [n_heads, new, filled, capacity, head_dim]: [usize; 5]) -> Vec<f64> {
             let tensor = |values: &[f64], rows| {
                 let flat = Tensor::<B, 1>::from_data(TensorData::from(values), &Default::default());
                 shaped(&flat, [1, n_heads, rows, head_dim])
             };
-            let output = B::cached_attention(tensor(&inputs[0], new), tensor(&inputs[1], seq), tensor(&inputs[2], seq), 0.4);
+            let output = B::cached_attention(tensor(&inputs[0], new), tensor(&inputs[1], capacity), tensor(&inputs[2], capacity), filled, 0.4);
             flat::<B>(output, n_heads * new * head_dim).into_data().iter::<f64>().collect()
         }
-        let sizes = [n_heads, new, seq, head_dim];
-        for (ours, reference) in run::<NdArray>(&inputs, sizes).iter().zip(run::<Reference>(&inputs, sizes)) {
+        let sizes = [n_heads, new, filled, capacity, head_dim];
+        let reference = run::<Reference>(&inputs, sizes);
+        let results = [
+            run::<NdArray>(&inputs, sizes),
+            #[cfg(feature = "tch")]
+            run::<burn_tch::LibTorch>(&inputs, sizes),
+        ];
+        for (ours, reference) in results.iter().flatten().zip(reference.iter().cycle()) {
             prop_assert!((ours - reference).abs() <= TOLERANCE * 1.5, "{ours} against {reference}");
         }
     }
@@ -253,7 +262,13 @@ proptest! {
                 Tensor::<B, 1>::from_primitive(TensorPrimitive::Float(primitive)).into_data().iter::<f64>().collect::<Vec<_>>()
             }).collect()
         }
-        for (ours, reference) in run::<NdArray>(&inputs, update).iter().zip(run::<Reference>(&inputs, update)) {
+        let reference = run::<Reference>(&inputs, update);
+        let results = [
+            run::<NdArray>(&inputs, update),
+            #[cfg(feature = "tch")]
+            run::<burn_tch::LibTorch>(&inputs, update),
+        ];
+        for (ours, reference) in results.iter().flatten().zip(reference.iter().cycle()) {
             prop_assert!((ours - reference).abs() <= TOLERANCE * reference.abs().max(1.0), "{ours} against {reference}");
         }
     }

@@ -3,7 +3,8 @@
 use anyhow::{Result, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 use kiln_datasets::{Dataset, ShardWriter, TokenShard, Tokenizer, Vocabulary, read_text};
-use kiln_model::Backend;
+use kiln_inference::Evaluation;
+use kiln_model::{Backend, Precision};
 
 use crate::backend::{Job, dispatch};
 use crate::cli::Eval;
@@ -54,24 +55,54 @@ impl Job for Evaluating {
 
     fn run<B: Backend>(self, device: B::Device, _name: &'static str) -> Result<()> {
         let Self { args, shard } = self;
-        let model = kiln_model::load::<B>(&model_directory(&args.model), &device)?;
-        // Hidden where standard error is no terminal.
-        let bar = ProgressBar::new(0);
-        bar.set_style(ProgressStyle::with_template("{bar:40} {pos}/{len} batches, {eta} left")?);
-        let evaluation = kiln_inference::evaluate(&model, &shard, args.batch_size, |done, total| {
-            bar.set_length(total as u64);
-            bar.set_position(done as u64);
-        });
-        bar.finish_and_clear();
+        let precision = Precision::from(args.dtype);
+        let evaluation = evaluate::<B>(&args, &shard, precision, &device)?;
+        // What the fewer bits cost, beside what the model was made with.
+        let wide = (precision != Precision::F32)
+            .then(|| evaluate::<B>(&args, &shard, Precision::F32, &device))
+            .transpose()?;
         if args.json {
-            println!("{}", serde_json::to_string(&evaluation)?);
-        } else {
-            println!("loss           {:.4} nats per token", evaluation.loss);
-            println!("perplexity     {:.4}", evaluation.perplexity);
-            println!("bits per byte  {:.4}", evaluation.bits_per_byte);
-            println!("tokens         {}", evaluation.tokens);
-            println!("protocol       {}", evaluation.protocol);
+            let mut report = serde_json::to_value(&evaluation)?;
+            report["dtype"] = precision.name().into();
+            if let Some(wide) = &wide {
+                report["loss_f32"] = wide.loss.into();
+                report["perplexity_f32"] = wide.perplexity.into();
+            }
+            println!("{report}");
+            return Ok(());
+        }
+        println!("loss           {:.4} nats per token", evaluation.loss);
+        println!("perplexity     {:.4}", evaluation.perplexity);
+        println!("bits per byte  {:.4}", evaluation.bits_per_byte);
+        println!("tokens         {}", evaluation.tokens);
+        println!("protocol       {}", evaluation.protocol);
+        if let Some(wide) = wide {
+            let cost = (evaluation.perplexity / wide.perplexity - 1.0) * 100.0;
+            println!(
+                "in {:<11} perplexity {cost:+.3} % of that in f32, {:.4}",
+                precision.name(),
+                wide.perplexity
+            );
         }
         Ok(())
     }
+}
+
+fn evaluate<B: Backend>(
+    args: &Eval,
+    shard: &TokenShard,
+    precision: Precision,
+    device: &B::Device,
+) -> Result<Evaluation> {
+    let directory = model_directory(&args.model);
+    let model = kiln_model::load_with_precision::<B>(&directory, device, precision)?;
+    // Hidden where standard error is no terminal.
+    let bar = ProgressBar::new(0);
+    bar.set_style(ProgressStyle::with_template("{bar:40} {pos}/{len} batches, {eta} left")?);
+    let evaluation = kiln_inference::evaluate(&model, shard, args.batch_size, |done, total| {
+        bar.set_length(total as u64);
+        bar.set_position(done as u64);
+    });
+    bar.finish_and_clear();
+    Ok(evaluation)
 }

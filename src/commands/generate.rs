@@ -37,7 +37,8 @@ impl Job for Generating {
 
     fn run<B: Backend>(self, device: B::Device, _name: &'static str) -> Result<()> {
         let Self { args, sampling, tokenizer, prompt } = self;
-        let model = kiln_model::load::<B>(&model_directory(&args.model), &device)?;
+        let directory = model_directory(&args.model);
+        let model = kiln_model::load_with_precision::<B>(&directory, &device, args.dtype.into())?;
         let request = Generation {
             prompt: prompt.clone(),
             max_tokens: args.max_tokens,

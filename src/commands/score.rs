@@ -36,7 +36,7 @@ impl Job for Scoring {
     fn run<B: Backend>(self, device: B::Device, _name: &'static str) -> Result<()> {
         let Self { args, tokens } = self;
         let directory = model_directory(&args.model);
-        let model = kiln_model::load::<B>(&directory, &device)?;
+        let model = kiln_model::load_with_precision::<B>(&directory, &device, args.dtype.into())?;
         let score = kiln_inference::score(&model, &tokens)?;
         if let Some(path) = &args.logits {
             write_logits(path, &score, tokens.len())?;

@@ -10,11 +10,13 @@
 //! | `outlier`, `utilization`, `memory` | z-scores, MFU, and whether a run fits into the machine |
 //! | `checkpoint`, `run_dir`, `metrics`, `json_lines` | what a run leaves on disk |
 //! | [`dashboard`], `renderer`, `report`, [`comparison()`] | what a person sees while and after it runs |
+//! | `benchmark` | how fast a step is |
 //! | `verify` | llm.c's published check of GPT-2 |
 //! | [`pretrain()`] | puts them together |
 
 #![recursion_limit = "256"]
 
+mod benchmark;
 mod checkpoint;
 mod clip;
 mod comparison;
@@ -38,6 +40,7 @@ mod strategy;
 mod utilization;
 mod verify;
 
+pub use benchmark::{StepTimes, time_steps};
 pub use checkpoint::Checkpoint;
 pub use clip::ClipGlobalNorm;
 pub use comparison::comparison;

@@ -25,23 +25,7 @@ pub(crate) struct Peak {
 impl Peak {
     /// Times a few matrix products on `device`: a fraction of a second.
     pub(crate) fn measure<B: Backend>(config: &GptConfig, device: &B::Device) -> Self {
-        let flops_per_second = SIZES.iter().try_fold(0.0, |_, size| {
-            let square = || Tensor::<B, 2>::full([*size, *size], 0.5, device).into_primitive().tensor();
-            let (left, right) = (square(), square());
-            let product = || {
-                let began = Instant::now();
-                let (output, _) = B::linear_forward(left.clone(), right.clone(), None, None);
-                drop(output);
-                // An error will show in the first step.
-                let _ = B::sync(device);
-                began.elapsed()
-            };
-            let first = product();
-            let fastest = (1..REPETITIONS).map(|_| product()).chain([first]).min().unwrap_or(first);
-            let rate = 2.0 * (*size as f64).powi(3) / fastest.as_secs_f64();
-            if fastest < LONG_ENOUGH { Ok(rate) } else { Err(rate) }
-        });
-        let (Ok(flops_per_second) | Err(flops_per_second)) = flops_per_second;
+        let flops_per_second = matmul_flops_per_second::<B>(device);
         Self { flops_per_second, flops_per_token: flops_per_token(config), utilization: None }
     }
 
@@ -54,9 +38,31 @@ impl Peak {
     }
 }
 
+/// Floating-point operations a second in square matrix products, the fastest of a few.
+pub(crate) fn matmul_flops_per_second<B: Backend>(device: &B::Device) -> f64 {
+    let flops_per_second = SIZES.iter().try_fold(0.0, |_, size| {
+        let square = || Tensor::<B, 2>::full([*size, *size], 0.5, device).into_primitive().tensor();
+        let (left, right) = (square(), square());
+        let product = || {
+            let began = Instant::now();
+            let (output, _) = B::linear_forward(left.clone(), right.clone(), None, None);
+            drop(output);
+            // An error will show in the first step.
+            let _ = B::sync(device);
+            began.elapsed()
+        };
+        let first = product();
+        let fastest = (1..REPETITIONS).map(|_| product()).chain([first]).min().unwrap_or(first);
+        let rate = 2.0 * (*size as f64).powi(3) / fastest.as_secs_f64();
+        if fastest < LONG_ENOUGH { Ok(rate) } else { Err(rate) }
+    });
+    let (Ok(flops_per_second) | Err(flops_per_second)) = flops_per_second;
+    flops_per_second
+}
+
 /// Floating-point operations of training on one token, forward and backward: `6 N + 12 L d T`
 /// (<https://arxiv.org/abs/2204.02311>, appendix B), where `N` counts the matrices that multiply.
-fn flops_per_token(config: &GptConfig) -> f64 {
+pub(crate) fn flops_per_token(config: &GptConfig) -> f64 {
     let GptConfig { vocab_size, context_length, d_model, n_layers, tied_head, .. } = *config;
     let looked_up = context_length * d_model + if tied_head { 0 } else { vocab_size * d_model };
     let multiplied = config.num_parameters() - looked_up;

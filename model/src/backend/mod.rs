@@ -8,17 +8,28 @@
 mod autodiff;
 mod devices;
 #[cfg(feature = "host")]
+#[cfg_attr(
+    not(any(feature = "ndarray", feature = "flex")),
+    allow(dead_code, unused_imports, reason = "libtorch borrows just a few of the kernels")
+)]
 mod host;
+#[cfg(feature = "tch")]
+mod libtorch;
 mod ops;
 mod portable;
 
+use burn::tensor::TensorPrimitive;
 use burn::tensor::backend::AutodiffBackend as BurnAutodiffBackend;
 use burn::tensor::ops::{FloatTensor, IntTensor, ModuleOps};
 
 use crate::Activation;
+use crate::precision::{Channels, Precision};
 
+#[cfg(feature = "host")]
+pub use host::keep_freed_memory;
 pub(crate) use ops::{
-    cached_attention, causal_attention, dropout, embedding, head, head_cross_entropy, layer_norm, linear,
+    cached_attention, causal_attention, dropout, embedding, head, head_cross_entropy, is_narrow, layer_norm,
+    linear, narrow,
 };
 
 /// What a forward pass keeps for its backward pass; only the backend that made it knows what it means.
@@ -235,15 +246,16 @@ pub trait Backend: burn::tensor::backend::Backend {
     /// # Shapes
     ///
     /// - query: `[batch, n_heads, new, head_dim]`, the last `new` positions
-    /// - keys, values: `[batch, n_heads, seq, head_dim]`
+    /// - keys, values: `[batch, n_heads, capacity, head_dim]`, of whose positions the first `filled` count
     /// - output: `[batch, n_heads, new, head_dim]`
     fn cached_attention(
         query: FloatTensor<Self>,
         keys: FloatTensor<Self>,
         values: FloatTensor<Self>,
+        filled: usize,
         scale: f64,
     ) -> FloatTensor<Self> {
-        portable::cached_attention::<Self>(query, keys, values, scale)
+        portable::cached_attention::<Self>(query, keys, values, filled, scale)
     }
 
     /// Language-model head, differentiable: `hidden · weightᵀ`.
@@ -282,6 +294,45 @@ pub trait Backend: burn::tensor::backend::Backend {
         targets: IntTensor<Self>,
     ) -> HeadGradients<Self> {
         portable::head_cross_entropy_with_gradients::<Self>(hidden, weight, targets)
+    }
+
+    /// The matrix of a linear map in fewer bits, for inference; `None` where this backend cannot hold it. Only the
+    /// `narrow_…` operations read it.
+    fn narrow(
+        weight: FloatTensor<Self>,
+        channels: Channels,
+        precision: Precision,
+    ) -> Option<TensorPrimitive<Self>> {
+        portable::narrow::<Self>(weight, channels, precision)
+    }
+
+    /// [`embedding`](Self::embedding) from a [narrow](Self::narrow) table.
+    fn narrow_embedding(weight: TensorPrimitive<Self>, ids: IntTensor<Self>) -> FloatTensor<Self> {
+        <Self as Backend>::embedding(portable::widen::<Self>(weight), ids)
+    }
+
+    /// [`linear`](Self::linear) with a [narrow](Self::narrow) weight.
+    fn narrow_linear(
+        input: FloatTensor<Self>,
+        weight: TensorPrimitive<Self>,
+        bias: Option<FloatTensor<Self>>,
+        activation: Option<Activation>,
+    ) -> FloatTensor<Self> {
+        <Self as Backend>::linear(input, portable::widen::<Self>(weight), bias, activation)
+    }
+
+    /// [`head`](Self::head) with a [narrow](Self::narrow) weight.
+    fn narrow_head(hidden: FloatTensor<Self>, weight: TensorPrimitive<Self>) -> FloatTensor<Self> {
+        Self::head(hidden, portable::widen::<Self>(weight))
+    }
+
+    /// [`head_cross_entropy`](Self::head_cross_entropy) with a [narrow](Self::narrow) weight.
+    fn narrow_head_cross_entropy(
+        hidden: FloatTensor<Self>,
+        weight: TensorPrimitive<Self>,
+        targets: IntTensor<Self>,
+    ) -> FloatTensor<Self> {
+        Self::head_cross_entropy(hidden, portable::widen::<Self>(weight), targets)
     }
 
     /// `Σ x²`, `[1]`: what clipping by the global norm adds up.

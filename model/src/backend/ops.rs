@@ -1,9 +1,10 @@
 //! The operations of [`Backend`] on typed tensors, as the layers call them.
 
-use burn::tensor::{Int, Tensor, TensorPrimitive};
+use burn::tensor::{DType, Element, Int, Tensor, TensorPrimitive};
 
 use super::Backend;
 use crate::Activation;
+use crate::precision::{Channels, Precision};
 
 fn wrap<B: Backend, const D: usize>(primitive: B::FloatTensorPrimitive) -> Tensor<B, D> {
     Tensor::from_primitive(TensorPrimitive::Float(primitive))
@@ -13,9 +14,45 @@ fn unwrap<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> B::FloatTensorPri
     tensor.into_primitive().tensor()
 }
 
+/// A weight as the operations take it.
+enum Weight<B: Backend> {
+    Wide(B::FloatTensorPrimitive),
+    /// Made by [`Backend::narrow`].
+    Narrow(TensorPrimitive<B>),
+}
+
+impl<B: Backend> Weight<B> {
+    fn of(tensor: Tensor<B, 2>) -> Self {
+        let narrow = is_narrow(&tensor);
+        match tensor.into_primitive() {
+            TensorPrimitive::Float(weight) if !narrow => Self::Wide(weight),
+            weight => Self::Narrow(weight),
+        }
+    }
+}
+
+/// Whether a weight was made by [`Backend::narrow`].
+pub(crate) fn is_narrow<B: Backend, const D: usize>(tensor: &Tensor<B, D>) -> bool {
+    let dtype = tensor.dtype();
+    dtype != <B::FloatElem as Element>::dtype() && dtype != DType::F32
+}
+
+/// See [`Backend::narrow`].
+pub(crate) fn narrow<B: Backend>(
+    weight: Tensor<B, 2>,
+    channels: Channels,
+    precision: Precision,
+) -> Option<Tensor<B, 2>> {
+    B::narrow(unwrap(weight), channels, precision).map(Tensor::from_primitive)
+}
+
 /// See [`Backend::embedding`].
 pub(crate) fn embedding<B: Backend>(weight: Tensor<B, 2>, ids: Tensor<B, 2, Int>) -> Tensor<B, 3> {
-    wrap(<B as Backend>::embedding(unwrap(weight), ids.into_primitive()))
+    let ids = ids.into_primitive();
+    wrap(match Weight::of(weight) {
+        Weight::Wide(weight) => <B as Backend>::embedding(weight, ids),
+        Weight::Narrow(weight) => B::narrow_embedding(weight, ids),
+    })
 }
 
 /// [`Backend::dropout`] while training; on a backend that cannot differentiate, nothing.
@@ -43,12 +80,19 @@ pub(crate) fn linear<B: Backend>(
     bias: Option<Tensor<B, 1>>,
     activation: Option<Activation>,
 ) -> Tensor<B, 3> {
-    wrap(<B as Backend>::linear(unwrap(input), unwrap(weight), bias.map(unwrap), activation))
+    let (input, bias) = (unwrap(input), bias.map(unwrap));
+    wrap(match Weight::of(weight) {
+        Weight::Wide(weight) => <B as Backend>::linear(input, weight, bias, activation),
+        Weight::Narrow(weight) => B::narrow_linear(input, weight, bias, activation),
+    })
 }
 
 /// See [`Backend::head`].
 pub(crate) fn head<B: Backend>(hidden: Tensor<B, 3>, weight: Tensor<B, 2>) -> Tensor<B, 3> {
-    wrap(B::head(unwrap(hidden), unwrap(weight)))
+    wrap(match Weight::of(weight) {
+        Weight::Wide(weight) => B::head(unwrap(hidden), weight),
+        Weight::Narrow(weight) => B::narrow_head(unwrap(hidden), weight),
+    })
 }
 
 /// See [`Backend::causal_attention`].
@@ -66,9 +110,10 @@ pub(crate) fn cached_attention<B: Backend>(
     query: Tensor<B, 4>,
     keys: Tensor<B, 4>,
     values: Tensor<B, 4>,
+    filled: usize,
     scale: f64,
 ) -> Tensor<B, 4> {
-    wrap(B::cached_attention(unwrap(query), unwrap(keys), unwrap(values), scale))
+    wrap(B::cached_attention(unwrap(query), unwrap(keys), unwrap(values), filled, scale))
 }
 
 /// See [`Backend::head_cross_entropy`].
@@ -77,5 +122,9 @@ pub(crate) fn head_cross_entropy<B: Backend>(
     weight: Tensor<B, 2>,
     targets: Tensor<B, 2, Int>,
 ) -> Tensor<B, 1> {
-    wrap(B::head_cross_entropy(unwrap(hidden), unwrap(weight), targets.into_primitive()))
+    let (hidden, targets) = (unwrap(hidden), targets.into_primitive());
+    wrap(match Weight::of(weight) {
+        Weight::Wide(weight) => B::head_cross_entropy(hidden, weight, targets),
+        Weight::Narrow(weight) => B::narrow_head_cross_entropy(hidden, weight, targets),
+    })
 }

@@ -4,6 +4,8 @@ use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Tensor, TensorData};
 
 use super::names::{PathStack, is_parameter, layout};
+use crate::backend::is_narrow;
+use crate::error::{Error, Result};
 use crate::{Backend, GptModel};
 
 /// A tensor that is fetched when its turn to be written comes.
@@ -30,9 +32,16 @@ impl Parameter {
 }
 
 /// Every tensor of GPT-2's layout, in the order of the model; biases that a model lacks are zeros.
-pub(super) fn collect<B: Backend>(model: &GptModel<B>) -> Vec<Parameter> {
-    let mut collector = Collector { path: PathStack::default(), found: Vec::new() };
+///
+/// # Errors
+///
+/// [`Error::Narrow`] if the model is held in fewer bits.
+pub(super) fn collect<B: Backend>(model: &GptModel<B>) -> Result<Vec<Parameter>> {
+    let mut collector = Collector { path: PathStack::default(), found: Vec::new(), narrow: None };
     model.visit(&mut collector);
+    if let Some(parameter) = collector.narrow {
+        return Err(Error::Narrow { parameter });
+    }
     let config = model.config();
     let absent = layout(config).filter(|(name, _)| !is_parameter(config, name));
     let zeros = absent.map(|(name, shape)| {
@@ -40,12 +49,13 @@ pub(super) fn collect<B: Backend>(model: &GptModel<B>) -> Vec<Parameter> {
         Parameter { name, shape, read: Box::new(move || values.clone()) }
     });
     collector.found.extend(zeros);
-    collector.found
+    Ok(collector.found)
 }
 
 struct Collector {
     path: PathStack,
     found: Vec<Parameter>,
+    narrow: Option<String>,
 }
 
 impl<B: Backend> ModuleVisitor<B> for Collector {
@@ -59,6 +69,9 @@ impl<B: Backend> ModuleVisitor<B> for Collector {
 
     fn visit_float<const D: usize>(&mut self, parameter: &Param<Tensor<B, D>>) {
         let tensor = parameter.val();
+        if is_narrow(&tensor) {
+            self.narrow.get_or_insert_with(|| self.path.name());
+        }
         let shape = tensor.dims().to_vec();
         let read = Box::new(move || tensor.to_data());
         self.found.push(Parameter { name: self.path.name(), shape, read });

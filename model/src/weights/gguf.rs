@@ -45,7 +45,7 @@ pub fn save_gguf<B: Backend>(
     check(model.config(), vocabulary)?;
     let header = header(model.config(), dtype, vocabulary);
     let tensors: Vec<Tensor> =
-        collect(model).into_iter().map(|parameter| Tensor::new(parameter, dtype)).collect();
+        collect(model)?.into_iter().map(|parameter| Tensor::new(parameter, dtype)).collect();
     write_atomically(file, |temporary| {
         let file = File::create(temporary).map_err(Error::io(temporary))?;
         write(&header, &tensors, BufWriter::new(file)).map_err(Error::io(temporary))

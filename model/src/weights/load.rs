@@ -14,6 +14,7 @@ use super::hf_config::HfConfig;
 use super::names::{PREFIX, PathStack, is_known, is_mask_buffer, is_parameter, layout};
 use super::{CONFIG, INDEX, WEIGHTS};
 use crate::error::{Error, Result};
+use crate::precision::{self, Precision};
 use crate::{Backend, GptConfig, GptModel};
 
 /// Reads the architecture of the model in `directory`.
@@ -38,6 +39,19 @@ pub fn load_config(directory: &Path) -> Result<GptConfig> {
 /// [`Error::NoModel`] if there is none, [`Error::Format`] naming each parameter that is missing, left over, of
 /// another shape, of a dtype other than f32, f16 and bf16, or not finite.
 pub fn load<B: Backend>(directory: &Path, device: &B::Device) -> Result<GptModel<B>> {
+    load_with_precision(directory, device, Precision::F32)
+}
+
+/// [`load`] for inference with the matrices in fewer bits, which never lie in memory as a whole in f32.
+///
+/// # Errors
+///
+/// As [`load`], and [`Error::Precision`] if the backend cannot hold them so.
+pub fn load_with_precision<B: Backend>(
+    directory: &Path,
+    device: &B::Device,
+    precision: Precision,
+) -> Result<GptModel<B>> {
     let config = load_config(directory)?;
     let files = weight_files(directory)?;
     let maps = files.iter().map(|path| map(path)).collect::<Result<Vec<_>>>()?;
@@ -55,7 +69,8 @@ pub fn load<B: Backend>(directory: &Path, device: &B::Device) -> Result<GptModel
 
     check(directory, &config, &tensors)?;
     let shell = GptModel::<B>::uninitialised(&config, device);
-    let mut filler = Filler::<B> { tensors, path: PathStack::default(), device: device.clone(), error: None };
+    let (path, device) = (PathStack::default(), device.clone());
+    let mut filler = Filler::<B> { tensors, path, device, precision, error: None };
     let model = shell.map(&mut filler);
     match filler.error {
         None => Ok(model),
@@ -143,6 +158,7 @@ struct Filler<'a, B: Backend> {
     tensors: HashMap<String, (&'a Path, TensorView<'a>)>,
     path: PathStack,
     device: B::Device,
+    precision: Precision,
     error: Option<Error>,
 }
 
@@ -168,7 +184,16 @@ impl<B: Backend> ModuleMapper<B> for Filler<'_, B> {
         }
         let data = TensorData::new(values, view.shape().to_vec());
         let tensor = Tensor::from_data(data, (&self.device, DType::F32));
-        Param::initialized(parameter.id, tensor.require_grad())
+        if self.precision == Precision::F32 {
+            return Param::initialized(parameter.id, tensor.require_grad());
+        }
+        match precision::narrow(&name, tensor, self.precision) {
+            Ok(tensor) => Param::initialized(parameter.id, tensor),
+            Err(error) => {
+                self.error.get_or_insert(error);
+                parameter
+            }
+        }
     }
 }
 

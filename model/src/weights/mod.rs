@@ -15,7 +15,8 @@ mod save;
 pub use atomic::write_atomically;
 pub use dtype::Dtype;
 pub use gguf::{GgufVocabulary, save_gguf};
-pub use load::{load, load_config};
+pub use load::{load, load_config, load_with_precision};
+pub(crate) use names::PathStack;
 pub use save::save;
 
 /// The architecture.

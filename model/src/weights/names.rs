@@ -7,18 +7,18 @@ pub(super) const PREFIX: &str = "transformer.";
 
 /// The path of the parameter being visited, `h.0.attn.c_attn.weight`.
 #[derive(Default)]
-pub(super) struct PathStack(Vec<String>);
+pub(crate) struct PathStack(Vec<String>);
 
 impl PathStack {
-    pub(super) fn enter(&mut self, name: &str) {
+    pub(crate) fn enter(&mut self, name: &str) {
         self.0.push(name.to_owned());
     }
 
-    pub(super) fn exit(&mut self) {
+    pub(crate) fn exit(&mut self) {
         self.0.pop();
     }
 
-    pub(super) fn name(&self) -> String {
+    pub(crate) fn name(&self) -> String {
         self.0.join(".")
     }
 }

@@ -30,7 +30,7 @@ pub fn save<B: Backend>(
 ) -> Result<()> {
     std::fs::create_dir_all(directory).map_err(Error::io(directory))?;
 
-    let tensors = collect(model).into_iter().map(|parameter| {
+    let tensors = collect(model)?.into_iter().map(|parameter| {
         let name = match parameter.name.as_str() {
             "lm_head.weight" => parameter.name.clone(),
             name => format!("{PREFIX}{name}"),

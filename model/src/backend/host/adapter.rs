@@ -1,21 +1,33 @@
 //! The kernels in the shape of [`Backend`](crate::Backend)'s operations: slices out of tensors, tensors out of buffers.
 
 use burn::tensor::ops::{FloatTensor, IntTensor};
-use burn::tensor::{DType, Distribution, Int, Shape, Tensor, TensorMetadata};
+use burn::tensor::{DType, Distribution, Int, Shape, Tensor, TensorMetadata, TensorPrimitive};
 
 use super::HostMemory;
-use super::kernels::{self, AttentionShape, CachedAttentionShape, HeadShape, Layout, LinearShape};
+use super::kernels::{self, AttentionShape, CachedAttentionShape, Elements, HeadShape, Layout, LinearShape};
 use crate::Activation;
 use crate::backend::{AdamWStep, HeadGradients, LayerNormGradients, LinearGradients, Saved};
+use crate::precision::{Channels, Precision};
 
 /// Whether the kernels can take this tensor: they compute in f32.
 pub(in crate::backend) fn applies<B: HostMemory>(tensor: &FloatTensor<B>) -> bool {
     tensor.dtype() == DType::F32
 }
 
-/// A buffer for a kernel to fill.
+/// A buffer for a kernel to fill, of unspecified content: zeroing what is about to be overwritten is up to a twentieth of
+/// a training step. In debug builds it holds NaN, so that a kernel that reads what it did not write fails every test.
 fn buffer(len: usize) -> Vec<f32> {
-    vec![0.0; len]
+    if cfg!(debug_assertions) {
+        return vec![f32::NAN; len];
+    }
+    let mut values = Vec::with_capacity(len);
+    // SAFETY: the capacity was just reserved, any bits are an f32, and the buffer leaves this file only after a kernel has
+    // written every element without reading one.
+    #[allow(unsafe_code, clippy::uninit_vec)]
+    unsafe {
+        values.set_len(len);
+    }
+    values
 }
 
 /// Number of rows when every axis but the last becomes one, and the last.
@@ -39,10 +51,21 @@ pub(in crate::backend) fn embedding<B: HostMemory>(
     weight: FloatTensor<B>,
     ids: IntTensor<B>,
 ) -> FloatTensor<B> {
-    let [batch, seq] = [0, 1].map(|axis| ids.shape()[axis]);
+    gather::<B>(Elements::F32(&B::values(&weight)), weight.shape()[1], ids)
+}
+
+pub(in crate::backend) fn narrow_embedding<B: HostMemory>(
+    weight: TensorPrimitive<B>,
+    ids: IntTensor<B>,
+) -> FloatTensor<B> {
     let width = weight.shape()[1];
+    B::with_narrow(&weight, |weight| gather::<B>(weight, width, ids))
+}
+
+fn gather<B: HostMemory>(weight: Elements, width: usize, ids: IntTensor<B>) -> FloatTensor<B> {
+    let [batch, seq] = [0, 1].map(|axis| ids.shape()[axis]);
     let mut output = buffer(batch * seq * width);
-    kernels::embedding_forward(&B::values(&weight), width, &B::integers(ids), &mut output);
+    kernels::embedding_forward(weight, width, &B::integers(ids), &mut output);
     B::tensor(output, Shape::new([batch, seq, width]))
 }
 
@@ -52,7 +75,7 @@ pub(in crate::backend) fn embedding_backward<B: HostMemory>(
     gradient: FloatTensor<B>,
 ) -> FloatTensor<B> {
     let shape = weight.shape();
-    let mut d_weight = buffer(shape.num_elements());
+    let mut d_weight = vec![0.0; shape.num_elements()];
     kernels::embedding_backward(&B::values(&gradient), shape[1], &B::integers(ids), &mut d_weight);
     B::tensor(d_weight, shape)
 }
@@ -148,24 +171,39 @@ pub(in crate::backend) fn linear<B: HostMemory>(
     bias: Option<FloatTensor<B>>,
     activation: Option<Activation>,
 ) -> FloatTensor<B> {
+    affine::<B>(input, Elements::F32(&B::values(&weight)), weight.shape()[1], bias, activation)
+}
+
+pub(in crate::backend) fn narrow_linear<B: HostMemory>(
+    input: FloatTensor<B>,
+    weight: TensorPrimitive<B>,
+    bias: Option<FloatTensor<B>>,
+    activation: Option<Activation>,
+) -> FloatTensor<B> {
+    let d_out = weight.shape()[1];
+    B::with_narrow(&weight, |weight| affine::<B>(input, weight, d_out, bias, activation))
+}
+
+fn affine<B: HostMemory>(
+    input: FloatTensor<B>,
+    weight: Elements,
+    d_out: usize,
+    bias: Option<FloatTensor<B>>,
+    activation: Option<Activation>,
+) -> FloatTensor<B> {
     let shape = input.shape();
-    let sizes = linear_shape::<B>(&shape, &weight);
-    let mut output = buffer(sizes.rows * sizes.d_out);
-    let (input, weight, bias) = (B::values(&input), B::values(&weight), bias.as_ref().map(B::values));
+    let (rows, d_in) = rows(&shape);
+    let sizes = LinearShape { rows, d_in, d_out };
+    let mut output = buffer(rows * d_out);
+    let (input, bias) = (B::values(&input), bias.as_ref().map(B::values));
+    let bias = bias.as_deref();
     match activation {
-        None => kernels::linear_forward(sizes, &input, &weight, bias.as_deref(), &mut output),
+        None => kernels::linear_forward(sizes, &input, weight, bias, &mut output),
         Some(activation) => {
-            kernels::linear_activation_inference(
-                sizes,
-                &input,
-                &weight,
-                bias.as_deref(),
-                activation,
-                &mut output,
-            );
+            kernels::linear_activation_inference(sizes, &input, weight, bias, activation, &mut output);
         }
     }
-    B::tensor(output, with_last(&shape, sizes.d_out))
+    B::tensor(output, with_last(&shape, d_out))
 }
 
 /// Saves the input and, where there is an activation, what went into it.
@@ -297,13 +335,13 @@ pub(in crate::backend) fn cached_attention<B: HostMemory>(
     query: FloatTensor<B>,
     keys: FloatTensor<B>,
     values: FloatTensor<B>,
+    filled: usize,
     scale: f64,
 ) -> FloatTensor<B> {
     let shape = query.shape();
     let [batch, heads, n_new, head_dim] = [0, 1, 2, 3].map(|axis| shape[axis]);
-    let len = keys.shape()[2];
-    let sizes =
-        CachedAttentionShape { batch, heads, head_dim, n_new, len, capacity: len, scale: scale as f32 };
+    let (len, capacity, scale) = (filled, keys.shape()[2], scale as f32);
+    let sizes = CachedAttentionShape { batch, heads, head_dim, n_new, len, capacity, scale };
     let mut output = buffer(shape.num_elements());
     kernels::attention_cached(
         &sizes,
@@ -315,26 +353,27 @@ pub(in crate::backend) fn cached_attention<B: HostMemory>(
     B::tensor(output, shape)
 }
 
-fn head_shape<B: HostMemory>(hidden: &FloatTensor<B>, weight: &FloatTensor<B>) -> HeadShape {
-    let (rows, d) = rows(&hidden.shape());
-    HeadShape { rows, d, vocab: weight.shape()[0] }
-}
-
 pub(in crate::backend) fn head<B: HostMemory>(
     hidden: FloatTensor<B>,
     weight: FloatTensor<B>,
 ) -> FloatTensor<B> {
-    let HeadShape { rows, d, vocab } = head_shape::<B>(&hidden, &weight);
+    scores::<B>(hidden, Elements::F32(&B::values(&weight)), weight.shape()[0])
+}
+
+pub(in crate::backend) fn narrow_head<B: HostMemory>(
+    hidden: FloatTensor<B>,
+    weight: TensorPrimitive<B>,
+) -> FloatTensor<B> {
+    let vocab = weight.shape()[0];
+    B::with_narrow(&weight, |weight| scores::<B>(hidden, weight, vocab))
+}
+
+fn scores<B: HostMemory>(hidden: FloatTensor<B>, weight: Elements, vocab: usize) -> FloatTensor<B> {
+    let shape = hidden.shape();
+    let (rows, d) = rows(&shape);
     let mut logits = buffer(rows * vocab);
-    kernels::matmul(
-        Layout::Nt,
-        (rows, vocab, d),
-        &B::values(&hidden),
-        &B::values(&weight),
-        &mut logits,
-        false,
-    );
-    B::tensor(logits, with_last(&hidden.shape(), vocab))
+    kernels::matmul(Layout::Nt, (rows, vocab, d), &B::values(&hidden), weight, &mut logits, false);
+    B::tensor(logits, with_last(&shape, vocab))
 }
 
 pub(in crate::backend) fn head_cross_entropy<B: HostMemory>(
@@ -342,9 +381,52 @@ pub(in crate::backend) fn head_cross_entropy<B: HostMemory>(
     weight: FloatTensor<B>,
     targets: IntTensor<B>,
 ) -> FloatTensor<B> {
-    let sizes = head_shape::<B>(&hidden, &weight);
-    let loss = kernels::cross_entropy(sizes, &B::values(&hidden), &B::values(&weight), &B::integers(targets));
+    loss::<B>(hidden, Elements::F32(&B::values(&weight)), weight.shape()[0], targets)
+}
+
+pub(in crate::backend) fn narrow_head_cross_entropy<B: HostMemory>(
+    hidden: FloatTensor<B>,
+    weight: TensorPrimitive<B>,
+    targets: IntTensor<B>,
+) -> FloatTensor<B> {
+    let vocab = weight.shape()[0];
+    B::with_narrow(&weight, |weight| loss::<B>(hidden, weight, vocab, targets))
+}
+
+fn loss<B: HostMemory>(
+    hidden: FloatTensor<B>,
+    weight: Elements,
+    vocab: usize,
+    targets: IntTensor<B>,
+) -> FloatTensor<B> {
+    let (rows, d) = rows(&hidden.shape());
+    let sizes = HeadShape { rows, d, vocab };
+    let loss = kernels::cross_entropy(sizes, &B::values(&hidden), weight, &B::integers(targets));
     B::tensor(vec![loss], Shape::new([1]))
+}
+
+/// A matrix in the number format of `precision`.
+pub(in crate::backend) fn narrow<B: HostMemory>(
+    weight: FloatTensor<B>,
+    channels: Channels,
+    precision: Precision,
+) -> TensorPrimitive<B> {
+    let shape = weight.shape();
+    let values = B::values(&weight);
+    match precision {
+        Precision::F32 => TensorPrimitive::Float(weight.clone()),
+        Precision::Bf16 => TensorPrimitive::Float(B::bf16(
+            values.iter().map(|value| kernels::to_bf16(*value)).collect(),
+            shape,
+        )),
+        Precision::Int8 => {
+            let (values, scales) = match channels {
+                Channels::Rows => kernels::quantize_rows(&values, shape[0]),
+                Channels::Columns => kernels::quantize_columns(&values, shape[1]),
+            };
+            TensorPrimitive::QFloat(B::int8(values, scales, shape))
+        }
+    }
 }
 
 pub(in crate::backend) fn head_cross_entropy_with_gradients<B: HostMemory>(
@@ -352,7 +434,8 @@ pub(in crate::backend) fn head_cross_entropy_with_gradients<B: HostMemory>(
     weight: FloatTensor<B>,
     targets: IntTensor<B>,
 ) -> HeadGradients<B> {
-    let sizes = head_shape::<B>(&hidden, &weight);
+    let (rows, d) = rows(&hidden.shape());
+    let sizes = HeadShape { rows, d, vocab: weight.shape()[0] };
     let (mut d_hidden, mut d_weight) = (buffer(sizes.rows * sizes.d), buffer(sizes.vocab * sizes.d));
     let loss = kernels::cross_entropy_with_gradients(
         sizes,
@@ -378,9 +461,20 @@ pub(in crate::backend) fn adamw_step<B: HostMemory>(
     step: AdamWStep,
 ) -> [FloatTensor<B>; 3] {
     let shape = parameter.shape();
+    let [mut parameter, mut first, mut second] = [parameter, first_moment, second_moment].map(B::into_values);
+    adamw_update(&mut parameter, &B::values(&gradient), &mut first, &mut second, step);
+    [parameter, first, second].map(|values| B::tensor(values, shape.clone()))
+}
+
+/// One AdamW update in place.
+pub(in crate::backend) fn adamw_update(
+    parameter: &mut [f32],
+    gradient: &[f32],
+    first_moment: &mut [f32],
+    second_moment: &mut [f32],
+    step: AdamWStep,
+) {
     let AdamWStep { learning_rate, beta1, beta2, epsilon, weight_decay, step } = step;
     let recipe = kernels::AdamW { learning_rate, beta1, beta2, epsilon, weight_decay };
-    let [mut parameter, mut first, mut second] = [parameter, first_moment, second_moment].map(B::into_values);
-    kernels::adamw(&recipe, step as u64, 1.0, &mut parameter, &B::values(&gradient), &mut first, &mut second);
-    [parameter, first, second].map(|values| B::tensor(values, shape.clone()))
+    kernels::adamw(&recipe, step as u64, 1.0, parameter, gradient, first_moment, second_moment);
 }

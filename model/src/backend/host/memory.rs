@@ -2,9 +2,10 @@
 
 use std::borrow::Cow;
 
-use burn::tensor::Shape;
-use burn::tensor::ops::{FloatTensor, IntTensor};
+use burn::tensor::ops::{FloatTensor, IntTensor, QuantizedTensor};
+use burn::tensor::{Shape, TensorPrimitive};
 
+use super::kernels::Elements;
 use crate::Backend;
 
 /// A backend whose tensors are plain memory of this process.
@@ -20,17 +21,35 @@ pub(in crate::backend) trait HostMemory: Backend {
 
     /// The values of an integer tensor.
     fn integers(tensor: IntTensor<Self>) -> Vec<i64>;
+
+    /// A weight in the upper halves of f32.
+    fn bf16(bits: Vec<u16>, shape: Shape) -> FloatTensor<Self>;
+
+    /// A weight in 8 bits with the scales of its channels.
+    fn int8(values: Vec<i8>, scales: Vec<f32>, shape: Shape) -> QuantizedTensor<Self>;
+
+    /// Calls `read` with the elements of a tensor that [`bf16`](Self::bf16) or [`int8`](Self::int8) made.
+    fn with_narrow<R>(tensor: &TensorPrimitive<Self>, read: impl FnOnce(Elements<'_>) -> R) -> R;
 }
 
 #[cfg(feature = "ndarray")]
 mod ndarray_memory {
-    use super::{Backend, Cow, FloatTensor, HostMemory, IntTensor, Shape};
-    use burn_ndarray::{FloatNdArrayElement, IntNdArrayElement, NdArray, NdArrayTensor, SharedArray};
+    use super::{
+        Backend, Cow, Elements, FloatTensor, HostMemory, IntTensor, QuantizedTensor, Shape, TensorPrimitive,
+    };
+    use burn::tensor::quantization::{QParams, QuantScheme};
+    use burn_ndarray::{
+        FloatNdArrayElement, IntNdArrayElement, NdArray, NdArrayQTensor, NdArrayTensor, SharedArray,
+    };
     use ndarray::{ArcArray, IxDyn};
 
     impl<E: FloatNdArrayElement, I: IntNdArrayElement> HostMemory for NdArray<E, I>
     where
-        Self: Backend<FloatTensorPrimitive = NdArrayTensor, IntTensorPrimitive = NdArrayTensor>,
+        Self: Backend<
+                FloatTensorPrimitive = NdArrayTensor,
+                IntTensorPrimitive = NdArrayTensor,
+                QuantizedTensorPrimitive = NdArrayQTensor,
+            >,
         NdArrayTensor: From<SharedArray<E>> + From<SharedArray<I>>,
     {
         fn values(tensor: &FloatTensor<Self>) -> Cow<'_, [f32]> {
@@ -58,9 +77,7 @@ mod ndarray_memory {
         }
 
         fn tensor(values: Vec<f32>, shape: Shape) -> FloatTensor<Self> {
-            let array =
-                ArcArray::from_shape_vec(IxDyn(&shape), values).expect("a kernel fills its whole shape");
-            NdArrayTensor::from(array)
+            NdArrayTensor::from(array(values, &shape))
         }
 
         fn integers(tensor: IntTensor<Self>) -> Vec<i64> {
@@ -73,14 +90,50 @@ mod ndarray_memory {
                 ),
             }
         }
+
+        /// ndarray has no bf16: the bits are held as integers.
+        fn bf16(bits: Vec<u16>, shape: Shape) -> FloatTensor<Self> {
+            NdArrayTensor::from(array(bits, &shape))
+        }
+
+        fn int8(values: Vec<i8>, scales: Vec<f32>, shape: Shape) -> QuantizedTensor<Self> {
+            NdArrayQTensor {
+                qtensor: NdArrayTensor::from(array(values, &shape)),
+                scheme: QuantScheme::default(),
+                qparams: scales.into_iter().map(|scales| QParams { scales }).collect(),
+            }
+        }
+
+        fn with_narrow<R>(tensor: &TensorPrimitive<Self>, read: impl FnOnce(Elements<'_>) -> R) -> R {
+            match tensor {
+                TensorPrimitive::Float(NdArrayTensor::U16(bits)) => {
+                    read(Elements::Bf16(bits.view().to_slice().expect("as it was made")))
+                }
+                TensorPrimitive::QFloat(NdArrayQTensor {
+                    qtensor: NdArrayTensor::I8(values),
+                    qparams,
+                    ..
+                }) => {
+                    let scales: Vec<f32> = qparams.iter().map(|parameters| parameters.scales).collect();
+                    read(Elements::Int8(values.view().to_slice().expect("as it was made"), &scales))
+                }
+                _ => unreachable!("only what `bf16` and `int8` made is narrow"),
+            }
+        }
+    }
+
+    fn array<T: Clone>(values: Vec<T>, shape: &Shape) -> SharedArray<T> {
+        ArcArray::from_shape_vec(IxDyn(shape), values).expect("a kernel fills its whole shape")
     }
 }
 
 #[cfg(feature = "flex")]
 mod flex_memory {
-    use super::{Cow, FloatTensor, HostMemory, IntTensor, Shape};
-    use burn::tensor::{DType, TensorData};
-    use burn_flex::{Flex, FlexTensor};
+    use super::{Cow, Elements, FloatTensor, HostMemory, IntTensor, QuantizedTensor, Shape, TensorPrimitive};
+    use burn::tensor::quantization::QuantScheme;
+    use burn::tensor::{Bytes, DType, TensorData};
+    use burn_flex::{Flex, FlexQTensor, FlexTensor};
+    use half::slice::HalfFloatSliceExt;
 
     impl HostMemory for Flex {
         fn values(tensor: &FloatTensor<Self>) -> Cow<'_, [f32]> {
@@ -112,6 +165,31 @@ mod flex_memory {
                     .iter()
                     .map(|value| i64::from(*value))
                     .collect(),
+            }
+        }
+
+        fn bf16(bits: Vec<u16>, shape: Shape) -> FloatTensor<Self> {
+            FlexTensor::from_data(TensorData::from_bytes(Bytes::from_elems(bits), shape, DType::BF16))
+        }
+
+        fn int8(values: Vec<i8>, scales: Vec<f32>, shape: Shape) -> QuantizedTensor<Self> {
+            FlexQTensor::new(
+                FlexTensor::from_data(TensorData::new(values, shape)),
+                QuantScheme::default(),
+                scales,
+            )
+        }
+
+        fn with_narrow<R>(tensor: &TensorPrimitive<Self>, read: impl FnOnce(Elements<'_>) -> R) -> R {
+            match tensor {
+                TensorPrimitive::Float(bits) => {
+                    let values = bits.as_slice::<burn::tensor::bf16>().expect("as it was made");
+                    read(Elements::Bf16(values.reinterpret_cast()))
+                }
+                TensorPrimitive::QFloat(quantized) => {
+                    let values = quantized.tensor().as_slice::<i8>().expect("as it was made");
+                    read(Elements::Int8(values, quantized.scales()))
+                }
             }
         }
     }

@@ -70,9 +70,11 @@ pub(in crate::backend) fn cached_attention<B: Backend>(
     query: FloatTensor<B>,
     keys: FloatTensor<B>,
     values: FloatTensor<B>,
+    filled: usize,
     scale: f64,
 ) -> FloatTensor<B> {
-    unwrap(causal_softmax::<B>(wrap(query), wrap(keys), scale).matmul(wrap(values)))
+    let [keys, values] = [keys, values].map(|buffer| wrap::<B, 4>(buffer).narrow(2, 0, filled));
+    unwrap(causal_softmax::<B>(wrap(query), keys, scale).matmul(values))
 }
 
 /// Row-wise softmax of `Q Kᵀ · scale` over the keys that each query may see; queries are the last positions.

@@ -3,7 +3,8 @@
 //! logits = h·Wᵀ with W the `[vocab, d]` embedding table; loss = mean over the counted rows of log Σ eˡ − l\[target\]. Rows with a negative target are
 //! not counted. Logits exist for a chunk of rows at a time and are overwritten by their gradient (softmax − one-hot)/counted.
 
-use super::gemm::{Epilogue, View, gemm};
+use super::elements::Elements;
+use super::gemm::{Epilogue, RightView, View, gemm};
 use super::linear::{Layout, matmul};
 use super::math;
 use super::parallel::for_each_chunk2;
@@ -27,7 +28,7 @@ pub struct HeadShape {
 }
 
 impl HeadShape {
-    fn check(self, hidden: &[f32], wte: &[f32], targets: &[i64]) {
+    fn check(self, hidden: &[f32], wte: Elements, targets: &[i64]) {
         assert_eq!(hidden.len(), self.rows * self.d, "hidden state of {self:?}");
         assert_eq!(wte.len(), self.vocab * self.d, "embedding table of {self:?}");
         assert_eq!(targets.len(), self.rows, "targets of {self:?}");
@@ -44,13 +45,13 @@ impl HeadShape {
 
 #[cfg(test)]
 /// The loss of every row: −log softmax(h·Wᵀ)[target], zero where the target is negative.
-fn cross_entropy_rows(shape: HeadShape, hidden: &[f32], wte: &[f32], targets: &[i64], losses: &mut [f32]) {
+fn cross_entropy_rows(shape: HeadShape, hidden: &[f32], wte: Elements, targets: &[i64], losses: &mut [f32]) {
     assert_eq!(losses.len(), shape.rows, "losses of {shape:?}");
     run(shape, hidden, wte, targets, losses, None);
 }
 
 /// The mean loss over the rows whose target is not negative.
-pub fn cross_entropy(shape: HeadShape, hidden: &[f32], wte: &[f32], targets: &[i64]) -> f32 {
+pub fn cross_entropy(shape: HeadShape, hidden: &[f32], wte: Elements, targets: &[i64]) -> f32 {
     with_scratch(shape.rows, |losses| {
         run(shape, hidden, wte, targets, losses, None);
         mean(losses, targets)
@@ -71,7 +72,7 @@ pub fn cross_entropy_with_gradients(
     assert_eq!(dwte.len(), wte.len(), "gradient of the table of {shape:?}");
     with_scratch(shape.rows, |losses| {
         let scale = factor / counted(targets).max(1) as f32;
-        run(shape, hidden, wte, targets, losses, Some(Gradients { scale, dhidden, dwte }));
+        run(shape, hidden, wte.into(), targets, losses, Some(Gradients { scale, dhidden, dwte }));
         mean(losses, targets)
     })
 }
@@ -94,7 +95,7 @@ fn mean(losses: &[f32], targets: &[i64]) -> f32 {
 fn run(
     shape: HeadShape,
     hidden: &[f32],
-    wte: &[f32],
+    wte: Elements,
     targets: &[i64],
     losses: &mut [f32],
     mut gradients: Option<Gradients>,
@@ -125,12 +126,12 @@ fn run(
                     Layout::Nn,
                     (n, d, vocab),
                     logits,
-                    wte,
+                    wte.wide().into(),
                     &mut gradients.dhidden[r0 * d..][..n * d],
                     false,
                 );
                 let epilogue = if r0 == 0 { Epilogue::Store } else { Epilogue::Accumulate };
-                let (a, b) = (View::transposed(logits, vocab), View::rows(hidden, d));
+                let (a, b) = (View::transposed(logits, vocab), RightView::rows(&*hidden, d));
                 gemm(vocab, d, n, a, b, gradients.dwte, epilogue);
             }
         }
@@ -223,11 +224,11 @@ mod tests {
         let factor = 0.7;
         let r = on_all_threads(|| {
             let mut rows_out = vec![9.0; rows];
-            cross_entropy_rows(shape, &hidden, &wte, &targets, &mut rows_out);
+            cross_entropy_rows(shape, &hidden, (&wte).into(), &targets, &mut rows_out);
             let (mut dhidden, mut dwte) = (vec![9.0; hidden.len()], vec![9.0; wte.len()]);
             let loss =
                 cross_entropy_with_gradients(shape, &hidden, &wte, &targets, factor, &mut dhidden, &mut dwte);
-            vec![rows_out, vec![loss, cross_entropy(shape, &hidden, &wte, &targets)], dhidden, dwte]
+            vec![rows_out, vec![loss, cross_entropy(shape, &hidden, (&wte).into(), &targets)], dhidden, dwte]
         });
         let (wh, ww) = (wide(&hidden), wide(&wte));
         let n = targets.iter().filter(|&&t| t >= 0).count().max(1) as f64;
@@ -297,8 +298,8 @@ mod tests {
     #[test]
     fn huge_logits_stay_finite() {
         let shape = HeadShape { rows: 1, d: 1, vocab: 3 };
-        assert_eq!(cross_entropy(shape, &[1e4], &[1.0, 0.5, -1.0], &[0]), 0.0);
-        assert_eq!(cross_entropy(shape, &[1e4], &[1.0, 0.5, -1.0], &[2]), 2e4);
-        assert_eq!(cross_entropy(shape, &[1.0], &[1.0, 0.5, -1.0], &[-1]), 0.0);
+        assert_eq!(cross_entropy(shape, &[1e4], Elements::F32(&[1.0, 0.5, -1.0]), &[0]), 0.0);
+        assert_eq!(cross_entropy(shape, &[1e4], Elements::F32(&[1.0, 0.5, -1.0]), &[2]), 2e4);
+        assert_eq!(cross_entropy(shape, &[1.0], Elements::F32(&[1.0, 0.5, -1.0]), &[-1]), 0.0);
     }
 }

@@ -1,5 +1,6 @@
 //! Embedding: gather rows of a table, and the scatter-add of its backward pass.
 
+use super::elements::{Elements, Narrow};
 use super::parallel::{SharedMut, for_each, for_each_chunk};
 use super::simd::{Simd, dispatch, map2};
 
@@ -12,13 +13,36 @@ const COLUMN_BLOCK: usize = 64;
 ///
 /// # Panics
 /// If an id is not a row of the table.
-pub fn embedding_forward(table: &[f32], d: usize, ids: &[i64], out: &mut [f32]) {
+pub fn embedding_forward(table: Elements, d: usize, ids: &[i64], out: &mut [f32]) {
+    match table {
+        Elements::F32(table) => gather(table, d, ids, out, |_, row, out| out.copy_from_slice(row)),
+        Elements::Bf16(table) => gather(table, d, ids, out, |_, row, out| widen(row, 1.0, out)),
+        Elements::Int8(table, scales) => {
+            gather(table, d, ids, out, |id, row, out| widen(row, scales[id], out));
+        }
+    }
+}
+
+fn widen<T: Narrow>(row: &[T], scale: f32, out: &mut [f32]) {
+    for (out, value) in out.iter_mut().zip(row) {
+        *out = value.widen() * scale;
+    }
+}
+
+/// Hands each row that `ids` names to `copy`, with the place it belongs to.
+fn gather<T: Sync>(
+    table: &[T],
+    d: usize,
+    ids: &[i64],
+    out: &mut [f32],
+    copy: impl Fn(usize, &[T], &mut [f32]) + Sync + Send,
+) {
     assert_eq!(out.len(), ids.len() * d, "embedding output");
-    check_ids(table, d, ids);
+    check_ids(table.len(), d, ids);
     let work = out.len();
     for_each_chunk(out, (ROW_BLOCK * d).max(1), work, |block, out| {
         for (out, &id) in out.chunks_exact_mut(d).zip(&ids[block * ROW_BLOCK..]) {
-            out.copy_from_slice(&table[id as usize * d..][..d]);
+            copy(id as usize, &table[id as usize * d..][..d], out);
         }
     });
 }
@@ -29,7 +53,7 @@ pub fn embedding_forward(table: &[f32], d: usize, ids: &[i64], out: &mut [f32]) 
 /// If an id is not a row of the table.
 pub fn embedding_backward(dy: &[f32], d: usize, ids: &[i64], dtable: &mut [f32]) {
     assert_eq!(dy.len(), ids.len() * d, "embedding gradient");
-    check_ids(dtable, d, ids);
+    check_ids(dtable.len(), d, ids);
     let shared = SharedMut::new(dtable);
     for_each(d.div_ceil(COLUMN_BLOCK), dy.len(), |block| {
         let j0 = block * COLUMN_BLOCK;
@@ -53,9 +77,9 @@ fn add<S: Simd>(simd: S, y: &mut [f32], x: &[f32]) {
     );
 }
 
-fn check_ids(table: &[f32], d: usize, ids: &[i64]) {
-    assert!(d > 0 && table.len().is_multiple_of(d), "embedding table of whole rows");
-    let rows = table.len() / d;
+fn check_ids(table: usize, d: usize, ids: &[i64]) {
+    assert!(d > 0 && table.is_multiple_of(d), "embedding table of whole rows");
+    let rows = table / d;
     if let Some(id) = ids.iter().find(|&&id| usize::try_from(id).map_or(true, |id| id >= rows)) {
         panic!("token {id} is outside the embedding table of {rows} rows");
     }
@@ -75,7 +99,7 @@ mod tests {
             let (dy, before) = (random(rows * d, seed + 2), random(vocab * d, seed + 3));
             let r = on_all_threads(|| {
                 let (mut out, mut dtable) = (vec![9.0; rows * d], before.clone());
-                embedding_forward(&table, d, &ids, &mut out);
+                embedding_forward((&table).into(), d, &ids, &mut out);
                 embedding_backward(&dy, d, &ids, &mut dtable);
                 vec![out, dtable]
             });

@@ -5,6 +5,7 @@
 //! so the work may be shared among any number of threads without changing a bit.
 
 use super::activation;
+use super::elements::Elements;
 use super::microkernel::{Dst, Lhs, Rhs, Start, row_tile, with_tile};
 use super::pack;
 use super::parallel::{self, SharedMut};
@@ -34,6 +35,40 @@ pub(crate) struct View<'a> {
     pub(crate) column_stride: usize,
 }
 
+/// A right operand: element (p, j) is number `p·row_stride + j·column_stride` of its elements, and one stride is 1.
+#[derive(Clone, Copy)]
+pub(crate) struct RightView<'a> {
+    pub(crate) elements: Elements<'a>,
+    pub(crate) row_stride: usize,
+    pub(crate) column_stride: usize,
+}
+
+impl<'a> RightView<'a> {
+    /// A row-major matrix with rows of `columns` elements; a scale belongs to a column.
+    pub(crate) fn rows(elements: impl Into<Elements<'a>>, columns: usize) -> Self {
+        Self { elements: elements.into(), row_stride: columns, column_stride: 1 }
+    }
+
+    /// The transpose of a row-major matrix with rows of `columns` elements; a scale belongs to a row of it.
+    pub(crate) fn transposed(elements: impl Into<Elements<'a>>, columns: usize) -> Self {
+        Self { elements: elements.into(), row_stride: 1, column_stride: columns }
+    }
+
+    fn check(&self, rows: usize, columns: usize) {
+        check(self.elements.len(), rows, columns, self.row_stride, self.column_stride);
+    }
+}
+
+/// Whether `len` elements hold a matrix with these strides.
+fn check(len: usize, rows: usize, columns: usize, row_stride: usize, column_stride: usize) {
+    let needed = if rows == 0 || columns == 0 {
+        0
+    } else {
+        (rows - 1) * row_stride + (columns - 1) * column_stride + 1
+    };
+    assert!(len >= needed, "matrix of {rows}x{columns} needs {needed} elements, has {len}");
+}
+
 impl<'a> View<'a> {
     /// A row-major matrix with rows of `columns` elements.
     pub(crate) fn rows(data: &'a [f32], columns: usize) -> Self {
@@ -46,16 +81,7 @@ impl<'a> View<'a> {
     }
 
     fn check(&self, rows: usize, columns: usize) {
-        let needed = if rows == 0 || columns == 0 {
-            0
-        } else {
-            (rows - 1) * self.row_stride + (columns - 1) * self.column_stride + 1
-        };
-        assert!(
-            self.data.len() >= needed,
-            "matrix of {rows}x{columns} needs {needed} elements, has {}",
-            self.data.len()
-        );
+        check(self.data.len(), rows, columns, self.row_stride, self.column_stride);
     }
 }
 
@@ -83,7 +109,7 @@ struct Finish<'a> {
 }
 
 /// C (m×n, contiguous) from A (m×k) and B (k×n).
-pub(crate) fn gemm(m: usize, n: usize, k: usize, a: View, b: View, c: &mut [f32], epilogue: Epilogue) {
+pub(crate) fn gemm(m: usize, n: usize, k: usize, a: View, b: RightView, c: &mut [f32], epilogue: Epilogue) {
     a.check(m, k);
     b.check(k, n);
     assert_eq!(c.len(), m * n, "result of a {m}x{k}x{n} product");
@@ -134,7 +160,7 @@ struct Product<'a> {
     n: usize,
     k: usize,
     a: View<'a>,
-    b: View<'a>,
+    b: RightView<'a>,
     c: SharedMut,
     finish: Finish<'a>,
 }

@@ -3,10 +3,12 @@
 //! x is `[rows, d_in]`, W `[d_in, d_out]`, y `[rows, d_out]`. Backward: dx = dy·Wᵀ, dW = xᵀ·dy, db = Σ over rows of dy.
 
 use super::activation;
-use super::gemm::{Epilogue, View, gemm};
+use super::elements::Elements;
+use super::gemm::{Epilogue, RightView, View, gemm};
 use super::parallel::{SharedMut, for_each};
 use super::simd::{Simd, dispatch, map2};
 use super::thin;
+use super::thin_narrow;
 use crate::Activation;
 
 /// Sizes of a linear layer applied to a batch of rows.
@@ -21,9 +23,9 @@ pub struct LinearShape {
 }
 
 impl LinearShape {
-    fn check(self, x: &[f32], w: &[f32], y: &[f32]) {
+    fn check(self, x: &[f32], w: usize, y: &[f32]) {
         assert_eq!(x.len(), self.rows * self.d_in, "linear input of {self:?}");
-        assert_eq!(w.len(), self.d_in * self.d_out, "linear weight of {self:?}");
+        assert_eq!(w, self.d_in * self.d_out, "linear weight of {self:?}");
         assert_eq!(y.len(), self.rows * self.d_out, "linear output of {self:?}");
     }
 }
@@ -44,7 +46,7 @@ pub fn matmul(
     layout: Layout,
     (m, n, k): (usize, usize, usize),
     a: &[f32],
-    b: &[f32],
+    b: Elements,
     c: &mut [f32],
     accumulate: bool,
 ) {
@@ -52,25 +54,43 @@ pub fn matmul(
     assert_eq!(b.len(), k * n, "right operand of a {m}x{k}x{n} product");
     if m <= thin::MAX_ROWS && !accumulate {
         match layout {
-            Layout::Nn => return thin::times_rows(m, n, k, a, b, None, c),
-            Layout::Nt => return thin::times_columns(m, n, k, a, b, c),
+            Layout::Nn => return times_rows((m, n, k), a, b, None, c),
+            Layout::Nt => return times_columns((m, n, k), a, b, c),
             Layout::Tn => {}
         }
     }
     let a = if layout == Layout::Tn { View::transposed(a, m) } else { View::rows(a, k) };
-    let b = if layout == Layout::Nt { View::transposed(b, k) } else { View::rows(b, n) };
+    let b = if layout == Layout::Nt { RightView::transposed(b, k) } else { RightView::rows(b, n) };
     gemm(m, n, k, a, b, c, if accumulate { Epilogue::Accumulate } else { Epilogue::Store });
 }
 
+/// y = x·W + b for a handful of rows of x.
+fn times_rows((m, n, k): (usize, usize, usize), x: &[f32], w: Elements, bias: Option<&[f32]>, y: &mut [f32]) {
+    match w {
+        Elements::F32(w) => thin::times_rows(m, n, k, x, w, bias, y),
+        Elements::Bf16(w) => thin_narrow::times_rows((m, n, k), x, w, None, bias, y),
+        Elements::Int8(w, scales) => thin_narrow::times_rows((m, n, k), x, w, Some(scales), bias, y),
+    }
+}
+
+/// y = x·Wᵀ for a handful of rows of x.
+fn times_columns((m, n, k): (usize, usize, usize), x: &[f32], w: Elements, y: &mut [f32]) {
+    match w {
+        Elements::F32(w) => thin::times_columns(m, n, k, x, w, y),
+        Elements::Bf16(w) => thin_narrow::times_columns((m, n, k), x, w, None, y),
+        Elements::Int8(w, scales) => thin_narrow::times_columns((m, n, k), x, w, Some(scales), y),
+    }
+}
+
 /// y = x·W + b.
-pub fn linear_forward(shape: LinearShape, x: &[f32], w: &[f32], bias: Option<&[f32]>, y: &mut [f32]) {
-    shape.check(x, w, y);
+pub fn linear_forward(shape: LinearShape, x: &[f32], w: Elements, bias: Option<&[f32]>, y: &mut [f32]) {
+    shape.check(x, w.len(), y);
     let LinearShape { rows, d_in, d_out } = shape;
     if rows <= thin::MAX_ROWS {
-        return thin::times_rows(rows, d_out, d_in, x, w, bias, y);
+        return times_rows((rows, d_out, d_in), x, w, bias, y);
     }
     let epilogue = bias.map_or(Epilogue::Store, Epilogue::Bias);
-    gemm(rows, d_out, d_in, View::rows(x, d_in), View::rows(w, d_out), y, epilogue);
+    gemm(rows, d_out, d_in, View::rows(x, d_in), RightView::rows(w, d_out), y, epilogue);
 }
 
 /// pre = x·W + b, out = activation(pre): the pre-activation is what the backward pass needs.
@@ -83,7 +103,7 @@ pub fn linear_activation_forward(
     pre: &mut [f32],
     out: &mut [f32],
 ) {
-    shape.check(x, w, pre);
+    shape.check(x, w.len(), pre);
     assert_eq!(out.len(), pre.len(), "activation output of {shape:?}");
     let LinearShape { rows, d_in, d_out } = shape;
     if rows <= thin::MAX_ROWS {
@@ -92,40 +112,40 @@ pub fn linear_activation_forward(
         return activation::activation_forward(activation, out);
     }
     let epilogue = Epilogue::Activate { bias, activation, out };
-    gemm(rows, d_out, d_in, View::rows(x, d_in), View::rows(w, d_out), pre, epilogue);
+    gemm(rows, d_out, d_in, View::rows(x, d_in), RightView::rows(w, d_out), pre, epilogue);
 }
 
 /// out = activation(x·W + b), for inference.
 pub fn linear_activation_inference(
     shape: LinearShape,
     x: &[f32],
-    w: &[f32],
+    w: Elements,
     bias: Option<&[f32]>,
     activation: Activation,
     out: &mut [f32],
 ) {
-    shape.check(x, w, out);
+    shape.check(x, w.len(), out);
     let LinearShape { rows, d_in, d_out } = shape;
     if rows <= thin::MAX_ROWS {
-        thin::times_rows(rows, d_out, d_in, x, w, bias, out);
+        times_rows((rows, d_out, d_in), x, w, bias, out);
         return activation::activation_forward(activation, out);
     }
     let epilogue = Epilogue::ActivateInPlace { bias, activation };
-    gemm(rows, d_out, d_in, View::rows(x, d_in), View::rows(w, d_out), out, epilogue);
+    gemm(rows, d_out, d_in, View::rows(x, d_in), RightView::rows(w, d_out), out, epilogue);
 }
 
 /// dx = dy·Wᵀ, or dx += dy·Wᵀ with `accumulate`.
 pub fn linear_backward_input(shape: LinearShape, dy: &[f32], w: &[f32], dx: &mut [f32], accumulate: bool) {
-    shape.check(dx, w, dy);
-    matmul(Layout::Nt, (shape.rows, shape.d_in, shape.d_out), dy, w, dx, accumulate);
+    shape.check(dx, w.len(), dy);
+    matmul(Layout::Nt, (shape.rows, shape.d_in, shape.d_out), dy, w.into(), dx, accumulate);
 }
 
 /// dW = xᵀ·dy, or dW += xᵀ·dy with `accumulate`.
 pub fn linear_backward_weight(shape: LinearShape, x: &[f32], dy: &[f32], dw: &mut [f32], accumulate: bool) {
-    shape.check(x, dw, dy);
+    shape.check(x, dw.len(), dy);
     let LinearShape { rows, d_in, d_out } = shape;
     let epilogue = if accumulate { Epilogue::Accumulate } else { Epilogue::Store };
-    gemm(d_in, d_out, rows, View::transposed(x, d_in), View::rows(dy, d_out), dw, epilogue);
+    gemm(d_in, d_out, rows, View::transposed(x, d_in), RightView::rows(dy, d_out), dw, epilogue);
 }
 
 /// db = the sum of the rows of dy.
@@ -180,12 +200,19 @@ mod tests {
         let (dx0, dw0) = (random(rows * d_in, seed + 4), random(d_in * d_out, seed + 5));
         let r = on_all_threads(|| {
             let (mut y, mut plain) = (vec![9.0; rows * d_out], vec![9.0; rows * d_out]);
-            linear_forward(shape, &x, &w, Some(&bias), &mut y);
-            linear_forward(shape, &x, &w, None, &mut plain);
+            linear_forward(shape, &x, (&w).into(), Some(&bias), &mut y);
+            linear_forward(shape, &x, (&w).into(), None, &mut plain);
             let (mut pre, mut out, mut inference) =
                 (vec![9.0; y.len()], vec![9.0; y.len()], vec![9.0; y.len()]);
             linear_activation_forward(shape, &x, &w, Some(&bias), Activation::GeluTanh, &mut pre, &mut out);
-            linear_activation_inference(shape, &x, &w, Some(&bias), Activation::GeluTanh, &mut inference);
+            linear_activation_inference(
+                shape,
+                &x,
+                (&w).into(),
+                Some(&bias),
+                Activation::GeluTanh,
+                &mut inference,
+            );
             let (mut dx, mut dw, mut db) = (vec![9.0; x.len()], vec![9.0; w.len()], vec![9.0; d_out]);
             linear_backward_input(shape, &dy, &w, &mut dx, false);
             linear_backward_weight(shape, &x, &dy, &mut dw, false);

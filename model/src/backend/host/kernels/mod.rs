@@ -15,6 +15,7 @@ mod attention_backward;
 mod attention_cached;
 mod cross_entropy;
 mod dropout;
+mod elements;
 mod elementwise;
 mod embedding;
 mod gemm;
@@ -28,6 +29,7 @@ mod simd;
 #[cfg(test)]
 mod testing;
 mod thin;
+mod thin_narrow;
 mod transpose;
 mod workspace;
 
@@ -38,6 +40,7 @@ pub use attention_backward::attention_backward;
 pub use attention_cached::{CachedAttentionShape, attention_cached};
 pub use cross_entropy::{HeadShape, cross_entropy, cross_entropy_with_gradients};
 pub use dropout::dropout;
+pub use elements::{Elements, quantize_columns, quantize_rows, to_bf16};
 pub use elementwise::sum_of_squares;
 pub use embedding::{embedding_backward, embedding_forward};
 pub use layer_norm::{layer_norm_backward, layer_norm_forward};

@@ -1,8 +1,10 @@
 //! Copies of matrix blocks in the order in which the register tiles read them.
 
-use super::gemm::View;
+use super::elements::{Elements, Narrow};
+use super::gemm::{RightView, View};
 use super::simd::Simd;
 use super::transpose::interleave;
+use super::workspace::with_scratch;
 
 /// Rows `i0..i1` of A in groups of `MR`, each `[k][MR]`, the last group padded with zeros.
 #[inline(always)]
@@ -42,6 +44,26 @@ fn side_by_side<const MR: usize>(source: &[f32], stride: usize, height: usize, o
 #[inline(always)]
 pub(crate) fn rhs<S: Simd>(
     simd: S,
+    b: RightView,
+    p: (usize, usize),
+    j: (usize, usize),
+    nr: usize,
+    out: &mut [f32],
+) {
+    match b.elements {
+        Elements::F32(data) => {
+            let b = View { data, row_stride: b.row_stride, column_stride: b.column_stride };
+            wide_rhs(simd, b, p, j, nr, out);
+        }
+        Elements::Bf16(data) => narrow_rhs(simd, data, None, b, p, j, nr, out),
+        Elements::Int8(data, scales) => narrow_rhs(simd, data, Some(scales), b, p, j, nr, out),
+    }
+}
+
+/// [`rhs`] in f32.
+#[inline(always)]
+fn wide_rhs<S: Simd>(
+    simd: S,
     b: View,
     (p0, p1): (usize, usize),
     (j0, j1): (usize, usize),
@@ -58,6 +80,49 @@ pub(crate) fn rhs<S: Simd>(
             }
         } else {
             interleave(simd, &b.data[j * b.column_stride + p0..], b.column_stride, width, k, nr, out);
+        }
+    }
+}
+
+/// [`rhs`] in a narrow format, widened and scaled on the way.
+#[inline(always)]
+fn narrow_rhs<S: Simd, T: Narrow>(
+    simd: S,
+    data: &[T],
+    scales: Option<&[f32]>,
+    b: RightView,
+    (p0, p1): (usize, usize),
+    (j0, j1): (usize, usize),
+    nr: usize,
+    out: &mut [f32],
+) {
+    let k = p1 - p0;
+    for (j, out) in (j0..j1).step_by(nr).zip(out.chunks_mut((k * nr).max(1))) {
+        let width = nr.min(j1 - j);
+        if b.column_stride == 1 {
+            for (p, out) in out.chunks_exact_mut(nr).enumerate() {
+                let source = &data[(p0 + p) * b.row_stride + j..][..width];
+                for (out, value) in out.iter_mut().zip(source) {
+                    *out = value.widen();
+                }
+                if let Some(scales) = scales {
+                    for (out, scale) in out.iter_mut().zip(&scales[j..j + width]) {
+                        *out *= scale;
+                    }
+                }
+                out[width..].fill(0.0);
+            }
+        } else {
+            with_scratch(width * k, |wide| {
+                for (column, wide) in wide.chunks_exact_mut(k.max(1)).enumerate() {
+                    let scale = scales.map_or(1.0, |scales| scales[j + column]);
+                    let source = &data[(j + column) * b.column_stride + p0..][..k];
+                    for (wide, value) in wide.iter_mut().zip(source) {
+                        *wide = value.widen() * scale;
+                    }
+                }
+                interleave(simd, wide, k, width, k, nr, out);
+            });
         }
     }
 }

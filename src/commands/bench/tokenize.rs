@@ -1,4 +1,4 @@
-//! `kiln bench`: how fast a part of this build is on this machine.
+//! `kiln bench tokenize`: megabytes of text encoded in a second.
 
 use std::time::{Duration, Instant};
 
@@ -7,26 +7,14 @@ use kiln_datasets::tales;
 use serde_json::json;
 use tiktoken_rs::{CoreBPE, cl100k_base_singleton, o200k_base_singleton, r50k_base_singleton};
 
-use crate::cli::{Bench, BenchTokenize};
+use super::spread::Spread;
+use crate::cli::BenchTokenize;
 use crate::files::{read_text, tokenizer};
 
 /// Least size of the embedded corpus, when there is no file.
 const TALES_BYTES: usize = 4_000_000;
 
-pub fn run(command: Bench) -> Result<()> {
-    match command {
-        Bench::Tokenize(args) => tokenize(args),
-    }
-}
-
-/// Median, least and most megabytes in a second.
-struct Speed {
-    median: f64,
-    least: f64,
-    most: f64,
-}
-
-fn tokenize(args: BenchTokenize) -> Result<()> {
+pub fn run(args: BenchTokenize) -> Result<()> {
     let text = match &args.file {
         Some(file) => read_text(file)?,
         None => tales::corpus(1337, TALES_BYTES).text(),
@@ -38,7 +26,7 @@ fn tokenize(args: BenchTokenize) -> Result<()> {
 
     let all = std::thread::available_parallelism().map_or(1, usize::from);
     let threads = args.threads.map_or(all, usize::from);
-    let on = |threads: usize| -> Result<Speed> {
+    let on = |threads: usize| -> Result<Spread> {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().context("no threads")?;
         Ok(pool.install(|| measure(text.len(), || tokenizer.encode(&text).expect("encoded before"))))
     };
@@ -61,7 +49,7 @@ fn tokenize(args: BenchTokenize) -> Result<()> {
         return Ok(());
     }
     println!("{}: {} tokens from {:.1} MB", args.tokenizer, ids.len(), text.len() as f64 / 1e6);
-    let line = |name: &str, speed: &Speed| {
+    let line = |name: &str, speed: &Spread| {
         println!("{name:<20} {:>8.1} MB/s ({:.1} to {:.1})", speed.median, speed.least, speed.most);
     };
     line("one thread", &one);
@@ -74,7 +62,7 @@ fn tokenize(args: BenchTokenize) -> Result<()> {
 }
 
 /// At least three times, and for a second.
-fn measure(bytes: usize, encode: impl Fn() -> Vec<u32>) -> Speed {
+fn measure(bytes: usize, encode: impl Fn() -> Vec<u32>) -> Spread {
     let begin = Instant::now();
     let mut speeds = Vec::new();
     while speeds.len() < 3 || begin.elapsed() < Duration::from_secs(1) {
@@ -82,8 +70,7 @@ fn measure(bytes: usize, encode: impl Fn() -> Vec<u32>) -> Speed {
         std::hint::black_box(encode());
         speeds.push(bytes as f64 / 1e6 / start.elapsed().as_secs_f64());
     }
-    speeds.sort_by(f64::total_cmp);
-    Speed { median: speeds[speeds.len() / 2], least: speeds[0], most: speeds[speeds.len() - 1] }
+    Spread::of(speeds)
 }
 
 /// tiktoken-rs under the same name.

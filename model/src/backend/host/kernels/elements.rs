@@ -1,0 +1,139 @@
+//! The number formats in which a weight may lie in memory.
+
+/// The elements of a matrix, in the format that holds them.
+#[derive(Clone, Copy, Debug)]
+pub enum Elements<'a> {
+    /// 32-bit IEEE.
+    F32(&'a [f32]),
+    /// The upper halves of 32-bit floats.
+    Bf16(&'a [u16]),
+    /// Integers from −127 to 127, and for each output channel what one of them is worth.
+    Int8(&'a [i8], &'a [f32]),
+}
+
+impl<'a> Elements<'a> {
+    pub(crate) fn len(self) -> usize {
+        match self {
+            Self::F32(values) => values.len(),
+            Self::Bf16(values) => values.len(),
+            Self::Int8(values, _) => values.len(),
+        }
+    }
+
+    /// For what only exists in f32.
+    ///
+    /// # Panics
+    /// If they are narrower.
+    pub(crate) fn wide(self) -> &'a [f32] {
+        match self {
+            Self::F32(values) => values,
+            _ => panic!("weights for inference have no gradient"),
+        }
+    }
+}
+
+impl<'a> From<&'a [f32]> for Elements<'a> {
+    fn from(values: &'a [f32]) -> Self {
+        Self::F32(values)
+    }
+}
+
+impl<'a> From<&'a Vec<f32>> for Elements<'a> {
+    fn from(values: &'a Vec<f32>) -> Self {
+        Self::F32(values)
+    }
+}
+
+/// One element of a narrow format.
+pub(crate) trait Narrow: Copy + Send + Sync {
+    /// Its value, before any scale.
+    fn widen(self) -> f32;
+}
+
+impl Narrow for u16 {
+    #[inline(always)]
+    fn widen(self) -> f32 {
+        f32::from_bits(u32::from(self) << 16)
+    }
+}
+
+impl Narrow for i8 {
+    #[inline(always)]
+    fn widen(self) -> f32 {
+        f32::from(self)
+    }
+}
+
+/// The nearest value of 16 bits, ties to even.
+pub fn to_bf16(value: f32) -> u16 {
+    half::bf16::from_f32(value).to_bits()
+}
+
+/// Rounds a matrix of `channels` rows to 8 bits, each row by its largest magnitude: the values and the scales.
+pub fn quantize_rows(values: &[f32], channels: usize) -> (Vec<i8>, Vec<f32>) {
+    let width = (values.len() / channels.max(1)).max(1);
+    let scales: Vec<f32> = values.chunks_exact(width).map(|row| scale(largest(row.iter()))).collect();
+    let rows = values.chunks_exact(width).zip(&scales);
+    (rows.flat_map(|(row, scale)| row.iter().map(|value| quantize(*value, *scale))).collect(), scales)
+}
+
+/// Rounds a matrix of `channels` columns to 8 bits, each column by its largest magnitude: the values and the scales.
+pub fn quantize_columns(values: &[f32], channels: usize) -> (Vec<i8>, Vec<f32>) {
+    let mut largest = vec![0.0_f32; channels];
+    for row in values.chunks_exact(channels.max(1)) {
+        for (largest, value) in largest.iter_mut().zip(row) {
+            *largest = largest.max(value.abs());
+        }
+    }
+    let scales: Vec<f32> = largest.into_iter().map(scale).collect();
+    let rows = values.chunks_exact(channels.max(1));
+    let quantized =
+        rows.flat_map(|row| row.iter().zip(&scales).map(|(value, scale)| quantize(*value, *scale)));
+    (quantized.collect(), scales)
+}
+
+fn largest<'a>(values: impl Iterator<Item = &'a f32>) -> f32 {
+    values.fold(0.0, |largest, value| largest.max(value.abs()))
+}
+
+fn scale(largest: f32) -> f32 {
+    largest / f32::from(i8::MAX)
+}
+
+fn quantize(value: f32, scale: f32) -> i8 {
+    // A channel of zeros has scale zero; the cast takes NaN to zero and saturates.
+    (value / scale).round() as i8
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend::host::kernels::testing::random;
+
+    #[test]
+    fn rounding_costs_at_most_half_a_unit_of_each_channel() {
+        let (rows, columns) = (7, 33);
+        let mut values = random(rows * columns, 3);
+        values[5 * columns..6 * columns].fill(0.0);
+        let transposed: Vec<f32> =
+            (0..rows * columns).map(|i| values[i % rows * columns + i / rows]).collect();
+        let (by_row, scales) = quantize_rows(&values, rows);
+        let (by_column, same) = quantize_columns(&transposed, rows);
+        assert_eq!(scales, same);
+        for (i, &value) in values.iter().enumerate() {
+            let (row, column) = (i / columns, i % columns);
+            assert_eq!(by_row[i], by_column[column * rows + row]);
+            assert!((by_row[i].widen() * scales[row] - value).abs() <= 0.5001 * scales[row]);
+        }
+        assert!(by_row[5 * columns..6 * columns].iter().all(|value| *value == 0));
+    }
+
+    #[test]
+    fn halves_are_the_nearest() {
+        for value in random(1000, 9) {
+            let error = (to_bf16(value).widen() - value).abs();
+            assert!(error <= value.abs() / 256.0, "{value} is off by {error}");
+        }
+        assert_eq!(to_bf16(1.0).widen(), 1.0);
+    }
+}

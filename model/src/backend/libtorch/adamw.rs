@@ -1,0 +1,52 @@
+//! AdamW in place.
+
+use burn_tch::TchTensor;
+use tch::Kind;
+
+use super::memory::{values, values_mut};
+use crate::backend::{AdamWStep, Backend, host, portable};
+
+/// `Σ x²` in one pass.
+pub(in crate::backend) fn sum_of_squares(tensor: TchTensor) -> TchTensor {
+    let flat = tensor.tensor.reshape([-1]);
+    TchTensor::new(flat.dot(&flat).to_kind(Kind::Float).reshape([1]))
+}
+
+/// On the CPU, one pass of Kiln's kernel over libtorch's memory, where libtorch's bindings offer only its parts.
+pub(in crate::backend) fn adamw_step<B: Backend<FloatTensorPrimitive = TchTensor>>(
+    parameter: TchTensor,
+    gradient: TchTensor,
+    first_moment: TchTensor,
+    second_moment: TchTensor,
+    step: AdamWStep,
+) -> [TchTensor; 3] {
+    let contiguous = gradient.tensor.contiguous();
+    let [parameter, first, second] = [parameter, first_moment, second_moment].map(own);
+    if let [Some(mut parameter), Some(mut first), Some(mut second)] = [&parameter, &first, &second].map(plain)
+        && let Some(gradient) = values(&contiguous)
+    {
+        // SAFETY: `own` made each of them the only tensor on its memory; `plain` hands out another name of the same tensor.
+        #[allow(unsafe_code)]
+        let parts = unsafe { (values_mut(&mut parameter), values_mut(&mut first), values_mut(&mut second)) };
+        if let (Some(parameter), Some(first), Some(second)) = parts {
+            host::adamw_update(parameter, gradient, first, second, step);
+        }
+    } else {
+        return portable::adamw_step::<B>(parameter, gradient, first, second, step);
+    }
+    [parameter, first, second]
+}
+
+/// The tensor, copied if someone else holds it too.
+fn own(tensor: TchTensor) -> TchTensor {
+    if tensor.can_mut() && tensor.tensor.is_contiguous() {
+        tensor
+    } else {
+        TchTensor::new(tensor.tensor.contiguous().copy())
+    }
+}
+
+/// The tensor itself if its memory can be lent.
+fn plain(tensor: &TchTensor) -> Option<tch::Tensor> {
+    values(&tensor.tensor).map(|_| tensor.tensor.shallow_clone())
+}

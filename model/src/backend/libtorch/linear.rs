@@ -1,0 +1,67 @@
+//! `addmm`, and libtorch's activations with their derivatives.
+
+use burn_tch::TchTensor;
+use tch::Tensor;
+
+use super::{rows, unrows};
+use crate::Activation;
+use crate::backend::{Backend, LinearGradients};
+
+/// Keeps the input and, where there is an activation, what went into it.
+pub(in crate::backend) fn linear_forward(
+    input: TchTensor,
+    weight: TchTensor,
+    bias: Option<TchTensor>,
+    activation: Option<Activation>,
+) -> (TchTensor, Vec<TchTensor>) {
+    let x = rows(&input.tensor);
+    let before = match bias {
+        Some(bias) => bias.tensor.addmm(&x, &weight.tensor),
+        None => x.mm(&weight.tensor),
+    };
+    let Some(activation) = activation else {
+        return (unrows(&before, &input.tensor), vec![input]);
+    };
+    let output = unrows(&activate(&before, activation), &input.tensor);
+    (output, vec![input, TchTensor::new(before)])
+}
+
+/// `dx = dy Wᵀ`, `dW = xᵀ dy`, `db = Σ dy`.
+pub(in crate::backend) fn linear_backward<B: Backend<FloatTensorPrimitive = TchTensor>>(
+    saved: Vec<TchTensor>,
+    weight: TchTensor,
+    has_bias: bool,
+    activation: Option<Activation>,
+    gradient: TchTensor,
+) -> LinearGradients<B> {
+    let mut saved = saved.into_iter();
+    let input = saved.next().expect("linear_forward saved its input");
+    let mut dy = rows(&gradient.tensor);
+    if let Some(activation) = activation {
+        let before = saved.next().expect("linear_forward saved what it activated");
+        dy = derive(&before.tensor, &dy, activation);
+    }
+    LinearGradients {
+        input: unrows(&dy.mm(&weight.tensor.tr()), &input.tensor),
+        weight: TchTensor::new(rows(&input.tensor).tr().mm(&dy)),
+        bias: has_bias.then(|| TchTensor::new(dy.sum_dim_intlist(0, false, dy.kind()))),
+    }
+}
+
+fn activate(x: &Tensor, activation: Activation) -> Tensor {
+    match activation {
+        Activation::GeluTanh => x.gelu("tanh"),
+        Activation::Gelu => x.gelu("none"),
+        Activation::Relu => x.relu(),
+        Activation::Silu => x.silu(),
+    }
+}
+
+fn derive(x: &Tensor, gradient: &Tensor, activation: Activation) -> Tensor {
+    match activation {
+        Activation::GeluTanh => x.gelu_backward(gradient, "tanh"),
+        Activation::Gelu => x.gelu_backward(gradient, "none"),
+        Activation::Relu => x.threshold_backward(gradient, 0.0),
+        Activation::Silu => x.silu_backward(gradient),
+    }
+}

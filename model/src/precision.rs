@@ -1,0 +1,107 @@
+//! Weights in fewer bits, for inference: generation is as fast as the weights can be read.
+
+use burn::module::{Module, ModuleMapper, Param};
+use burn::tensor::Tensor;
+
+use crate::error::{Error, Result};
+use crate::weights::PathStack;
+use crate::{Backend, GptModel, backend};
+
+/// How the matrices of a model lie in memory. Biases, norms and positions are always f32, and so is what is computed
+/// with them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Precision {
+    /// 32-bit IEEE.
+    #[default]
+    F32,
+    /// 16-bit brain float: the upper half of an f32, with three significant digits.
+    Bf16,
+    /// 8-bit integers, with a scale for each output channel of a matrix.
+    Int8,
+}
+
+impl Precision {
+    /// As it is written on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::Bf16 => "bf16",
+            Self::Int8 => "int8",
+        }
+    }
+}
+
+/// Which axis of a matrix numbers what it computes: a scale belongs to one of these.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Channels {
+    /// `[d_out, d_in]`: the embedding table, as the head uses it.
+    Rows,
+    /// `[d_in, d_out]`: a linear layer.
+    Columns,
+}
+
+impl<B: Backend> GptModel<B> {
+    /// The same model with its matrices in fewer bits. It can generate, score and be evaluated, but neither learn nor
+    /// be saved.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Precision`] if the backend cannot hold them so.
+    pub fn with_precision(self, precision: Precision) -> Result<Self> {
+        let mut narrower = Narrower { precision, path: PathStack::default(), error: None };
+        let model = self.map(&mut narrower);
+        match narrower.error {
+            None => Ok(model),
+            Some(error) => Err(error),
+        }
+    }
+}
+
+/// The parameter of this name in fewer bits, if it is one of the matrices.
+pub(crate) fn narrow<B: Backend, const D: usize>(
+    name: &str,
+    weight: Tensor<B, D>,
+    precision: Precision,
+) -> Result<Tensor<B, D>> {
+    let channels = match name {
+        "wpe.weight" => return Ok(weight),
+        "wte.weight" | "lm_head.weight" => Channels::Rows,
+        _ => Channels::Columns,
+    };
+    if D != 2 || precision == Precision::F32 {
+        return Ok(weight);
+    }
+    let backend = B::name(&weight.device());
+    let matrix = Tensor::from_primitive(weight.into_primitive());
+    match backend::narrow::<B>(matrix, channels, precision) {
+        Some(narrow) => Ok(Tensor::from_primitive(narrow.into_primitive())),
+        None => Err(Error::Precision { precision: precision.name(), backend }),
+    }
+}
+
+struct Narrower {
+    precision: Precision,
+    path: PathStack,
+    error: Option<Error>,
+}
+
+impl<B: Backend> ModuleMapper<B> for Narrower {
+    fn enter_module(&mut self, name: &str, _container: &str) {
+        self.path.enter(name);
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.path.exit();
+    }
+
+    fn map_float<const D: usize>(&mut self, parameter: Param<Tensor<B, D>>) -> Param<Tensor<B, D>> {
+        let (id, weight, _) = parameter.consume();
+        match narrow(&self.path.name(), weight.clone(), self.precision) {
+            Ok(weight) => Param::initialized(id, weight),
+            Err(error) => {
+                self.error.get_or_insert(error);
+                Param::initialized(id, weight)
+            }
+        }
+    }
+}

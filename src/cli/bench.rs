@@ -1,0 +1,149 @@
+//! `kiln bench` as it is typed.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum};
+
+use super::BackendArgs;
+
+/// `kiln bench`
+#[derive(Subcommand, Debug)]
+pub enum Bench {
+    /// Tokens in a second of whole training steps: forward, backward, clipping, AdamW.
+    Train(BenchTrain),
+    /// Tokens in a second of generation, one token at a time, with a KV cache.
+    Decode(BenchDecode),
+    /// Tokens in a second of reading a prompt.
+    Prefill(BenchPrefill),
+    /// Megabytes of text encoded in a second, on one thread and on several, beside tiktoken-rs.
+    Tokenize(BenchTokenize),
+}
+
+/// The architecture of a model with random weights.
+#[derive(Args, Debug, Clone)]
+pub struct ModelShape {
+    /// A published architecture: gpt2, gpt2-medium, gpt2-large, gpt2-xl.
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["layers", "heads", "width"])]
+    pub preset: Option<String>,
+    /// Blocks.
+    #[arg(long, value_name = "L", default_value_t = 4)]
+    pub layers: usize,
+    /// Attention heads of each.
+    #[arg(long, value_name = "H", default_value_t = 4)]
+    pub heads: usize,
+    /// Width of the residual stream.
+    #[arg(long, value_name = "D", default_value_t = 128)]
+    pub width: usize,
+    /// Size of the vocabulary; default: 65, or the preset's.
+    #[arg(long, value_name = "V")]
+    pub vocab: Option<usize>,
+}
+
+/// `kiln bench train`
+#[derive(Args, Debug)]
+pub struct BenchTrain {
+    #[command(flatten)]
+    pub shape: ModelShape,
+    /// Tokens of a sequence.
+    #[arg(long, value_name = "T", default_value_t = 64)]
+    pub context: usize,
+    /// Sequences of a step.
+    #[arg(long, value_name = "B", default_value_t = 12)]
+    pub batch: usize,
+    /// Steps that are timed, after one that is not; default: as many as take five seconds, at least five.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub steps: Option<u32>,
+    /// Prints one JSON object.
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub backend: BackendArgs,
+}
+
+/// A model with its own weights, or a shape with random ones.
+#[derive(Args, Debug, Clone)]
+pub struct ModelSource {
+    /// Model or run directory; default: random weights.
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["preset", "layers", "heads", "width", "vocab"])]
+    pub model: Option<PathBuf>,
+    #[command(flatten)]
+    pub shape: ModelShape,
+    /// Number format of the weights.
+    #[arg(long, value_enum, default_value_t = Precision::F32)]
+    pub dtype: Precision,
+}
+
+/// `kiln bench decode`
+#[derive(Args, Debug)]
+pub struct BenchDecode {
+    #[command(flatten)]
+    pub source: ModelSource,
+    /// Positions that are there before the first token is timed.
+    #[arg(long, value_name = "T", default_value_t = 16)]
+    pub context: usize,
+    /// Tokens that are timed.
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..))]
+    pub tokens: u32,
+    /// Prints one JSON object.
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub backend: BackendArgs,
+}
+
+/// `kiln bench prefill`
+#[derive(Args, Debug)]
+pub struct BenchPrefill {
+    #[command(flatten)]
+    pub source: ModelSource,
+    /// Tokens of the prompt.
+    #[arg(long, value_name = "T", default_value_t = 512)]
+    pub context: usize,
+    /// How often it is read.
+    #[arg(long, value_name = "N", default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..))]
+    pub repetitions: u32,
+    /// Prints one JSON object.
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub backend: BackendArgs,
+}
+
+/// `kiln bench tokenize`
+#[derive(Args, Debug)]
+pub struct BenchTokenize {
+    /// byte, gpt2, cl100k_base, o200k_base, or a model, run or tokenizer directory.
+    #[arg(long, value_name = "NAME|DIR", default_value = "gpt2")]
+    pub tokenizer: String,
+    /// Text to encode; default: the embedded corpus, whose few words flatter every tokenizer with a cache.
+    #[arg(long, value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// Threads of the second measurement; default: all.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub threads: Option<u16>,
+    /// Prints one JSON object.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Number formats of weights in memory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Precision {
+    /// 32-bit IEEE.
+    #[default]
+    F32,
+    /// 16-bit brain float: half the memory, three significant digits.
+    Bf16,
+    /// 8-bit integers with a scale for each output channel: a quarter of the memory.
+    Int8,
+}
+
+impl From<Precision> for kiln_model::Precision {
+    fn from(precision: Precision) -> Self {
+        match precision {
+            Precision::F32 => Self::F32,
+            Precision::Bf16 => Self::Bf16,
+            Precision::Int8 => Self::Int8,
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! The model to measure: one from a directory, or a shape with random weights.
+
+use anyhow::{Result, bail};
+use kiln_model::{Backend, GptConfig, GptModel, PRESETS};
+
+use crate::cli::{ModelShape, ModelSource};
+use crate::files::model_directory;
+
+/// The architecture that was asked for, for sequences of `context` tokens.
+pub fn config(shape: &ModelShape, context: usize) -> Result<GptConfig> {
+    let ModelShape { preset, layers, heads, width, vocab } = shape;
+    let (mut config, default_vocab) = match preset {
+        None => (GptConfig::new(*layers, *heads, *width), 65),
+        Some(name) => match GptConfig::preset(name) {
+            Some(config) => (config, 50_257),
+            None => bail!("--preset {name}: no such architecture\nhint: use one of {}", PRESETS.join(", ")),
+        },
+    };
+    config.vocab_size = vocab.unwrap_or(default_vocab);
+    config.context_length = context;
+    config.validate()?;
+    Ok(config)
+}
+
+/// The model, with room for `context` tokens.
+pub fn open<B: Backend>(source: &ModelSource, context: usize, device: &B::Device) -> Result<GptModel<B>> {
+    let precision = source.dtype.into();
+    let Some(directory) = &source.model else {
+        let config = config(&source.shape, context)?;
+        return Ok(config.init::<B>(1337, device)?.with_precision(precision)?);
+    };
+    let model = kiln_model::load_with_precision::<B>(&model_directory(directory), device, precision)?;
+    let longest = model.config().context_length;
+    if context > longest {
+        bail!(
+            "{}: its context is {longest} tokens, and {context} were asked for\nhint: use a smaller --context",
+            directory.display()
+        );
+    }
+    Ok(model)
+}
+
+/// Most memory that this process has held, in bytes, where the system tells.
+pub fn peak_memory() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kibibytes * 1024)
+}
+
+/// `1234 MB`, or `unknown`.
+pub fn megabytes(bytes: Option<u64>) -> String {
+    bytes.map_or("unknown".to_owned(), |bytes| format!("{:.0} MB", bytes as f64 / 1e6))
+}
