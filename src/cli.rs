@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use kiln_datasets::{CORPORA, DEFAULT_FIELD, Format};
 
 /// Raw text in, a language model out.
 #[derive(Parser, Debug)]
@@ -229,9 +231,12 @@ pub enum Tokenize {
     },
     /// Learns a byte-level BPE from text and writes it as a tokenizer directory.
     Train {
-        /// Text file, or folder of text files; may be repeated.
+        /// File, folder, pattern, `-` for standard input, or `cargo` for the Rust code in your cargo registry; may be
+        /// repeated.
         #[arg(long, value_name = "PATH", required = true, num_args = 1..)]
-        data: Vec<PathBuf>,
+        data: Vec<String>,
+        #[command(flatten)]
+        source: SourceArgs,
         /// Most tokens to learn, the 256 bytes and end-of-text included.
         #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(257..))]
         vocab_size: u32,
@@ -274,11 +279,21 @@ pub struct SourceArgs {
     #[arg(long, value_name = "GLOB")]
     pub exclude: Vec<String>,
     /// Field or column that holds the text; a number picks a column of a file without a header row.
-    #[arg(long, visible_alias = "column", value_name = "NAME", default_value = kiln_datasets::DEFAULT_FIELD)]
+    #[arg(long, visible_alias = "column", value_name = "NAME", default_value = DEFAULT_FIELD)]
     pub field: String,
     /// Format of the files, if their names do not tell.
-    #[arg(long, value_enum)]
-    pub format: Option<DataFormat>,
+    #[arg(long, value_name = "FORMAT", value_parser = formats())]
+    pub format: Option<Format>,
+    /// Replaces bytes that are not UTF-8 by U+FFFD.
+    #[arg(long)]
+    pub lossy: bool,
+}
+
+/// The library's formats, by name.
+fn formats() -> impl TypedValueParser<Value = Format> {
+    let values = Format::ALL.map(|format| PossibleValue::new(format.name()).help(format.description()));
+    let known = |name: String| Format::ALL.into_iter().find(|format| format.name() == name);
+    PossibleValuesParser::new(values).try_map(move |name| known(name).ok_or("no format"))
 }
 
 /// `kiln data prepare`
@@ -308,9 +323,6 @@ pub struct Prepare {
     /// Drops documents that have been there before, byte for byte.
     #[arg(long)]
     pub dedup: bool,
-    /// Replaces bytes that are not UTF-8 by U+FFFD.
-    #[arg(long)]
-    pub lossy: bool,
     /// Counts bad documents and goes on.
     #[arg(long)]
     pub skip_bad: bool,
@@ -325,7 +337,7 @@ pub struct Prepare {
 /// `kiln data info`
 #[derive(Args, Debug)]
 pub struct DataInfo {
-    /// Token shard, prepared folder, text file, or folder of text files.
+    /// Token shard, folder of shards, or whatever --data of `kiln data prepare` takes.
     #[arg(value_name = "PATH")]
     pub path: PathBuf,
     /// Tokenizer of text, or of a shard that does not name its own; default: gpt2.
@@ -341,9 +353,7 @@ pub struct DataInfo {
 /// `kiln data fetch`
 #[derive(Args, Debug)]
 pub struct Fetch {
-    /// tinyshakespeare, the-verdict, tinystories, fineweb-edu, openwebtext, alpaca, sms-spam, or
-    /// `hf://datasets/OWNER/NAME[@REVISION][/GLOB]`.
-    #[arg(value_name = "NAME")]
+    #[arg(value_name = "NAME", help = corpora())]
     pub name: String,
     /// Folder to write; default: the cache of Hugging Face for its datasets, data/NAME for others.
     #[arg(long, value_name = "DIR")]
@@ -353,21 +363,9 @@ pub struct Fetch {
     pub offline: bool,
 }
 
-/// Formats of files that hold documents.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub enum DataFormat {
-    /// The whole file is one document.
-    Text,
-    /// A JSON object or string on each line.
-    Jsonl,
-    /// An array of JSON objects or strings.
-    Json,
-    /// Comma-separated values.
-    Csv,
-    /// Tab-separated values.
-    Tsv,
-    /// Apache Parquet.
-    Parquet,
+fn corpora() -> String {
+    let names = CORPORA.map(|corpus| corpus.name).join(", ");
+    format!("{names}, or `hf://datasets/OWNER/NAME[@REVISION][/GLOB]`")
 }
 
 /// `kiln bench`

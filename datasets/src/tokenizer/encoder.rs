@@ -49,7 +49,7 @@ impl Encoder {
         }
         let parts: Vec<Vec<u32>> =
             chunks(text, CHUNK).into_par_iter().map(|chunk| self.encode_chunk(chunk)).collect();
-        parts.concat()
+        joined(&parts)
     }
 
     /// The tokens of `text`, on the calling thread alone.
@@ -93,4 +93,17 @@ impl Encoder {
             None => self.merges.encode(piece, tokens),
         }
     }
+}
+
+/// The parts one after the other, copied on all threads: it is new memory, and what that costs is to be shared too.
+fn joined(parts: &[Vec<u32>]) -> Vec<u32> {
+    let mut tokens = vec![0; parts.iter().map(Vec::len).sum()];
+    let (mut rest, mut places) = (tokens.as_mut_slice(), Vec::with_capacity(parts.len()));
+    for part in parts {
+        let (place, after) = rest.split_at_mut(part.len());
+        places.push((place, part));
+        rest = after;
+    }
+    places.into_par_iter().for_each(|(place, part)| place.copy_from_slice(part));
+    tokens
 }
