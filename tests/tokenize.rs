@@ -21,13 +21,13 @@ fn train_writes_a_tokenizer_that_every_command_takes() {
     let path = folder.path();
     write_corpus(path);
     let learn = |out| {
-        let arguments = ["tokenize", "train", "--data", "texts", "--vocab-size", "300", "--out", out];
+        let arguments = ["tokenize", "train", "--data", "texts", "--vocab-size", "270", "--out", out];
         let output = kiln(path, arguments);
         stdout(&output);
         String::from_utf8(output.stderr).expect("we print UTF-8")
     };
     let said = learn("mine");
-    assert!(said.starts_with("mine: 300 tokens from 0.0 MB"), "{said}");
+    assert!(said.starts_with("mine: 270 tokens from 0.0 MB"), "{said}");
     learn("again");
     for file in ["tokenizer.json", "tokenizer_config.json"] {
         let read = |out: &str| std::fs::read(path.join(out).join(file)).expect("just written");
@@ -53,8 +53,8 @@ fn train_writes_a_tokenizer_that_every_command_takes() {
     stdout(&kiln(path, ["data", "prepare", "--data", "texts", "--tokenizer", "mine", "--out", "out"]));
     let info = stdout(&kiln(path, ["data", "info", "out", "--json"]));
     let info: serde_json::Value = serde_json::from_str(&info).expect("one object");
-    assert_eq!((&info["vocab_size"], &info["documents"]), (&300.into(), &31.into()));
-    assert!(info["bytes_per_token"].as_f64().expect("a number") > 3.0, "{info}");
+    assert_eq!((&info["vocab_size"], &info["documents"]), (&270.into(), &31.into()));
+    assert!(info["bytes_per_token"].as_f64().expect("a number") > 1.5, "{info}");
 }
 
 #[test]

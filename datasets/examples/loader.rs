@@ -29,12 +29,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let sampler = Sampler { order: Order::Random, seed: 1337, batch_size, context_length };
     let starts = (tokens - context_length) as u64;
     let from_memory = |index: u64| {
-        let (mut inputs, mut targets) = (Vec::new(), Vec::new());
+        let room = batch_size * context_length;
+        let (mut inputs, mut targets) = (Vec::with_capacity(room), Vec::with_capacity(room));
         for window in index * batch_size as u64..(index + 1) * batch_size as u64 {
             let start = (mix(1337, window) % starts) as usize;
-            let widen = |tokens: &[u16]| tokens.iter().map(|token| i32::from(*token)).collect::<Vec<_>>();
-            inputs.extend(widen(&all[start..start + context_length]));
-            targets.extend(widen(&all[start + 1..start + context_length + 1]));
+            inputs.extend(all[start..start + context_length].iter().map(|token| i32::from(*token)));
+            targets.extend(all[start + 1..start + context_length + 1].iter().map(|token| i32::from(*token)));
         }
         (inputs, targets)
     };

@@ -4,9 +4,10 @@
     pip install tiktoken tokenizers
     python tests/reference/speed.py target/release/kiln
 
-Both sides read the same text, Rust source from the cargo registry or --text FILE, in the same run and in turns. A
-machine that does other work spoils times on the wall; then look at the seconds of processor time beside them. Of every
-series the best counts.
+Both sides read the same text, Rust source from the cargo registry or --text FILE, in the same run and in turns; of every
+series the best counts. A machine that does other work spoils times on the wall, those of several threads most of all:
+its system may keep both on one core. Then look at the processor time beside them, or put `chrt --fifo 1` before the
+command, which makes all others wait.
 
 Encoding, GPT-2's tokens: one thread must be 5 times as fast as tiktoken on one, two threads 1.7 times as fast as one.
 Learning 8,192 tokens: faster than tokenizers, as many tokens, bytes per token on text that neither has seen within 1 %,
