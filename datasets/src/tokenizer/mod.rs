@@ -9,6 +9,7 @@ mod count;
 mod directory;
 mod encoder;
 mod file;
+mod join;
 mod merge;
 mod published;
 mod split;
