@@ -12,6 +12,7 @@ mod file;
 mod join;
 mod merge;
 mod published;
+mod queue;
 mod split;
 mod stream;
 mod train;
