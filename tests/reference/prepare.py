@@ -103,11 +103,11 @@ def main():
         out = folder / "one"
         most = max(most, report("one thread", prepare(kiln, corpus, out, "--threads", "1"))[2])
         digests["one"] = digest(out)
+        same = len(set(digests.values())) == 1
+        print("the folders are equal byte for byte" if same else f"the folders differ: {digests}")
+        print(f"most memory: {most / 1e6:.0f} MB, at most {LIMIT / 1e6:.0f} MB are allowed")
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    same = len(set(digests.values())) == 1
-    print("the folders are equal byte for byte" if same else f"the folders differ: {digests}")
-    print(f"most memory: {most / 1e6:.0f} MB, at most {LIMIT / 1e6:.0f} MB are allowed")
     sys.exit(0 if same and most <= LIMIT else 1)
 
 
