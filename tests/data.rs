@@ -77,6 +77,8 @@ fn killed_and_resumed_gives_the_same_bytes() {
         corpus(&path.join(format!("in/{n}.jsonl")), 17_000_000);
     }
     stdout(&kiln(path, PREPARE.into_iter().chain(["--out", "whole", "--threads", "2"])));
+    stdout(&kiln(path, PREPARE.into_iter().chain(["--out", "one", "--threads", "1"])));
+    assert_eq!(files(&path.join("one")), files(&path.join("whole")), "one thread or two");
 
     let mut running = Command::new(env!("CARGO_BIN_EXE_kiln"))
         .args(PREPARE)
@@ -99,6 +101,136 @@ fn killed_and_resumed_gives_the_same_bytes() {
     stdout(&kiln(path, PREPARE.into_iter().chain(["--out", "killed"])));
     assert_eq!(files(&path.join("killed")), files(&path.join("whole")));
     assert!(!path.join("killed/.prepare").exists());
+}
+
+/// Runs `kiln ARGS` and checks that it is refused, as the user's to put right, with a message that has every one of
+/// `words` and nothing of a panic.
+fn refuse<'a>(folder: &Path, args: impl IntoIterator<Item = &'a str>, words: &[&str]) {
+    let output = kiln(folder, args);
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{message}");
+    assert!(!message.contains("panicked"), "{message}");
+    for word in words {
+        assert!(message.contains(word), "no {word:?} in: {message}");
+    }
+}
+
+/// A token file of llm.c.
+fn llm_c(path: &Path, tokens: impl IntoIterator<Item = u16>) {
+    let payload: Vec<u8> = tokens.into_iter().flat_map(u16::to_le_bytes).collect();
+    let mut bytes = vec![0; 1024];
+    for (index, number) in [20_240_520, 1, payload.len() as u32 / 2].into_iter().enumerate() {
+        bytes[index * 4..index * 4 + 4].copy_from_slice(&u32::to_le_bytes(number));
+    }
+    bytes.extend(payload);
+    std::fs::write(path, bytes).expect("writable");
+}
+
+#[test]
+fn a_folder_of_many_shards_is_trained_on_and_a_change_of_it_is_noticed() {
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let path = folder.path();
+    std::fs::create_dir(path.join("web")).expect("writable");
+    let shard = |name: &str, tokens| llm_c(&path.join("web").join(name), tokens);
+    for n in 1..=3 {
+        shard(&format!("web_train_{n:06}.bin"), n * 100..n * 100 + 40);
+    }
+    shard("web_val_000000.bin", 1000..1040);
+    let info = stdout(&kiln(path, ["data", "info", "web", "--json"]));
+    let info: serde_json::Value = serde_json::from_str(&info).expect("one object");
+    assert_eq!((&info["splits"]["train"]["tokens"], &info["tokens"]), (&120.into(), &160.into()));
+
+    let set = ["--set", "data.path=web", "--set", "tokenizer.kind=gpt2", "--set", "training.eval_interval=1"];
+    stdout(&train(path, ["--run-dir", "run", "--set", "training.steps=1"].into_iter().chain(set)));
+    let resume = ["train", "--plain", "--run-dir", "run", "--resume", "--set", "training.steps=2"];
+    for (change, words) in [
+        (
+            &(|| shard("web_train_000002.bin", 500..541)) as &dyn Fn(),
+            ["web_train_000002.bin", "held 40", "41 now"],
+        ),
+        (&|| shard("web_train_000002.bin", 500..540), ["web_train_000002.bin", "others than then", "hint:"]),
+        (
+            &|| std::fs::remove_file(path.join("web/web_train_000002.bin")).expect("it is there"),
+            ["web_train_000002.bin", "gone", "hint:"],
+        ),
+    ] {
+        change();
+        let config = std::fs::read(path.join("run/config.toml")).expect("a run");
+        refuse(path, resume, &words);
+        assert_eq!(std::fs::read(path.join("run/config.toml")).expect("a run"), config);
+    }
+    shard("web_train_000002.bin", 200..240);
+    stdout(&kiln(path, resume));
+}
+
+#[test]
+fn damaged_shards_are_refused() {
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let path = folder.path();
+    corpus(&path.join("in.jsonl"), 30_000);
+    stdout(&kiln(path, ["data", "prepare", "--data", "in.jsonl", "--tokenizer", "byte", "--out", "out"]));
+    let shard = path.join("out/train.tokens");
+    let whole = std::fs::read(&shard).expect("just written");
+    for at in [0, 9, 20, 130, whole.len() - 1] {
+        let mut damaged = whole.clone();
+        damaged[at] ^= 4;
+        std::fs::write(&shard, damaged).expect("writable");
+        for command in [&["data", "info", "out"][..], &["train", "--plain", "--set", "data.path=out"]] {
+            refuse(path, command.iter().copied(), &["train.tokens"]);
+        }
+    }
+    assert!(!path.join("runs").exists(), "nothing is left of a run that never began");
+    llm_c(&path.join("x.bin"), [1, 2, 300]);
+    let info = ["data", "info", "x.bin", "--tokenizer", "byte"];
+    refuse(path, info, &["x.bin", "token 300", "\"byte\"", "256 tokens"]);
+}
+
+/// The bytes of a table with a text in each of three rows.
+fn table() -> Vec<u8> {
+    use parquet::data_type::{ByteArray, ByteArrayType};
+    use parquet::file::writer::SerializedFileWriter;
+    let schema = parquet::schema::parser::parse_message_type("message m { required binary text (UTF8); }");
+    let mut bytes = Vec::new();
+    let mut writer = SerializedFileWriter::new(&mut bytes, schema.expect("valid").into(), Default::default())
+        .expect("memory");
+    let mut rows = writer.next_row_group().expect("memory");
+    let mut column = rows.next_column().expect("memory").expect("one column");
+    let texts = ["one text", "another text", "the last text"].map(|text| ByteArray::from(text));
+    column.typed::<ByteArrayType>().write_batch(&texts, None, None).expect("memory");
+    column.close().expect("memory");
+    rows.close().expect("memory");
+    writer.close().expect("memory");
+    bytes
+}
+
+#[test]
+fn a_damaged_table_is_one_sentence() {
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let path = folder.path();
+    let whole = table();
+    let prepare = ["data", "prepare", "--tokenizer", "byte", "--out", "out", "--data", "a.parquet"];
+    std::fs::write(path.join("a.parquet"), &whole).expect("writable");
+    refuse(path, prepare.into_iter().chain(["--field", "body"]), &["a.parquet", "no field `body`", "`text`"]);
+    let mut refused = 0;
+    // Byte 12 is a length that the library takes at its word, and panics.
+    for at in (0..whole.len()).step_by(2) {
+        let mut damaged = whole.clone();
+        damaged[at] ^= 8;
+        std::fs::write(path.join("a.parquet"), damaged).expect("writable");
+        let output = kiln(path, prepare);
+        let message = String::from_utf8_lossy(&output.stderr);
+        assert!(!message.contains("panicked"), "byte {at}: {message}");
+        if !output.status.success() {
+            refused += 1;
+            assert_eq!(output.status.code(), Some(2), "byte {at}: {message}");
+            assert!(message.starts_with("error: a.parquet"), "byte {at}: {message}");
+            assert!(!path.join("out").exists(), "byte {at}");
+        }
+        let _ = std::fs::remove_dir_all(path.join("out"));
+    }
+    assert!(refused > whole.len() / 10, "{refused} of {}", whole.len());
+    std::fs::write(path.join("a.parquet"), &whole).expect("writable");
+    stdout(&kiln(path, prepare));
 }
 
 #[test]
@@ -135,6 +267,19 @@ fn bad_input_is_one_sentence_and_leaves_nothing() {
     let skipping =
         ["data", "prepare", "--tokenizer", "byte", "--out", "skipping", "--data", "a.jsonl", "--skip-bad"];
     assert!(stdout(&kiln(path, skipping)).contains("a.jsonl:2"));
+
+    // Several, of every kind: counted, and each listed.
+    std::fs::create_dir(path.join("many")).expect("writable");
+    for name in ["a.jsonl", "b.jsonl", "c.csv", "d.parquet", "e.txt.gz", "f.txt"] {
+        std::fs::copy(path.join(name), path.join("many").join(name)).expect("writable");
+    }
+    let many =
+        ["data", "prepare", "--tokenizer", "byte", "--out", "many-out", "--data", "many", "--skip-bad"];
+    let listed = stdout(&kiln(path, many));
+    assert!(listed.contains(" 6 documents skipped"), "{listed}");
+    for place in ["a.jsonl:2: ", "b.jsonl:1: ", "c.csv:1: ", "d.parquet: ", "e.txt.gz: ", "f.txt:1: "] {
+        assert!(listed.contains(place), "no {place:?} in: {listed}");
+    }
 }
 
 #[test]

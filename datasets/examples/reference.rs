@@ -1,20 +1,22 @@
-//! What `tests/reference/ids.py` asks of this crate, fast enough for hundreds of megabytes.
+//! What `tests/reference/ids.py` and `speed.py` ask of this crate, fast enough for hundreds of megabytes.
 //!
 //! ```sh
 //! reference tokens NAME                the tokens of gpt2, cl100k_base or o200k_base: one in hexadecimal a line
 //! reference lines TOKENIZER < JSONL    a text a line, "…" or {"hex": "…"} for bytes: its ids, or "error" if decoding
 //!                                      them gives something else
 //! reference files TOKENIZER PATH…      for each file a line of ids
+//! reference time TOKENIZER PATH N…     encodes the file on N threads, for each N a line of wall and processor seconds
 //! ```
 
 use std::io::{BufRead, BufWriter, Write};
+use std::time::{Duration, Instant};
 
 use kiln_datasets::Tokenizer;
 use serde_json::Value;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
-    let usage = "usage: reference tokens|lines|files TOKENIZER [PATH…]";
+    let usage = "usage: reference tokens|lines|files|time TOKENIZER [PATH…]";
     let (mode, name) = (arguments.next().ok_or(usage)?, arguments.next().ok_or(usage)?);
     let tokenizer = Tokenizer::open(&name)?;
     let mut output = BufWriter::new(std::io::stdout().lock());
@@ -38,6 +40,18 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 answer(&mut output, &tokenizer, &std::fs::read(path)?)?;
             }
         }
+        "time" => {
+            let text = std::fs::read_to_string(arguments.next().ok_or(usage)?)?;
+            for threads in arguments {
+                let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.parse()?).build()?;
+                // A system that shares out time by the second owes us nothing then.
+                std::thread::sleep(Duration::from_secs(1));
+                let (wall, cpu) = (Instant::now(), processor_seconds());
+                let tokens = pool.install(|| tokenizer.encode(&text))?;
+                let (wall, cpu) = (wall.elapsed().as_secs_f64(), processor_seconds() - cpu);
+                writeln!(output, "{threads} {wall:.4} {cpu:.2} {}", tokens.len())?;
+            }
+        }
         _ => return Err(usage.into()),
     }
     Ok(output.flush()?)
@@ -56,6 +70,14 @@ fn answer(
         writeln!(output, "\"error\"")?;
     }
     Ok(())
+}
+
+/// Of all threads of this process, where the system tells.
+fn processor_seconds() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let fields = stat.rsplit(") ").next().unwrap_or_default().split(' ');
+    let ticks: f64 = fields.skip(11).take(2).filter_map(|field| field.parse::<f64>().ok()).sum();
+    ticks / 100.0
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -25,8 +25,8 @@ impl Batch {
         let mut inputs = Vec::with_capacity(offsets.len() * seq);
         let mut targets = Vec::with_capacity(offsets.len() * seq);
         for &offset in offsets {
-            inputs.extend(shard.tokens(offset..offset + seq));
-            targets.extend(shard.tokens(offset + 1..offset + seq + 1));
+            shard.runs(offset..offset + seq).for_each(|run| inputs.extend(run));
+            shard.runs(offset + 1..offset + seq + 1).for_each(|run| targets.extend(run));
         }
         Self { inputs, targets, batch: offsets.len(), seq }
     }

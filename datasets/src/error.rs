@@ -152,7 +152,8 @@ pub enum Error {
     },
     /// A tokenizer name that nothing answers to.
     #[error(
-        "unknown tokenizer \"{name}\"\nhint: use char, byte, gpt2, cl100k_base, o200k_base, or a directory with a tokenizer.json"
+        "unknown tokenizer \"{name}\"\nhint: use {}, or a directory with a tokenizer.json",
+        crate::TOKENIZERS.join(", ")
     )]
     UnknownTokenizer {
         /// The name given.
@@ -167,6 +168,14 @@ pub enum Error {
         theirs: String,
         /// The tokenizer that is to read it.
         ours: String,
+    },
+    /// Tokens that are not those that a run began with.
+    #[error("{}: changed since the run began: {reason}\nhint: put back what was there, or begin a new run", path.display())]
+    OtherTokens {
+        /// The file.
+        path: PathBuf,
+        /// What is different.
+        reason: String,
     },
     /// A tokenizer or shard file is there but is not what it should be.
     #[error("{}: {reason}", path.display())]

@@ -20,7 +20,7 @@ const LINE: usize = 200;
 /// What is known of a shard, or of text.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CorpusInfo {
-    /// The file or folder.
+    /// The file, the first of several, or the folder.
     pub path: PathBuf,
     /// What kind of shard it is; none: text.
     pub format: Option<ShardFormat>,
@@ -56,23 +56,25 @@ impl CorpusInfo {
     /// # Errors
     ///
     /// What [`TokenShard::open`], [`Source::files`] and [`SourceFile::documents`](crate::SourceFile::documents) say.
-    pub fn of(source: &Source, tokenizer: Option<&Tokenizer>) -> Result<Vec<Self>> {
+    pub fn of(source: &Source, tokenizer: Option<&Tokenizer>, reading: &ReadOptions) -> Result<Vec<Self>> {
         let path = &source.location;
         if let Some(paths) = shards(path)? {
-            return paths.iter().map(|path| Self::of_shard(path, tokenizer)).collect();
+            return paths.iter().map(|paths| Self::of_shard(paths, tokenizer)).collect();
         }
         if is_shard(path) {
-            return Ok(vec![Self::of_shard(path, tokenizer)?]);
+            return Ok(vec![Self::of_shard(std::slice::from_ref(path), tokenizer)?]);
         }
         match tokenizer {
-            Some(tokenizer) => Ok(vec![Self::of_text(source, tokenizer)?]),
-            None => Ok(vec![Self::of_text(source, &Tokenizer::open(DEFAULT_TOKENIZER)?)?]),
+            Some(tokenizer) => Ok(vec![Self::of_text(source, tokenizer, reading)?]),
+            None => Ok(vec![Self::of_text(source, &Tokenizer::open(DEFAULT_TOKENIZER)?, reading)?]),
         }
     }
 
-    fn of_shard(path: &Path, tokenizer: Option<&Tokenizer>) -> Result<Self> {
-        let shard = TokenShard::open(path)?;
-        let folder = path.parent().unwrap_or(path);
+    /// Looks at a shard, which may lie in several files.
+    fn of_shard(paths: &[PathBuf], tokenizer: Option<&Tokenizer>) -> Result<Self> {
+        let shard = TokenShard::open_all(paths)?;
+        let path = shard.path().to_owned();
+        let folder = path.parent().unwrap_or(&path);
         let tokenizer = match tokenizer {
             Some(tokenizer) => Some(tokenizer.clone()),
             None => likely_tokenizer(folder, shard.vocabulary())?,
@@ -93,7 +95,6 @@ impl CorpusInfo {
         );
         let name = |vocabulary: &Vocabulary| vocabulary.tokenizer.clone();
         Ok(Self {
-            path: path.to_owned(),
             format: Some(shard.format()),
             tokenizer: shard.vocabulary().map_or_else(
                 || tokenizer.as_ref().map_or("unknown".to_owned(), |tokenizer| tokenizer.name().to_owned()),
@@ -104,12 +105,13 @@ impl CorpusInfo {
             tokens: shard.len() as u64,
             documents: shard.documents(),
             text_bytes: shard.text_bytes(),
-            lengths: remembered(path)?.unwrap_or_else(|| lengths(&shard, end_of_text)),
+            lengths: remembered(&path)?.unwrap_or_else(|| lengths(&shard, end_of_text)),
             first_lines: first_lines(&decoded.transpose()?.unwrap_or_default()),
+            path,
         })
     }
 
-    fn of_text(source: &Source, tokenizer: &Tokenizer) -> Result<Self> {
+    fn of_text(source: &Source, tokenizer: &Tokenizer, reading: &ReadOptions) -> Result<Self> {
         let mut info = Self {
             path: source.location.clone(),
             format: None,
@@ -123,7 +125,7 @@ impl CorpusInfo {
             first_lines: Vec::new(),
         };
         for file in source.files()? {
-            file.documents(&ReadOptions::default(), &mut |document| {
+            file.documents(reading, &mut |document| {
                 if info.documents == 0 {
                     info.first_lines = first_lines(document);
                 }
@@ -168,8 +170,8 @@ fn remembered(path: &Path) -> Result<Option<Lengths>> {
     let Some(manifest) = Manifest::read(folder)? else { return Ok(None) };
     let paths = shards(folder)?;
     Ok(paths.and_then(|[train, valid]| match path {
-        path if path == train => Some(manifest.train.lengths),
-        path if path == valid => Some(manifest.valid.lengths),
+        path if [path] == train[..] => Some(manifest.train.lengths),
+        path if [path] == valid[..] => Some(manifest.valid.lengths),
         _ => None,
     }))
 }
@@ -217,6 +219,7 @@ mod tests {
 
     #[test]
     fn text_and_the_shards_made_of_it_have_the_same_numbers() {
+        let of = |source: &Source| CorpusInfo::of(source, None, &ReadOptions::default());
         let input = tempfile::tempdir().expect("a temporary directory");
         for n in 0..40 {
             let text = format!("story {n}\nOnce upon a time {}", "there was a kiln. ".repeat(n));
@@ -224,12 +227,12 @@ mod tests {
         }
         let source = Source::new(input.path());
         let gpt2 = Tokenizer::open("gpt2").expect("embedded");
-        let text = CorpusInfo::of(&source, None).expect("text").remove(0);
+        let text = of(&source).expect("text").remove(0);
         assert_eq!((text.documents, text.format, text.first_lines[0].as_str()), (40, None, "story 0"));
 
         let out = input.path().join("out");
         prepare(&[source], &gpt2, &out, &PrepareOptions::default(), &mut |_| {}).expect("good input");
-        let infos = CorpusInfo::of(&Source::new(&out), None).expect("two shards");
+        let infos = of(&Source::new(&out)).expect("two shards");
         assert_eq!(infos.iter().map(|info| info.documents).sum::<u64>(), 40);
         assert_eq!(infos.iter().map(|info| info.text_bytes).sum::<u64>(), text.text_bytes);
         // Each document has a token more: its end.
@@ -239,7 +242,7 @@ mod tests {
         // Without the description beside it, a shard tells the same.
         let alone = input.path().join("alone.tokens");
         std::fs::copy(out.join("train.tokens"), &alone).expect("writable");
-        let alone = CorpusInfo::of(&Source::new(&alone), None).expect("a shard").remove(0);
+        let alone = of(&Source::new(&alone)).expect("a shard").remove(0);
         assert_eq!((&alone.lengths, &alone.first_lines), (&infos[0].lengths, &infos[0].first_lines));
         assert_eq!(alone.tokenizer, "gpt2");
     }

@@ -20,12 +20,12 @@ pub use error::{Error, Result};
 pub use fetch::{CORPORA, FetchOptions, FetchProgress, Fetched, HubDataset, KnownCorpus, Origin, fetch};
 pub use info::CorpusInfo;
 pub use prepare::{
-    Corpus, Dataset, Lengths, MANIFEST, Manifest, PrepareOptions, Progress, Skipped, SplitSummary,
-    characters, prepare, sample,
+    Corpus, Dataset, Lengths, MANIFEST, Manifest, PrepareOptions, Progress, REMEMBERED, Skipped,
+    SplitSummary, characters, prepare, sample,
 };
 pub use sampler::{Order, Sampler, mix};
-pub use shard::{ShardFormat, ShardWriter, TokenShard, Vocabulary};
+pub use shard::{FileIdentity, ShardFormat, ShardWriter, TokenShard, Vocabulary};
 pub use source::{
     CARGO, Compression, DEFAULT_FIELD, Event, Format, Place, ReadOptions, Source, SourceFile, read_text,
 };
-pub use tokenizer::{BytePairs, Splitting, StreamDecoder, TOKENIZERS, Tokenizer};
+pub use tokenizer::{BpeTrainer, BytePairs, Splitting, StreamDecoder, TOKENIZERS, Tokenizer};

@@ -3,11 +3,12 @@
 use std::io::Write;
 use std::time::Instant;
 
-use anyhow::{Context, Result};
-use kiln_datasets::{Tokenizer, read_text};
+use anyhow::{Context, Result, bail};
+use kiln_datasets::{BpeTrainer, Tokenizer};
 use serde_json::json;
 
-use crate::cli::{EncodeInput, Tokenize};
+use crate::cli::{EncodeInput, SourceArgs, Tokenize};
+use crate::commands::data::Sources;
 use crate::files::tokenizer;
 
 pub fn run(command: Tokenize) -> Result<()> {
@@ -27,12 +28,9 @@ pub fn run(command: Tokenize) -> Result<()> {
             output.write_all(&tokenizer(&name)?.decode_bytes(&tokens)?)?;
             writeln!(output)?;
         }
-        Tokenize::Train { data, vocab_size, out } => {
-            let documents: Vec<String> =
-                data.iter().map(|path| read_text(path)).collect::<Result<Vec<_>, _>>()?.concat();
-            let bytes: usize = documents.iter().map(String::len).sum();
+        Tokenize::Train { data, source, vocab_size, out } => {
             let start = Instant::now();
-            let tokenizer = Tokenizer::train_bpe(&documents, vocab_size as usize)?;
+            let (tokenizer, bytes) = learn(&Sources::new(&data, &source)?, &source, vocab_size as usize)?;
             let seconds = start.elapsed().as_secs_f64();
             tokenizer.save(&out)?;
             let (learned, megabytes) = (tokenizer.vocab_size(), bytes as f64 / 1e6);
@@ -40,6 +38,25 @@ pub fn run(command: Tokenize) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// A tokenizer learned from every document, and how many bytes these have.
+fn learn(sources: &Sources, args: &SourceArgs, vocab_size: usize) -> Result<(Tokenizer, usize)> {
+    let (mut trainer, mut bytes) = (BpeTrainer::default(), 0);
+    for source in &sources.list {
+        let before = bytes;
+        for file in source.files()? {
+            file.documents(&args.reading(), &mut |document| {
+                trainer.add(document);
+                bytes += document.len();
+                Ok(())
+            })?;
+        }
+        if bytes == before {
+            bail!("{}: there is no text to learn from", source.location.display());
+        }
+    }
+    Ok((trainer.train(vocab_size)?, bytes))
 }
 
 /// A file is taken byte by byte where the tokenizer can: it need not be UTF-8.

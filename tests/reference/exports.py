@@ -92,9 +92,12 @@ def compare_gguf(kiln, run_directory, dtype, folder):
 
 def compare(kiln, text, kind, folder):
     print(kind)
-    run_directory = folder / kind
+    run_directory, tokenizer = folder / kind, kind
+    if kind == "learned":
+        tokenizer = folder / "tokenizer"
+        run(kiln, "tokenize", "train", "--data", text, "--vocab-size", "600", "--out", tokenizer)
     run(kiln, "train", "--plain", "--run-dir", run_directory, "--set", f"data.path={text}", "--set",
-        f"tokenizer.kind={kind}", "--set", "tokenizer.vocab_size=600", "--set", "model.context_length=128", "--set",
+        f"tokenizer.kind={tokenizer}", "--set", "tokenizer.vocab_size=600", "--set", "model.context_length=128", "--set",
         "model.d_model=64", "--set", "model.n_layers=2", "--set", "training.steps=40", "--set", "training.eval_batches=4",
         "--set", "training.batch_size=8", "--set", "schedule.warmup_steps=5", "--set", "optimizer.learning_rate=3e-3")
     model = run_directory / "model"
@@ -147,7 +150,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("kiln", help="the built program")
     parser.add_argument("text", help="a text file of at least 20,000 characters")
-    parser.add_argument("--tokenizers", default="char,byte,bpe,gpt2,cl100k_base,o200k_base", metavar="A,B,…")
+    parser.add_argument("--tokenizers", default="char,byte,bpe,learned,gpt2,cl100k_base,o200k_base", metavar="A,B,…",
+                        help="bpe: learned by the run; learned: by `kiln tokenize train` before it")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         for kind in arguments.tokenizers.split(","):

@@ -18,23 +18,24 @@ pub struct Dataset {
 }
 
 impl Dataset {
-    /// Whether token shards of both splits lie in a folder.
+    /// Whether token shards lie in a folder.
     pub fn is_in(folder: &Path) -> bool {
-        matches!(shards(folder), Ok(Some(_)))
+        !matches!(shards(folder), Ok(None))
     }
 
     /// Opens the shards in a folder: those of [`prepare()`](crate::prepare()), or the `.bin` files of llm.c or
-    /// nanoGPT, one with `train` in its name and one with `val`.
+    /// nanoGPT with the word `train` or `val` in their names. Several of a split follow each other in the order of their
+    /// names.
     ///
     /// # Errors
     ///
-    /// What [`TokenShard::open`] and [`TokenShard::made_with`] say, [`Error::Format`] if there are none.
+    /// What [`TokenShard::open_all`] and [`TokenShard::made_with`] say, [`Error::Format`] if a split has none.
     pub fn open(folder: &Path, tokenizer: &Tokenizer) -> Result<Self> {
         let Some([train, valid]) = shards(folder)? else {
             let reason = "no token shards here\nhint: make them with `kiln data prepare`";
             return Err(Error::format(folder, reason));
         };
-        let open = |path: &Path| TokenShard::open(path)?.made_with(tokenizer);
+        let open = |paths: &[PathBuf]| TokenShard::open_all(paths)?.made_with(tokenizer);
         Ok(Self { train: open(&train)?, valid: open(&valid)? })
     }
 
@@ -53,11 +54,15 @@ impl Dataset {
     }
 }
 
-/// Training and validation shard of a folder.
-pub(crate) fn shards(folder: &Path) -> Result<Option<[PathBuf; 2]>> {
+/// Training and validation shards of a folder.
+///
+/// # Errors
+///
+/// [`Error::Format`] if there are some of one split only.
+pub(crate) fn shards(folder: &Path) -> Result<Option<[Vec<PathBuf>; 2]>> {
     let ours = [folder.join(TRAIN), folder.join(VALID)];
     if ours.iter().all(|path| path.is_file()) {
-        return Ok(Some(ours));
+        return Ok(Some(ours.map(|path| vec![path])));
     }
     if !folder.is_dir() {
         return Ok(None);
@@ -66,18 +71,68 @@ pub(crate) fn shards(folder: &Path) -> Result<Option<[PathBuf; 2]>> {
     for entry in std::fs::read_dir(folder).map_err(Error::io(folder))? {
         let path = entry.map_err(Error::io(folder))?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        match name.strip_suffix(".bin") {
-            Some(stem) if stem.contains("train") => train.push(path),
-            Some(stem) if stem.contains("val") => valid.push(path),
-            _ => {}
+        let Some(stem) = name.strip_suffix(".bin") else { continue };
+        let has = |word: &str| stem.split(|letter: char| !letter.is_alphanumeric()).any(|part| part == word);
+        if has("train") {
+            train.push(path);
+        } else if has("val") {
+            valid.push(path);
         }
     }
-    match (train.as_slice(), valid.as_slice()) {
-        ([train], [valid]) => Ok(Some([train.clone(), valid.clone()])),
-        ([_, _, ..], [_, ..]) | ([_, ..], [_, _, ..]) => {
-            let reason = "more than one .bin file of a split; only one can be trained on";
-            Err(Error::format(folder, reason))
+    if train.is_empty() != valid.is_empty() {
+        let [there, lacking] = if valid.is_empty() { ["train", "val"] } else { ["val", "train"] };
+        let reason = format!(
+            "a .bin file with `{there}` in its name, but none with `{lacking}`\nhint: a folder of token shards has both"
+        );
+        return Err(Error::format(folder, reason));
+    }
+    train.sort();
+    valid.sort();
+    Ok((!train.is_empty()).then_some([train, valid]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A token file of llm.c.
+    fn write(path: &Path, tokens: &[u16]) {
+        let mut bytes = vec![0; 1024];
+        for (index, number) in [20_240_520u32, 1, tokens.len() as u32].into_iter().enumerate() {
+            bytes[index * 4..index * 4 + 4].copy_from_slice(&number.to_le_bytes());
         }
-        _ => Ok(None),
+        bytes.extend(tokens.iter().flat_map(|token| token.to_le_bytes()));
+        std::fs::write(path, bytes).expect("writable");
+    }
+
+    #[test]
+    fn several_files_of_a_split_are_read_as_one() {
+        let folder = tempfile::tempdir().expect("a temporary directory");
+        let write = |name: &str, tokens: &[u16]| write(&folder.path().join(name), tokens);
+        write("text_train_000002.bin", &[5, 6, 7]);
+        write("text_train_000001.bin", &[1, 2, 3, 4]);
+        write("text_train_000003.bin", &[]);
+        write("text_train_000004.bin", &[8]);
+        let byte = Tokenizer::open("byte").expect("embedded");
+        let refused = Dataset::open(folder.path(), &byte).expect_err("one split").to_string();
+        assert!(refused.contains("`train` in its name, but none with `val`"), "{refused}");
+        assert!(Dataset::is_in(folder.path()));
+
+        write("text_val_000000.bin", &[9, 10]);
+        let Dataset { train, valid } = Dataset::open(folder.path(), &byte).expect("both splits");
+        assert_eq!((train.len(), valid.len(), train.text_bytes()), (8, 2, 8));
+        for start in 0..=8 {
+            for end in start..=8 {
+                let expected: Vec<i32> = (start as i32 + 1..=end as i32).collect();
+                assert_eq!(train.tokens(start..end).collect::<Vec<_>>(), expected);
+            }
+        }
+        let batch = crate::Batch::cut(&train, &[2], 4);
+        assert_eq!((batch.inputs, batch.targets), (vec![3, 4, 5, 6], vec![4, 5, 6, 7]));
+
+        // nanoGPT's format has no header: not of the same kind.
+        std::fs::write(folder.path().join("text_train_000005.bin"), [1, 0]).expect("writable");
+        let refused = Dataset::open(folder.path(), &byte).expect_err("two formats").to_string();
+        assert!(refused.contains("train_000005.bin: not of the same kind"), "{refused}");
     }
 }

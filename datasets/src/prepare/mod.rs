@@ -1,7 +1,7 @@
 //! From any pile of files to token shards: in parallel, in bounded memory, the same on any number of threads.
 //!
 //! 1. A [`plan`] lists the files and puts them into groups.
-//! 2. The [`pipeline`] reads groups, gathers documents into batches ([`batch`]), encodes batches on every thread and
+//! 2. The [`pipeline`] reads groups, gathers documents into batches ([`batcher`]), encodes batches on every thread and
 //!    writes their tokens, in order, to [`part`]s; the [`journal`] remembers which parts are finished, so that work
 //!    that was cut off continues where it stopped.
 //! 3. [`assemble`] gives each document to a split, drops duplicates, mixes the sources, and joins the parts to two
@@ -9,6 +9,7 @@
 
 mod assemble;
 mod batch;
+mod batcher;
 mod corpus;
 mod dataset;
 mod journal;
@@ -17,6 +18,7 @@ mod manifest;
 mod part;
 mod pipeline;
 mod plan;
+mod remember;
 
 use std::io::ErrorKind;
 use std::path::Path;
@@ -28,6 +30,7 @@ use self::journal::Journal;
 pub use self::learn::{characters, sample};
 pub use self::manifest::{Lengths, MANIFEST, Manifest, Skipped, SplitSummary};
 use self::plan::Plan;
+pub use self::remember::REMEMBERED;
 use crate::error::{Error, Result};
 use crate::{ReadOptions, Source, Tokenizer};
 

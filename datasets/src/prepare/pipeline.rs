@@ -9,7 +9,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-use super::batch::{Batch, Batcher, Document, Fate};
+use super::batch::{Batch, Document, Fate};
+use super::batcher::Batcher;
 use super::journal::Journal;
 use super::manifest::Skipped;
 use super::part::{Part, PartWriter, Record};

@@ -26,6 +26,7 @@ const NAME: std::ops::Range<usize> = 72..120;
 const NO_TOKEN: u64 = u64::MAX;
 
 /// What the front of a file says about the tokens behind it.
+#[derive(Debug)]
 pub(super) struct Header {
     pub format: ShardFormat,
     /// Where the tokens begin.

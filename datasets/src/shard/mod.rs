@@ -1,19 +1,17 @@
 //! Token shards: files of token ids that are mapped into memory, so a corpus larger than memory costs nothing.
 
+mod file;
 mod foreign;
 mod header;
 mod writer;
 
-use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use memmap2::Mmap;
+use serde::{Deserialize, Serialize};
 use tempfile::NamedTempFile;
-use xxhash_rust::xxh3::Xxh3;
 
-use self::header::{HEADER, Header, MAGIC};
+use self::file::TokenFile;
 pub use self::writer::ShardWriter;
 pub(crate) use self::writer::{to_bytes, token_width};
 use crate::Tokenizer;
@@ -54,19 +52,14 @@ pub enum ShardFormat {
     NanoGpt,
 }
 
-/// A corpus, or a part of one, as token ids in a mapped file.
+/// A corpus, or a part of one, as token ids in a mapped file, or in several that are read as if they were one.
 #[derive(Debug)]
 pub struct TokenShard {
-    path: PathBuf,
-    format: ShardFormat,
-    map: Mmap,
-    /// Where the tokens begin.
-    start: usize,
-    width: usize,
-    len: usize,
+    files: Vec<TokenFile>,
+    /// Tokens up to the end of each file.
+    ends: Vec<usize>,
     documents: u64,
     text_bytes: u64,
-    vocabulary: Option<Vocabulary>,
     largest: u32,
 }
 
@@ -79,51 +72,40 @@ impl TokenShard {
     /// [`Error::Format`] for a file that is no shard, of another version, cut short, damaged, or with a token outside
     /// its own vocabulary.
     pub fn open(path: &Path) -> Result<Self> {
-        let mut file = File::open(path).map_err(Error::io(path))?;
-        let size = file.metadata().map_err(Error::io(path))?.len();
-        let mut front = Vec::new();
-        file.by_ref().take(HEADER as u64).read_to_end(&mut front).map_err(Error::io(path))?;
-        let header = if front.starts_with(&MAGIC) {
-            Header::parse(&front).map_err(|reason| Error::format(path, reason))?
-        } else {
-            foreign::header(path, &front, size)?
-        };
+        Self::open_all(&[path.to_owned()])
+    }
 
-        let payload = size.saturating_sub(header.start as u64);
-        let expected = header.tokens.saturating_mul(header.width as u64);
-        if expected != payload {
-            let reason = format!(
-                "{} tokens of {} bytes need {expected} bytes, but {payload} follow the header",
-                header.tokens, header.width
-            );
-            return Err(Error::format(path, reason));
+    /// Opens files that follow each other: a window may begin in one and end in the next.
+    ///
+    /// # Errors
+    ///
+    /// What [`open`](Self::open) says of each, and [`Error::Format`] if they do not belong together.
+    ///
+    /// # Panics
+    ///
+    /// If there are none.
+    pub fn open_all(paths: &[PathBuf]) -> Result<Self> {
+        let files = paths.iter().map(|path| TokenFile::open(path)).collect::<Result<Vec<_>>>()?;
+        let first = &files[0];
+        for file in &files {
+            if (file.header.format, &file.header.vocabulary)
+                != (first.header.format, &first.header.vocabulary)
+            {
+                let reason = format!("not of the same kind as {}, beside it", first.path.display());
+                return Err(Error::format(&file.path, reason));
+            }
         }
-        let (checksum, largest) = examine(&mut file, &header).map_err(Error::io(path))?;
-        if header.checksum.is_some_and(|stated| stated != checksum) {
-            return Err(Error::format(path, "the tokens are damaged: their checksum does not match"));
-        }
-        if let Some(vocabulary) = &header.vocabulary
-            && header.tokens > 0
-            && largest as usize >= vocabulary.size
-        {
-            let reason = format!("token {largest} is outside the vocabulary of {}", vocabulary.size);
-            return Err(Error::format(path, reason));
-        }
-        // SAFETY: the map is read-only; shards are replaced by renaming, never written into. Another program that
-        // truncates the file under us would fault, as with any mapped file.
-        #[allow(unsafe_code)]
-        let map = unsafe { Mmap::map(&file) }.map_err(Error::io(path))?;
+        let mut end = 0;
+        let ends = files.iter().map(|file| {
+            end += file.len();
+            end
+        });
         Ok(Self {
-            path: path.to_owned(),
-            format: header.format,
-            map,
-            start: header.start,
-            width: header.width,
-            len: header.tokens as usize,
-            documents: header.documents,
-            text_bytes: header.text_bytes,
-            vocabulary: header.vocabulary,
-            largest,
+            ends: ends.collect(),
+            documents: files.iter().map(|file| file.header.documents).sum(),
+            text_bytes: files.iter().map(|file| file.header.text_bytes).sum(),
+            largest: files.iter().map(|file| file.largest).max().unwrap_or(0),
+            files,
         })
     }
 
@@ -149,71 +131,86 @@ impl TokenShard {
     /// [`Error::OtherTokenizer`] if they were made with another one, [`Error::Format`] for a token that it does not
     /// know.
     pub fn made_with(mut self, tokenizer: &Tokenizer) -> Result<Self> {
-        if let Some(vocabulary) = &self.vocabulary
+        if let Some(vocabulary) = self.vocabulary()
             && vocabulary.fingerprint != tokenizer.fingerprint()
         {
             return Err(Error::OtherTokenizer {
-                path: self.path,
+                path: self.path().to_owned(),
                 theirs: format!("\"{}\" of {} tokens", vocabulary.tokenizer, vocabulary.size),
                 ours: format!("\"{}\" of {} tokens", tokenizer.name(), tokenizer.vocab_size()),
             });
         }
         let size = tokenizer.vocab_size();
-        if !self.is_empty() && self.largest as usize >= size {
+        if let Some(file) = self.files.iter().find(|file| file.len() > 0 && file.largest as usize >= size) {
             let reason = format!(
                 "token {} is outside the vocabulary of \"{}\", which has {size} tokens",
-                self.largest,
+                file.largest,
                 tokenizer.name()
             );
-            return Err(Error::format(self.path, reason));
+            return Err(Error::format(&file.path, reason));
         }
-        if self.vocabulary.is_none() {
+        if self.vocabulary().is_none() {
             let lengths = (0..size as u32)
                 .map(|token| tokenizer.decode_bytes(&[token]).map(|bytes| bytes.len() as u64))
                 .collect::<Result<Vec<_>>>()?;
-            self.text_bytes = self.tokens(0..self.len).map(|token| lengths[token as usize]).sum();
             let end = tokenizer.end_of_text();
-            let ends = self.tokens(0..self.len).filter(|token| Some(*token as u32) == end).count() as u64;
-            self.documents = ends.max(1);
-            self.text_bytes -= end.map_or(0, |end| ends * lengths[end as usize]);
+            let (mut text_bytes, mut ends) = (0, 0);
+            self.tokens(0..self.len()).for_each(|token| {
+                if Some(token as u32) == end {
+                    ends += 1;
+                } else {
+                    text_bytes += lengths[token as usize];
+                }
+            });
+            (self.text_bytes, self.documents) = (text_bytes, ends.max(1));
         }
         Ok(self)
     }
 
-    /// The file.
+    /// The file, or the first of several.
     pub fn path(&self) -> &Path {
-        &self.path
+        &self.files[0].path
+    }
+
+    /// Name, number of tokens and checksum of each file.
+    pub fn identity(&self) -> Vec<FileIdentity> {
+        let identity = |file: &TokenFile| FileIdentity {
+            file: file.path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+            tokens: file.header.tokens,
+            checksum: file.checksum,
+        };
+        self.files.iter().map(identity).collect()
     }
 
     /// What kind of file it is.
     pub fn format(&self) -> ShardFormat {
-        self.format
+        self.files[0].header.format
     }
 
     /// Number of tokens.
     pub fn len(&self) -> usize {
-        self.len
+        self.ends.last().copied().unwrap_or(0)
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.len == 0
+        self.len() == 0
     }
 
     /// Bytes of a token on disk.
     pub fn token_width(&self) -> usize {
-        self.width
+        self.files[0].header.width
     }
 
     /// The tokenizer that made it, if the file says so.
     pub fn vocabulary(&self) -> Option<&Vocabulary> {
-        self.vocabulary.as_ref()
+        self.files[0].header.vocabulary.as_ref()
     }
 
     /// Number of distinct tokens of the tokenizer that made it; of a file that does not say, one more than the
     /// largest token.
     pub fn vocab_size(&self) -> usize {
-        self.vocabulary.as_ref().map_or(self.largest as usize + 1, |vocabulary| vocabulary.size)
+        self.vocabulary().map_or(self.largest as usize + 1, |vocabulary| vocabulary.size)
     }
 
     /// Number of documents; of a file that does not say, 0 until [`made_with`](Self::made_with) counts them.
@@ -233,39 +230,39 @@ impl TokenShard {
     ///
     /// If the range reaches beyond the shard.
     pub fn tokens(&self, range: Range<usize>) -> impl Iterator<Item = i32> + '_ {
-        let Range { start, end } = range;
-        assert!(start <= end && end <= self.len, "tokens {start}..{end} of a shard of {}", self.len);
-        let bytes = &self.map[self.start + start * self.width..self.start + end * self.width];
-        bytes.chunks_exact(self.width).map(|bytes| match bytes {
-            [a, b] => i32::from(u16::from_le_bytes([*a, *b])),
-            [a, b, c, d] => i32::from_le_bytes([*a, *b, *c, *d]),
-            _ => unreachable!("a token has two or four bytes"),
-        })
+        self.runs(range).flatten()
+    }
+
+    /// The tokens of a range of positions, file by file.
+    ///
+    /// # Panics
+    ///
+    /// If the range reaches beyond the shard.
+    pub(crate) fn runs(
+        &self,
+        Range { start, end }: Range<usize>,
+    ) -> impl Iterator<Item = impl Iterator<Item = i32> + '_> + '_ {
+        assert!(start <= end && end <= self.len(), "tokens {start}..{end} of a shard of {}", self.len());
+        let first = self.ends.partition_point(|file_end| *file_end <= start);
+        let files = self.files.iter().zip(&self.ends).skip(first);
+        files.take_while(move |(file, file_end)| **file_end - file.len() < end).map(
+            move |(file, file_end)| {
+                let file_start = file_end - file.len();
+                file.tokens(start.max(file_start) - file_start..end.min(*file_end) - file_start)
+            },
+        )
     }
 }
 
-/// XXH3 of the tokens and the largest of them. Reads instead of touching the map: pages of a map that have been
-/// touched count as memory of this process.
-fn examine(file: &mut File, header: &Header) -> std::io::Result<(u64, u32)> {
-    file.seek(SeekFrom::Start(header.start as u64))?;
-    let (mut digest, mut largest) = (Xxh3::new(), 0);
-    let mut bytes = vec![0; 1 << 20];
-    let mut left = header.tokens as usize * header.width;
-    while left > 0 {
-        let count = left.min(bytes.len());
-        let bytes = &mut bytes[..count];
-        file.read_exact(bytes)?;
-        digest.update(bytes);
-        largest = largest.max(
-            match header.width {
-                2 => bytes.as_chunks().0.iter().map(|token| u32::from(u16::from_le_bytes(*token))).max(),
-                _ => bytes.as_chunks().0.iter().map(|token| u32::from_le_bytes(*token)).max(),
-            }
-            .unwrap_or(0),
-        );
-        left -= count;
-    }
-    Ok((digest.digest(), largest))
+/// What a file of tokens is known by: one of the same name with other tokens is another file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileIdentity {
+    /// Its name, without the folder.
+    pub file: String,
+    /// Number of tokens.
+    pub tokens: u64,
+    /// XXH3 of them.
+    pub checksum: u64,
 }
 
 #[cfg(test)]

@@ -37,11 +37,30 @@ pub enum Compression {
 const TEXT: [&str; 4] = ["txt", "text", "md", "markdown"];
 
 impl Format {
-    /// The format of that name, as `--format` takes it.
-    pub fn by_name(name: &str) -> Option<Self> {
-        match name {
-            "text" => Some(Self::Text),
-            name => Self::of_records(name),
+    /// Every format.
+    pub const ALL: [Self; 6] = [Self::Text, Self::Jsonl, Self::Json, Self::Csv, Self::Tsv, Self::Parquet];
+
+    /// Its name, as `--format` takes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Jsonl => "jsonl",
+            Self::Json => "json",
+            Self::Csv => "csv",
+            Self::Tsv => "tsv",
+            Self::Parquet => "parquet",
+        }
+    }
+
+    /// What a file of it holds.
+    pub fn description(self) -> &'static str {
+        match self {
+            Self::Text => "The whole file is one document",
+            Self::Jsonl => "A JSON object or string on each line",
+            Self::Json => "An array of JSON objects or strings, or several of them one after the other",
+            Self::Csv => "Comma-separated values, with a header row",
+            Self::Tsv => "Tab-separated values, with a header row; quotes mean nothing",
+            Self::Parquet => "Apache Parquet",
         }
     }
 
@@ -94,6 +113,9 @@ mod tests {
         assert_eq!(of("b.csv.zst"), (Format::Csv, Compression::Zstandard));
         assert_eq!(of("main.rs"), (Format::Text, Compression::None));
         assert_eq!(of("README"), (Format::Text, Compression::None));
+        for format in Format::ALL {
+            assert_eq!(of(&format!("a.{}", format.name())).0, format);
+        }
         assert!(Format::is_usual(Path::new("a.md.gz")) && !Format::is_usual(Path::new("a.png")));
     }
 }

@@ -5,6 +5,7 @@
 
 mod cargo;
 mod format;
+mod guard;
 mod input;
 mod json;
 mod listing;

@@ -1,7 +1,6 @@
 //! Parquet: a document for each value of one column.
 
 use std::fs::File;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 
 use parquet::basic::Type;
@@ -12,7 +11,7 @@ use parquet::file::reader::{FileReader, SerializedFileReader};
 
 use super::format::Compression;
 use super::input::ReadOptions;
-use super::{Event, Place, SourceFile};
+use super::{Event, Place, SourceFile, guard};
 use crate::error::{Error, Result};
 
 /// Values that are decoded together.
@@ -116,11 +115,10 @@ fn read_column(
     Ok(())
 }
 
-/// Runs a call of the library, which takes some lengths in a file at their word and panics where they are wrong.
-/// Nothing that such a call has touched is used again. The panic is still reported by the hook of the program.
+/// Runs a call of the library.
 fn guarded<T>(call: impl FnOnce() -> Result<T, ParquetError>) -> Result<T, ParquetError> {
-    catch_unwind(AssertUnwindSafe(call))
-        .unwrap_or_else(|_| Err(ParquetError::General("its lengths contradict each other".into())))
+    guard::guarded(call)
+        .unwrap_or_else(|| Err(ParquetError::General("its lengths contradict each other".into())))
 }
 
 fn give(

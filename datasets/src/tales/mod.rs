@@ -68,6 +68,7 @@
 
 mod compile;
 mod corpus;
+mod departure;
 mod grammar;
 mod parse;
 mod rng;
@@ -75,7 +76,8 @@ mod tell;
 mod template;
 
 pub use corpus::{Corpus, Floor, SEPARATOR, Story, corpus};
-pub use parse::{Derivation, ParseError, parse};
+pub use departure::ParseError;
+pub use parse::{Derivation, parse};
 
 #[cfg(test)]
 mod tests;

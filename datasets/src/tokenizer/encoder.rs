@@ -2,10 +2,10 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use rayon::prelude::*;
 use rustc_hash::FxHashMap;
 
 use super::cache::{Cache, key};
+use super::join::joined;
 use super::merge::Merges;
 use super::split::{Splitting, chunks};
 
@@ -47,32 +47,35 @@ impl Encoder {
         if text.len() < 2 * CHUNK || rayon::current_num_threads() == 1 {
             return self.encode_chunk(text);
         }
-        let parts: Vec<Vec<u32>> =
-            chunks(text, CHUNK).into_par_iter().map(|chunk| self.encode_chunk(chunk)).collect();
-        parts.concat()
+        // Every token has a byte at least.
+        joined(&chunks(text, CHUNK), text.len(), |chunk, tokens| self.append(chunk, tokens))
     }
 
     /// The tokens of `text`, on the calling thread alone.
     pub(super) fn encode_chunk(&self, text: &str) -> Vec<u32> {
+        let mut tokens = Vec::with_capacity(text.len() / 4 + 1);
+        self.append(text, &mut tokens);
+        tokens
+    }
+
+    fn append(&self, text: &str, tokens: &mut Vec<u32>) {
         let caches = || self.caches.lock().unwrap_or_else(PoisonError::into_inner);
         let mut cache = caches().pop().unwrap_or_default();
-        let mut tokens = Vec::with_capacity(text.len() / 4 + 1);
         self.splitting.for_each_piece(text, |start, end| match key(text.as_bytes(), start, end) {
             Some(key) => match cache.get(key) {
-                Some(known) => known.append_to(&mut tokens),
+                Some(known) => known.append_to(tokens),
                 None => {
                     let before = tokens.len();
                     match self.short.get(&key) {
                         Some(token) => tokens.push(*token),
-                        None => self.merges.encode(&text.as_bytes()[start..end], &mut tokens),
+                        None => self.merges.encode(&text.as_bytes()[start..end], tokens),
                     }
                     cache.insert(key, &tokens[before..]);
                 }
             },
-            None => self.encode_piece(&text.as_bytes()[start..end], &mut tokens),
+            None => self.encode_piece(&text.as_bytes()[start..end], tokens),
         });
         caches().push(cache);
-        tokens
     }
 
     /// Where the last piece of `text` starts.

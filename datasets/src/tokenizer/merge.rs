@@ -1,10 +1,9 @@
 //! Byte-pair encoding of one piece: the pair of the lowest rank joins, the leftmost first, until no pair has a rank
 //! (<https://arxiv.org/abs/1508.07909>).
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
-
 use rustc_hash::FxHashMap;
+
+use super::queue::Queue;
 
 /// Pieces up to this length are searched for the lowest rank from end to end; longer ones keep a queue.
 const SHORT: usize = 48;
@@ -87,7 +86,7 @@ impl Merges {
         tokens.extend_from_slice(&parts[..length]);
     }
 
-    /// The same in `n log n`: parts are a linked list, and a queue holds the pairs that can join. Entries whose pair
+    /// The same in linear time: parts are a linked list, and a queue holds the pairs that can join. Entries whose pair
     /// has changed since are passed over.
     fn encode_long(&self, piece: &[u8], tokens: &mut Vec<u32>) {
         let mut parts: Vec<Part> = (0..)
@@ -100,17 +99,15 @@ impl Merges {
             })
             .collect();
         let end = u32::try_from(parts.len()).expect("a piece of less than 4 GiB");
-        let mut queue = Vec::with_capacity(parts.len());
+        let mut queue = Queue::default();
         for at in 0..parts.len() - 1 {
             let rank = self.rank(parts[at].token, parts[at + 1].token);
             parts[at].rank = rank;
             if rank != NONE {
-                queue.push(entry(rank, at as u32));
+                queue.push(rank, at as u32);
             }
         }
-        let mut queue = BinaryHeap::from(queue);
-        while let Some(Reverse(lowest)) = queue.pop() {
-            let (rank, at) = ((lowest >> 32) as u32, lowest as u32);
+        while let Some((rank, at)) = queue.pop() {
             let part = parts[at as usize];
             if part.rank != rank {
                 continue;
@@ -120,6 +117,13 @@ impl Merges {
             let joined = self.made[rank as usize];
             parts[at as usize].token = joined;
             parts[at as usize].next = right.next;
+            if part.previous < end {
+                let before = self.rank(parts[part.previous as usize].token, joined);
+                parts[part.previous as usize].rank = before;
+                if before != NONE {
+                    queue.push(before, part.previous);
+                }
+            }
             let mut after = NONE;
             if right.next < end {
                 parts[right.next as usize].previous = at;
@@ -127,14 +131,7 @@ impl Merges {
             }
             parts[at as usize].rank = after;
             if after != NONE {
-                queue.push(entry(after, at));
-            }
-            if part.previous < end {
-                let before = self.rank(parts[part.previous as usize].token, joined);
-                parts[part.previous as usize].rank = before;
-                if before != NONE {
-                    queue.push(entry(before, part.previous));
-                }
+                queue.push(after, at);
             }
         }
         let mut at = 0;
@@ -153,11 +150,6 @@ struct Part {
     rank: u32,
     previous: u32,
     next: u32,
-}
-
-/// The lowest rank comes first, then the leftmost place.
-fn entry(rank: u32, at: u32) -> Reverse<u64> {
-    Reverse(pair(rank, at))
 }
 
 fn pair(left: u32, right: u32) -> u64 {

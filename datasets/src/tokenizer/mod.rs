@@ -5,11 +5,14 @@ mod byte;
 mod byte_pairs;
 mod cache;
 mod char;
+mod count;
 mod directory;
 mod encoder;
 mod file;
+mod join;
 mod merge;
 mod published;
+mod queue;
 mod split;
 mod stream;
 mod train;
@@ -28,7 +31,8 @@ pub use stream::StreamDecoder;
 
 use self::bpe::Bpe;
 use self::char::CharTokenizer;
-use self::train::PieceCounts;
+use self::count::PieceCounts;
+use self::train::Learned;
 use crate::error::{Error, Result};
 
 /// Names of the tokenizers that need no file. `char` is made from the corpus it is to encode.
@@ -55,16 +59,15 @@ impl Tokenizer {
         Self(Kind::Char(CharTokenizer::of(text)))
     }
 
-    /// A byte-level BPE of at most `vocab_size` tokens, learned from `texts` on all threads; deterministic. Texts may be
-    /// read as they come: what is kept of them is how often each piece occurs.
+    /// What a [`BpeTrainer`] learns from `texts`.
     ///
     /// # Errors
     ///
     /// [`Error::VocabSize`] if there is no room for the 256 bytes and the end-of-text token.
     pub fn train_bpe(texts: impl IntoIterator<Item: AsRef<str>>, vocab_size: usize) -> Result<Self> {
-        let mut counts = PieceCounts::default();
-        texts.into_iter().for_each(|text| counts.add(text.as_ref()));
-        Ok(Self(Kind::Bpe(Arc::new(directory::of_learned(&counts.learn(vocab_size)?)))))
+        let mut trainer = BpeTrainer::default();
+        texts.into_iter().for_each(|text| trainer.add(text.as_ref()));
+        trainer.train(vocab_size)
     }
 
     /// The tokenizer of that name (see [`TOKENIZERS`]), or the one in the directory of that path.
@@ -261,106 +264,27 @@ impl Tokenizer {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
+/// Learns a byte-level BPE from texts that come one after the other, on all threads; deterministic. What is kept of a
+/// text is how often each piece occurs.
+#[derive(Default)]
+pub struct BpeTrainer(PieceCounts);
 
-    const TEXT: &str = "First Citizen:\nBefore we proceed any further, hear me speak. It's naïve — 你好 🦀!";
-
-    fn every() -> Vec<Tokenizer> {
-        let named = ["byte", "gpt2", "cl100k_base", "o200k_base"];
-        let mut tokenizers: Vec<_> = named.map(|name| Tokenizer::open(name).expect("embedded")).into();
-        tokenizers.push(Tokenizer::characters_of(TEXT));
-        tokenizers
+impl BpeTrainer {
+    /// Takes in a document.
+    pub fn add(&mut self, text: &str) {
+        self.0.add(text);
     }
 
-    #[test]
-    fn text_returns_from_its_tokens_and_from_a_directory() {
-        for tokenizer in every() {
-            let tokens = tokenizer.encode(TEXT).expect("known characters");
-            assert!(tokens.iter().all(|token| (*token as usize) < tokenizer.vocab_size()));
-            assert_eq!(tokenizer.decode(&tokens).expect("own tokens"), TEXT, "{}", tokenizer.name());
-
-            let directory = tempfile::tempdir().expect("a temporary directory");
-            tokenizer.save(directory.path()).expect("writable");
-            let read = Tokenizer::from_directory(directory.path()).expect("just written");
-            assert_eq!(read.fingerprint(), tokenizer.fingerprint(), "{}", tokenizer.name());
-            assert_eq!(read.encode(TEXT).expect("known characters"), tokens);
-        }
-    }
-
-    /// Ids published with GPT-2 and printed by Python's tiktoken.
-    #[test]
-    fn gpt2_ids_are_the_published_ones() {
-        let gpt2 = Tokenizer::open("gpt2").expect("embedded");
-        assert_eq!(
-            gpt2.encode("Hello, I'm a language model,").expect("any text"),
-            [15496, 11, 314, 1101, 257, 3303, 2746, 11]
-        );
-        assert_eq!((gpt2.vocab_size(), gpt2.end_of_text()), (50_257, Some(50_256)));
-    }
-
-    #[test]
-    fn what_hugging_face_reads_from_our_file_encodes_alike() {
-        for tokenizer in every() {
-            let directory = tempfile::tempdir().expect("a temporary directory");
-            tokenizer.save(directory.path()).expect("writable");
-            let theirs = HfTokenizer::from_file(directory.path().join("tokenizer.json")).expect("readable");
-            let ids = theirs.encode(TEXT, false).expect("encodes").get_ids().to_vec();
-            assert_eq!(ids, tokenizer.encode(TEXT).expect("known characters"), "{}", tokenizer.name());
-            assert_eq!(theirs.decode(&ids, false).expect("decodes"), TEXT, "{}", tokenizer.name());
-            assert_eq!(theirs.get_vocab_size(true), tokenizer.vocab_size());
-        }
-    }
-
-    #[test]
-    fn a_learned_bpe_is_deterministic_compresses_and_returns_any_text() {
-        let text = "the kiln is hot and the clay is cold, the kiln is old and the clay is new\n".repeat(40);
-        let learn = || Tokenizer::train_bpe([text.as_str()], 300).expect("room for every byte");
-        let (tokenizer, again) = (learn(), learn());
-        assert_eq!(tokenizer.fingerprint(), again.fingerprint());
-        assert!(tokenizer.vocab_size() <= 300 && tokenizer.end_of_text() == Some(0));
-        let tokens = tokenizer.encode(&text).expect("any text");
-        assert!(tokens.len() * 3 < text.len(), "{} tokens for {} bytes", tokens.len(), text.len());
-        for text in [text.as_str(), TEXT] {
-            let tokens = tokenizer.encode(text).expect("any text");
-            assert_eq!(tokenizer.decode(&tokens).expect("own tokens"), text);
-            let bytes: Vec<u8> = tokens
-                .iter()
-                .flat_map(|token| tokenizer.decode_bytes(&[*token]).expect("own token"))
-                .collect();
-            assert_eq!(bytes, text.as_bytes(), "token by token");
-        }
-        assert!(matches!(Tokenizer::train_bpe(["a"], 256), Err(Error::VocabSize { .. })));
-    }
-
-    #[test]
-    fn strange_input_is_an_error_not_a_panic() {
-        let tokenizer = Tokenizer::characters_of("abc");
-        assert!(matches!(
-            tokenizer.encode("abz"),
-            Err(Error::UnknownCharacter { character: 'z', position: 3 })
-        ));
-        assert!(matches!(tokenizer.decode(&[3]), Err(Error::UnknownToken { token: 3, vocab_size: 3 })));
-        assert!(matches!(Tokenizer::open("gpt5"), Err(Error::UnknownTokenizer { .. })));
-    }
-
-    proptest! {
-        #[test]
-        fn any_text_survives_byte_level_tokenizers(text in "\\PC{0,40}[ \\n\\t]{0,3}\\PC{0,40}") {
-            for name in ["byte", "gpt2"] {
-                let tokenizer = Tokenizer::open(name).expect("embedded");
-                let tokens = tokenizer.encode(&text).expect("any text");
-                prop_assert_eq!(&tokenizer.decode(&tokens).expect("own tokens"), &text);
-                let mut stream = StreamDecoder::default();
-                let mut streamed: String = tokens
-                    .iter()
-                    .map(|token| stream.push(&tokenizer.decode_bytes(&[*token]).expect("own token")))
-                    .collect();
-                streamed.push_str(&stream.finish());
-                prop_assert_eq!(&streamed, &text);
-            }
-        }
+    /// A tokenizer of at most `vocab_size` tokens.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::VocabSize`] if there is no room for the 256 bytes and the end-of-text token.
+    pub fn train(self, vocab_size: usize) -> Result<Tokenizer> {
+        let learned = Learned::from_counts(self.0.finish(), vocab_size)?;
+        Ok(Tokenizer(Kind::Bpe(Arc::new(directory::of_learned(&learned)))))
     }
 }
+
+#[cfg(test)]
+mod tests;

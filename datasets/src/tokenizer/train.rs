@@ -6,7 +6,6 @@ use std::collections::BinaryHeap;
 use rayon::prelude::*;
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::split::{Splitting, chunks};
 use super::visible;
 use crate::error::{Error, Result};
 
@@ -16,9 +15,6 @@ pub(super) const END_OF_TEXT: &str = "<|endoftext|>";
 /// Tokens that every vocabulary has: end-of-text, and each byte.
 const LEAST: usize = 257;
 
-/// Bytes that one thread splits at a time.
-const CHUNK: usize = 1 << 20;
-
 /// A learned vocabulary.
 pub(super) struct Learned {
     /// Bytes of every token but the first, which is [`END_OF_TEXT`]; those of single bytes come first.
@@ -27,41 +23,17 @@ pub(super) struct Learned {
     pub(super) merges: Vec<(u32, u32)>,
 }
 
-/// How often each piece occurs in the text seen so far: all that learning needs to know of it.
-#[derive(Default)]
-pub(super) struct PieceCounts(FxHashMap<Box<str>, u64>);
-
-impl PieceCounts {
-    /// Counts the pieces of a text, on all threads.
-    pub(super) fn add(&mut self, text: &str) {
-        let counts: Vec<FxHashMap<&str, u64>> = chunks(text, CHUNK)
-            .into_par_iter()
-            .map(|chunk| {
-                let mut counts = FxHashMap::default();
-                Splitting::Gpt2.for_each_piece(chunk, |start, end| {
-                    *counts.entry(&chunk[start..end]).or_default() += 1;
-                });
-                counts
-            })
-            .collect();
-        for (piece, count) in counts.into_iter().flatten() {
-            match self.0.get_mut(piece) {
-                Some(total) => *total += count,
-                None => _ = self.0.insert(piece.into(), count),
-            }
-        }
-    }
-
+impl Learned {
     /// Joins the most frequent pair, again and again, until there are `vocab_size` tokens or nothing is left to join.
     /// Of equally frequent pairs the one of the lower ids is first.
     ///
     /// As in Hugging Face's trainer, whose merges these are: a pair counts as often as it occurs, overlapping itself or
     /// not, and two pairs that spell the same make the same token.
-    pub(super) fn learn(self, vocab_size: usize) -> Result<Learned> {
+    pub(super) fn from_counts(pieces: FxHashMap<Box<str>, u64>, vocab_size: usize) -> Result<Self> {
         if vocab_size < LEAST {
             return Err(Error::VocabSize { vocab_size, least: LEAST });
         }
-        let mut words = Words::new(self.0);
+        let mut words = Words::new(pieces);
         let mut tokens: Vec<Vec<u8>> = visible::alphabet().iter().map(|byte| vec![*byte]).collect();
         let mut ids: FxHashMap<Vec<u8>, u32> = tokens.iter().cloned().zip(1..).collect();
         let mut merges = Vec::new();
@@ -95,7 +67,7 @@ impl PieceCounts {
         merges.reverse();
         merges.retain(|pair| known.insert(*pair));
         merges.reverse();
-        Ok(Learned { tokens, merges })
+        Ok(Self { tokens, merges })
     }
 }
 
@@ -210,6 +182,7 @@ mod tests {
     use tokenizers::pre_tokenizers::byte_level::ByteLevel;
     use tokenizers::{AddedToken, OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer, Trainer};
 
+    use super::super::count::PieceCounts;
     use super::*;
 
     /// Merges of Hugging Face's trainer in the order of their ranks, as visible characters.
@@ -237,7 +210,7 @@ mod tests {
     fn ours(texts: &[&str], vocab_size: usize) -> Vec<(String, String)> {
         let mut counts = PieceCounts::default();
         texts.iter().for_each(|text| counts.add(text));
-        let learned = counts.learn(vocab_size).expect("room for every byte");
+        let learned = Learned::from_counts(counts.finish(), vocab_size).expect("room for every byte");
         let visible = |id: u32| visible::of_bytes(&learned.tokens[id as usize - 1]);
         learned.merges.iter().map(|(left, right)| (visible(*left), visible(*right))).collect()
     }

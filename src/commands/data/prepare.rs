@@ -1,17 +1,11 @@
 //! `kiln data prepare`: text to token shards.
 
-use std::fs::File;
+use anyhow::{Result, bail};
+use kiln_datasets::{PrepareOptions, SplitSummary, characters};
 
-use anyhow::{Context, Result, bail};
-use kiln_datasets::{PrepareOptions, Source, SplitSummary, characters};
-use tempfile::TempDir;
-
-use super::Preparing;
+use super::{Preparing, Sources};
 use crate::cli::Prepare;
 use crate::files::tokenizer;
-
-/// What stands for standard input.
-const STANDARD_INPUT: &str = "-";
 
 pub fn run(args: Prepare) -> Result<()> {
     let fraction = args.valid_fraction;
@@ -21,23 +15,24 @@ pub fn run(args: Prepare) -> Result<()> {
     if args.threads == Some(0) {
         bail!("--threads 0: must be at least 1");
     }
-    let spooled = tempfile::tempdir()?;
-    let sources = sources(&args, &spooled)?;
+    let weights = weights(&args)?;
+    let mut sources = Sources::new(&args.data, &args.source)?;
+    sources.list.iter_mut().zip(weights).for_each(|(source, weight)| source.weight = weight);
     let defaults = PrepareOptions::default();
     let options = PrepareOptions {
         valid_fraction: fraction,
         seed: args.seed,
         dedup: args.dedup,
-        lossy: args.lossy,
+        lossy: args.source.lossy,
         skip_bad: args.skip_bad,
         threads: args.threads.unwrap_or(defaults.threads),
     };
     let tokenizer = match args.tokenizer.as_str() {
-        "char" => characters(&sources, &options)?,
+        "char" => characters(&sources.list, &options)?,
         name => tokenizer(name)?,
     };
     let mut preparing = Preparing::new();
-    let prepared = kiln_datasets::prepare(&sources, &tokenizer, &args.out, &options, &mut |progress| {
+    let prepared = kiln_datasets::prepare(&sources.list, &tokenizer, &args.out, &options, &mut |progress| {
         preparing.show(&progress);
     });
     preparing.finish();
@@ -65,8 +60,8 @@ pub fn run(args: Prepare) -> Result<()> {
     Ok(())
 }
 
-/// The sources as given; standard input goes to a file first, because its text may be read more than once.
-fn sources(args: &Prepare, spooled: &TempDir) -> Result<Vec<Source>> {
+/// How many times to take each source.
+fn weights(args: &Prepare) -> Result<Vec<f64>> {
     let weights = match args.weights.as_slice() {
         [] => vec![1.0; args.data.len()],
         weights if weights.len() == args.data.len() => weights.to_vec(),
@@ -75,17 +70,5 @@ fn sources(args: &Prepare, spooled: &TempDir) -> Result<Vec<Source>> {
     if let Some(weight) = weights.iter().find(|weight| !(**weight > 0.0 && weight.is_finite())) {
         bail!("--weights {weight}: must be more than 0");
     }
-    let source = |(location, weight): (&String, f64)| {
-        let source = if location == STANDARD_INPUT {
-            let path = spooled.path().join("stdin.txt");
-            let copied = File::create(&path)
-                .and_then(|mut file| std::io::copy(&mut std::io::stdin().lock(), &mut file));
-            copied.context("standard input")?;
-            args.source.at(path)
-        } else {
-            args.source.at(location)
-        };
-        Ok(Source { weight, ..source })
-    };
-    args.data.iter().zip(weights).map(source).collect()
+    Ok(weights)
 }

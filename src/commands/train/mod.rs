@@ -11,7 +11,7 @@ use anyhow::{Result, bail};
 use burn_autodiff::Autodiff;
 use burn_train::Interrupter;
 use kiln_datasets::tales::SEPARATOR;
-use kiln_datasets::{Dataset, MANIFEST, Tokenizer};
+use kiln_datasets::{Dataset, MANIFEST, REMEMBERED, Tokenizer};
 use kiln_inference::{Generation, Sampler};
 use kiln_model::{Backend, GptConfig, GptModel};
 use kiln_training::{Checkpoint, Display, MemoryPlan, Pretraining, RunDir, Stopped, Summary, pretrain};
@@ -50,6 +50,7 @@ fn discard(folder: &Path, data_was_there: bool) {
     for file in data.iter().filter(|_| !data_was_there) {
         let _ = std::fs::remove_file(folder.join("data").join(file));
     }
+    let _ = std::fs::remove_file(folder.join("data").join(REMEMBERED));
     // A new run is refused where one of these exists.
     for directory in ["model", "checkpoint"] {
         let _ = std::fs::remove_dir_all(folder.join(directory));
@@ -103,6 +104,7 @@ fn begun(args: &Train) -> Result<Prepared> {
     let prepare = || -> Result<Dataset> {
         let dataset = text.dataset(&tokenizer, &run.data())?;
         tokenizer.save(&run.data())?;
+        dataset.remember(&run.data())?;
         dataset.check(config.context_length)?;
         Ok(dataset)
     };
@@ -186,7 +188,6 @@ fn continued(args: &Train) -> Result<Prepared> {
     if steps != before && settings.schedule.decay_steps == 0 {
         say(&format!("training.steps {before} → {steps}: the learning rate's cosine now ends there"));
     }
-    run.write_config(&toml::to_string_pretty(&settings)?)?;
 
     let (dataset, floor_nats) = match settings.data.source {
         DataSource::Path | DataSource::Cargo if Dataset::is_in(&run.data()) => {
@@ -198,6 +199,8 @@ fn continued(args: &Train) -> Result<Prepared> {
             (Dataset::open(&folder, &tokenizer)?, text.floor_nats())
         }
     };
+    dataset.check_remembered(&run.data())?;
+    run.write_config(&toml::to_string_pretty(&settings)?)?;
     let floor = floor_nats.map(|nats| nats / dataset.valid.len() as f64);
     say(&format!("continuing after step {} from {}", checkpoint.step(), checkpoint.path().display()));
     let (init_from, resume, plain, data_was_there) = (None, Some(checkpoint), args.plain, true);

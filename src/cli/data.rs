@@ -1,0 +1,172 @@
+//! Tokenizers and corpora, as they are typed.
+
+use std::path::PathBuf;
+
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use clap::{Args, Subcommand};
+use kiln_datasets::{CORPORA, DEFAULT_FIELD, Format};
+
+/// `kiln tokenize`
+#[derive(Subcommand, Debug)]
+pub enum Tokenize {
+    /// Text to token ids.
+    Encode {
+        /// byte, gpt2, cl100k_base, o200k_base, or a model, run or tokenizer directory.
+        #[arg(long, value_name = "NAME|DIR")]
+        tokenizer: String,
+        #[command(flatten)]
+        input: EncodeInput,
+        /// Special tokens that are written out in the text, such as <|endoftext|>, become their ids.
+        #[arg(long)]
+        special: bool,
+        /// Prints one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Token ids to text.
+    Decode {
+        /// byte, gpt2, cl100k_base, o200k_base, or a model, run or tokenizer directory.
+        #[arg(long, value_name = "NAME|DIR")]
+        tokenizer: String,
+        /// Token ids.
+        #[arg(long, value_name = "1,2,3", value_delimiter = ',')]
+        tokens: Vec<u32>,
+    },
+    /// Learns a byte-level BPE from text and writes it as a tokenizer directory.
+    Train {
+        /// File, folder, pattern, `-` for standard input, or `cargo` for the Rust code in your cargo registry; may be
+        /// repeated.
+        #[arg(long, value_name = "PATH", required = true, num_args = 1..)]
+        data: Vec<String>,
+        #[command(flatten)]
+        source: SourceArgs,
+        /// Most tokens to learn, the 256 bytes and end-of-text included.
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(257..))]
+        vocab_size: u32,
+        /// Directory for tokenizer.json and tokenizer_config.json.
+        #[arg(long, value_name = "DIR", visible_alias = "to")]
+        out: PathBuf,
+    },
+}
+
+/// What to encode.
+#[derive(Args, Debug)]
+#[group(required = true, multiple = false)]
+pub struct EncodeInput {
+    /// Text to encode.
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+    pub text: Option<String>,
+    /// File to encode.
+    #[arg(long, value_name = "FILE")]
+    pub file: Option<PathBuf>,
+}
+
+/// `kiln data`
+#[derive(Subcommand, Debug)]
+pub enum Data {
+    /// Text to token shards for training; continues where an earlier attempt was cut off.
+    Prepare(Prepare),
+    /// Tokens, documents, bytes per token, lengths and first lines of a corpus.
+    Info(DataInfo),
+    /// Downloads a well-known corpus, or a dataset of the Hugging Face hub.
+    Fetch(Fetch),
+}
+
+/// What to read, and how.
+#[derive(Args, Debug)]
+pub struct SourceArgs {
+    /// In folders, only files that match: `*.rs` by name, `src/**/*.rs` by path; may be repeated.
+    #[arg(long, value_name = "GLOB")]
+    pub include: Vec<String>,
+    /// In folders, no file that matches; may be repeated.
+    #[arg(long, value_name = "GLOB")]
+    pub exclude: Vec<String>,
+    /// Field or column that holds the text; a number picks a column of a file without a header row.
+    #[arg(long, visible_alias = "column", value_name = "NAME", default_value = DEFAULT_FIELD)]
+    pub field: String,
+    /// Format of the files, if their names do not tell.
+    #[arg(long, value_name = "FORMAT", value_parser = formats())]
+    pub format: Option<Format>,
+    /// Replaces bytes that are not UTF-8 by U+FFFD.
+    #[arg(long)]
+    pub lossy: bool,
+}
+
+/// The library's formats, by name.
+fn formats() -> impl TypedValueParser<Value = Format> {
+    let values = Format::ALL.map(|format| PossibleValue::new(format.name()).help(format.description()));
+    let known = |name: String| Format::ALL.into_iter().find(|format| format.name() == name);
+    PossibleValuesParser::new(values).try_map(move |name| known(name).ok_or("no format"))
+}
+
+/// `kiln data prepare`
+#[derive(Args, Debug)]
+pub struct Prepare {
+    /// File, folder, pattern, `-` for standard input, or `cargo` for the Rust code in your cargo registry; may be
+    /// repeated.
+    #[arg(long, required = true, value_name = "PATH")]
+    pub data: Vec<String>,
+    /// char, byte, gpt2, cl100k_base, o200k_base, or a model, run or tokenizer directory.
+    #[arg(long, value_name = "NAME|DIR")]
+    pub tokenizer: String,
+    /// Folder to write.
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+    #[command(flatten)]
+    pub source: SourceArgs,
+    /// How many times to take the documents of each --data for training: 2 is twice, 0.5 every other one.
+    #[arg(long, value_name = "W,W,…", value_delimiter = ',')]
+    pub weights: Vec<f64>,
+    /// Share of the documents that is kept for validation; a single text is cut.
+    #[arg(long, value_name = "F", default_value_t = 0.1)]
+    pub valid_fraction: f64,
+    /// With the content of a document, decides its split.
+    #[arg(long, value_name = "S", default_value_t = 1337)]
+    pub seed: u64,
+    /// Drops documents that have been there before, byte for byte.
+    #[arg(long)]
+    pub dedup: bool,
+    /// Counts bad documents and goes on.
+    #[arg(long)]
+    pub skip_bad: bool,
+    /// Threads that encode; default: one for each core.
+    #[arg(long, value_name = "N")]
+    pub threads: Option<usize>,
+    /// Prints one JSON object.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `kiln data info`
+#[derive(Args, Debug)]
+pub struct DataInfo {
+    /// Token shard, folder of shards, or whatever --data of `kiln data prepare` takes.
+    #[arg(value_name = "PATH")]
+    pub path: PathBuf,
+    /// Tokenizer of text, or of a shard that does not name its own; default: gpt2.
+    #[arg(long, value_name = "NAME|DIR")]
+    pub tokenizer: Option<String>,
+    #[command(flatten)]
+    pub source: SourceArgs,
+    /// Prints one JSON object.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `kiln data fetch`
+#[derive(Args, Debug)]
+pub struct Fetch {
+    #[arg(value_name = "NAME", help = corpora())]
+    pub name: String,
+    /// Folder to write; default: the cache of Hugging Face for its datasets, data/NAME for others.
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Only what is here already.
+    #[arg(long)]
+    pub offline: bool,
+}
+
+fn corpora() -> String {
+    let names = CORPORA.map(|corpus| corpus.name).join(", ");
+    format!("{names}, or `hf://datasets/OWNER/NAME[@REVISION][/GLOB]`")
+}
