@@ -7,7 +7,7 @@ use crate::checkpoint::{self, Checkpoint};
 use crate::error::{Error, Result};
 
 /// A run directory, held by this process alone while it lives: `config.toml`, `data/`, `model/`, `checkpoint/`,
-/// `metrics.jsonl`, `samples.jsonl`, `loss.svg`, `experiment.log`.
+/// `metrics.jsonl`, `samples.jsonl`, `loss.svg`, `experiment.log`, and `tensorboard/` where it is wanted.
 #[derive(Debug)]
 pub struct RunDir {
     path: PathBuf,
@@ -142,6 +142,10 @@ impl RunDir {
 
     pub(crate) fn loss_svg(&self) -> PathBuf {
         self.path.join("loss.svg")
+    }
+
+    pub(crate) fn tensorboard(&self) -> PathBuf {
+        self.path.join("tensorboard")
     }
 
     pub(crate) fn log(&self) -> PathBuf {
