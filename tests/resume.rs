@@ -453,6 +453,11 @@ fn no_room_is_an_error_and_harms_nothing() {
     let message = String::from_utf8_lossy(&full.stderr);
     assert_eq!(full.status.code(), Some(1), "{message}");
     assert!(message.to_lowercase().contains("too large"), "{message}");
+    assert!(
+        message.contains("hint: once that is put right, continue with `kiln train --run-dir run"),
+        "{message}"
+    );
+    assert!(!path.join("run/checkpoint/writing.tmp").exists(), "half a checkpoint takes up room");
     stdout(&kiln(path, ["train", "--plain", "--run-dir", "run", "--resume", "--set", "training.steps=12"]));
     assert_eq!(lines(&path.join("run")).iter().filter(|line| line["split"] == "train").count(), 12);
 }

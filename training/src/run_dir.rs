@@ -22,8 +22,8 @@ impl RunDir {
     pub fn holds_run(path: &Path) -> bool {
         // A configuration without our mark beside it is someone else's.
         let foreign = path.join("config.toml").exists() && !path.join(LOCK).exists();
-        let trained =
-            ["metrics.jsonl", "model/model.safetensors"].iter().any(|name| path.join(name).exists());
+        let trained = std::fs::metadata(path.join("metrics.jsonl")).is_ok_and(|file| file.len() > 0)
+            || path.join("model/model.safetensors").exists();
         foreign || trained || checkpoint::exists(&path.join("checkpoint"))
     }
 

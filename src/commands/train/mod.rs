@@ -8,7 +8,7 @@ mod summary;
 mod writer;
 
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -36,12 +36,26 @@ pub fn run(args: Train) -> Result<ExitCode> {
     let folder = prepared.run.path().to_owned();
     let (fresh, data_was_there) = (!args.resume, prepared.data_was_there);
     let display = if args.plain { Display::Plain } else { Display::Auto };
-    let outcome = dispatch(&backend, Training { prepared, display });
-    if outcome.is_err() && fresh && !RunDir::holds_run(&folder) {
-        // Nothing has been trained: leave no directory that would stand in the way of the next try.
-        discard(&folder, data_was_there);
+    dispatch(&backend, Training { prepared, display }).map_err(|error| {
+        if RunDir::holds_run(&folder) {
+            return with_a_way_on(error, &folder);
+        }
+        if fresh {
+            // Nothing has been trained: leave no directory that would stand in the way of the next try.
+            discard(&folder, data_was_there);
+        }
+        error
+    })
+}
+
+/// The error of a run that has a checkpoint, with what to do once the disk, say, is no longer full.
+fn with_a_way_on(error: anyhow::Error, folder: &Path) -> anyhow::Error {
+    if !error.chain().any(|cause| cause.is::<std::io::Error>()) {
+        return error;
     }
-    outcome
+    let message = crate::failure::message(&error);
+    let resume = format!("kiln train --run-dir {} --resume", folder.display());
+    error.context(format!("{message}\nhint: once that is put right, continue with `{resume}`"))
 }
 
 /// A run that is ready to train.

@@ -46,8 +46,9 @@ impl<LC: LearningComponentsTypes> Checkpoints<LC> {
 
         self.exchange.set_folder(&temporary);
         self.learner.checkpoint(learner, state.step, store);
-        self.exchange.wait()?;
-        seal(&temporary, state, &self.config)?;
+        let written = self.exchange.wait().and_then(|()| seal(&temporary, state, &self.config));
+        // Half a checkpoint only takes up room, of which there may be none.
+        written.inspect_err(|_| drop(std::fs::remove_dir_all(&temporary)))?;
 
         let name = Name::free(&self.folder, state.step);
         let place = self.folder.join(name.to_string());
