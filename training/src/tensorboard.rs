@@ -93,15 +93,15 @@ impl Message {
     }
 
     fn double(self, field: u64, value: f64) -> Self {
-        self.variable(field << 3 | 1).extend(&value.to_le_bytes())
+        self.variable((field << 3) | 1).extend(&value.to_le_bytes())
     }
 
     fn bytes(self, field: u64, value: &[u8]) -> Self {
-        self.variable(field << 3 | 2).variable(value.len() as u64).extend(value)
+        self.variable((field << 3) | 2).variable(value.len() as u64).extend(value)
     }
 
     fn float(self, field: u64, value: f32) -> Self {
-        self.variable(field << 3 | 5).extend(&value.to_le_bytes())
+        self.variable((field << 3) | 5).extend(&value.to_le_bytes())
     }
 
     /// Seven bits a byte, the lowest first; the eighth says that more follow.
@@ -129,7 +129,7 @@ fn record(data: &[u8]) -> Vec<u8> {
 /// CRC-32C, masked as TFRecords do it: a checksum over data that holds checksums is a poor one.
 fn checksum(data: &[u8]) -> u32 {
     let crc = data.iter().fold(!0, |crc: u32, byte| {
-        (0..8).fold(crc ^ u32::from(*byte), |crc, _| crc >> 1 ^ if crc & 1 == 1 { 0x82F6_3B78 } else { 0 })
+        (0..8).fold(crc ^ u32::from(*byte), |crc, _| (crc >> 1) ^ if crc & 1 == 1 { 0x82F6_3B78 } else { 0 })
     });
     (!crc).rotate_right(15).wrapping_add(0xA282_EAD8)
 }
