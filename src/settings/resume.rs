@@ -6,7 +6,7 @@ use toml::{Table, Value};
 use super::Settings;
 
 /// Keys of `[training]` that do not decide what a step computes; those of `[generation]` are free too.
-const FREE: [&str; 8] = [
+const FREE: [&str; 9] = [
     "steps",
     "eval_interval",
     "checkpoint_interval",
@@ -15,6 +15,7 @@ const FREE: [&str; 8] = [
     "max_minutes",
     "run_dir",
     "micro_batch_size",
+    "tensorboard",
 ];
 
 /// Refuses `settings` where they contradict those that a run was begun with, key by key.

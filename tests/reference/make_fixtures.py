@@ -6,6 +6,9 @@ Each case is a directory under fixtures/ as `save_pretrained` writes it, plus
   expected.safetensors   tokens, logits; in full cases also the gradient of every parameter, the batches of ten AdamW
                          steps, their losses, and the weights after them
   expected.json          loss, greedy continuation, and the recipe of the ten steps
+
+recipe.json, for tests/recipe.rs, holds clipping, decay groups and schedule alone: gradients go in, and after each step
+PyTorch's norm, clipped gradients, learning rate and parameters come out.
 """
 
 import json
@@ -132,7 +135,43 @@ def write_llm_c():
     (directory / "expected.json").write_text(json.dumps(expected) + "\n")
 
 
+def write_recipe():
+    """Fifteen steps of `clip_grad_norm_`, AdamW with decay groups, linear warm-up and cosine, all of them PyTorch's own."""
+    torch.manual_seed(11)
+    numbers = dict(learning_rate=2e-2, min_learning_rate=2e-3, warmup_steps=4, decay_steps=14, beta1=0.9, beta2=0.95,
+                   epsilon=1e-8, weight_decay=0.1, grad_clip=1.0)
+    parameters = {"embedding": torch.randn(7, 4), "projection": torch.randn(4, 6), "bias": torch.randn(6)}
+    parameters = {name: torch.nn.Parameter(value) for name, value in parameters.items()}
+    listed = lambda tensors: {name: tensor.flatten().tolist() for name, tensor in tensors.items()}
+    expected = numbers | {"shapes": {name: list(value.shape) for name, value in parameters.items()},
+                          "initial": listed({name: value.detach() for name, value in parameters.items()}), "steps": []}
+    optimizer = torch.optim.AdamW(
+        [{"params": [parameters["embedding"], parameters["projection"]], "weight_decay": numbers["weight_decay"]},
+         {"params": [parameters["bias"]], "weight_decay": 0.0}],
+        lr=numbers["learning_rate"], betas=(numbers["beta1"], numbers["beta2"]), eps=numbers["epsilon"])
+    warmup, decay = numbers["warmup_steps"], numbers["decay_steps"]
+    schedule = torch.optim.lr_scheduler.SequentialLR(optimizer, [
+        torch.optim.lr_scheduler.LinearLR(optimizer, 1 / (warmup + 1), 1.0, warmup),
+        torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, decay - warmup, numbers["min_learning_rate"])], [warmup])
+    for step in range(decay + 1):
+        # Norms from a twentieth of the limit to twenty times it.
+        scale = numbers["grad_clip"] * 20 ** (2 * torch.rand(()) - 1) / 8
+        gradients = {name: torch.randn_like(value) * scale for name, value in parameters.items()}
+        for name, value in parameters.items():
+            value.grad = gradients[name].clone()
+        norm = torch.nn.utils.clip_grad_norm_(parameters.values(), numbers["grad_clip"]).item()
+        clipped = {name: value.grad.clone() for name, value in parameters.items()}
+        learning_rate = optimizer.param_groups[0]["lr"]
+        optimizer.step()
+        schedule.step()
+        expected["steps"].append({
+            "gradients": listed(gradients), "norm": norm, "clipped": listed(clipped), "learning_rate": learning_rate,
+            "parameters": listed({name: value.detach() for name, value in parameters.items()})})
+    (HERE.parent / "recipe.json").write_text(json.dumps(expected) + "\n")
+
+
 if __name__ == "__main__":
+    write_recipe()
     write_llm_c()
     shutil.rmtree(HERE, ignore_errors=True)
     for name, (changes, dtype, full) in CASES.items():

@@ -140,6 +140,8 @@ pub struct TrainingConfig {
     pub run_dir: String,
     /// Minutes after which the run stops with a checkpoint; 0 for no limit.
     pub max_minutes: f64,
+    /// Whether the run writes event files for TensorBoard as well.
+    pub tensorboard: bool,
 }
 
 impl Default for TrainingConfig {
@@ -157,6 +159,7 @@ impl Default for TrainingConfig {
             seed: 1337,
             run_dir: String::new(),
             max_minutes: 0.0,
+            tensorboard: false,
         }
     }
 }

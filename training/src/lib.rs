@@ -8,7 +8,7 @@
 //! | `step`, `loader` | what one optimizer step computes, and from which windows |
 //! | `strategy`, `controls` | the loop: step, evaluate, sample, checkpoint, stop |
 //! | `outlier`, `utilization`, `memory` | z-scores, MFU, and whether a run fits into the machine |
-//! | `checkpoint`, `run_dir`, `metrics`, `json_lines` | what a run leaves on disk |
+//! | `checkpoint`, `run_dir`, `metrics`, `json_lines`, `tensorboard` | what a run leaves on disk |
 //! | [`dashboard`], `renderer`, `report`, [`comparison()`] | what a person sees while and after it runs |
 //! | `benchmark` | how fast a step is |
 //! | `verify` | llm.c's published check of GPT-2 |
@@ -37,6 +37,7 @@ mod run_dir;
 mod schedule;
 mod step;
 mod strategy;
+mod tensorboard;
 mod utilization;
 mod verify;
 

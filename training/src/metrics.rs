@@ -6,7 +6,8 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
-use crate::json_lines::read_all;
+use crate::json_lines::{JsonLines, read_all};
+use crate::tensorboard::EventFile;
 
 /// Which part of the data a line is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,6 +55,27 @@ impl MetricsLine {
     /// [`Error::Io`](crate::Error::Io) if the file cannot be read.
     pub fn read(path: &Path) -> Result<Vec<Self>> {
         read_all(path)
+    }
+}
+
+/// Writes the numbers of a run to `metrics.jsonl`, and to TensorBoard's event files where they are wanted.
+pub(crate) struct MetricsWriter {
+    pub(crate) lines: JsonLines,
+    pub(crate) events: Option<EventFile>,
+}
+
+impl MetricsWriter {
+    /// Appends a line, which other programs see at once.
+    pub(crate) fn write(&mut self, line: &MetricsLine) -> Result<()> {
+        if let Some(events) = &mut self.events {
+            events.write(line)?;
+        }
+        self.lines.write(line)
+    }
+
+    /// Waits until the lines are on the disk.
+    pub(crate) fn sync(&self) -> Result<()> {
+        self.lines.sync()
     }
 }
 

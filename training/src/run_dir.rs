@@ -7,7 +7,7 @@ use crate::checkpoint::{self, Checkpoint};
 use crate::error::{Error, Result};
 
 /// A run directory, held by this process alone while it lives: `config.toml`, `data/`, `model/`, `checkpoint/`,
-/// `metrics.jsonl`, `samples.jsonl`, `loss.svg`, `experiment.log`.
+/// `metrics.jsonl`, `samples.jsonl`, `loss.svg`, `experiment.log`, and `tensorboard/` where it is wanted.
 #[derive(Debug)]
 pub struct RunDir {
     path: PathBuf,
@@ -22,8 +22,8 @@ impl RunDir {
     pub fn holds_run(path: &Path) -> bool {
         // A configuration without our mark beside it is someone else's.
         let foreign = path.join("config.toml").exists() && !path.join(LOCK).exists();
-        let trained =
-            ["metrics.jsonl", "model/model.safetensors"].iter().any(|name| path.join(name).exists());
+        let trained = std::fs::metadata(path.join("metrics.jsonl")).is_ok_and(|file| file.len() > 0)
+            || path.join("model/model.safetensors").exists();
         foreign || trained || checkpoint::exists(&path.join("checkpoint"))
     }
 
@@ -142,6 +142,10 @@ impl RunDir {
 
     pub(crate) fn loss_svg(&self) -> PathBuf {
         self.path.join("loss.svg")
+    }
+
+    pub(crate) fn tensorboard(&self) -> PathBuf {
+        self.path.join("tensorboard")
     }
 
     pub(crate) fn log(&self) -> PathBuf {

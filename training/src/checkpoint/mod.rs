@@ -15,14 +15,20 @@
 //! seed, which is in `config.toml`, and the step.
 //!
 //! burn-train's learner hands out its three records through checkpointers that work in threads of their own
-//! (`parts`). They write into a temporary directory; once everything is on the disk, one rename makes it a checkpoint
-//! (`store`). A crash at any moment leaves those that were there.
+//! (`parts`). They write into a temporary directory; once everything is there with its checksums (`sealed`) and on the
+//! disk, one rename makes it a checkpoint (`store`). A crash at any moment leaves those that were there.
 
+mod name;
 mod parts;
+mod sealed;
 mod state;
 mod store;
+#[cfg(test)]
+mod tests;
 
-pub use store::Checkpoint;
+pub use sealed::Checkpoint;
 
+pub(crate) use name::exists;
+pub(crate) use sealed::newest;
 pub(crate) use state::RunState;
-pub(crate) use store::{Checkpoints, exists, newest};
+pub(crate) use store::Checkpoints;

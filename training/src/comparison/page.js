@@ -8,7 +8,7 @@ const AXES = [
   { name: "tokens", show: short },
   { name: "time", show: duration },
 ];
-const view = { axis: 0, series: "both", scale: "linear", keys: "all" };
+const view = { axis: 0, series: "both", scale: "linear", keys: runs.length > 1 ? "differences" : "all" };
 
 function element(parent, name, attributes = {}, text) {
   const svg = parent.namespaceURI === SVG || name === "svg";
@@ -200,7 +200,8 @@ function samples() {
       const sample = run.samples.findLast((s) => s.step <= step);
       const figure = element(box, "figure", { style: color(index) });
       element(figure, "figcaption", {}, sample ? `${run.name}, step ${sample.step.toLocaleString("en")}` : run.name);
-      element(figure, "blockquote", sample ? {} : { class: "none" }, sample ? sample.text : "nothing yet");
+      const words = sample ? sample.text || "an empty text" : "nothing yet";
+      element(figure, "blockquote", sample?.text ? {} : { class: "none" }, words);
     });
   };
   slider.addEventListener("input", show);
@@ -222,7 +223,7 @@ function choice(id, key, options, redraw) {
 choice("axis", "axis", AXES.map((axis, index) => [index, axis.name]), draw);
 choice("series", "series", [["both", "both"], ["train", "training"], ["valid", "validation"]], draw);
 choice("scale", "scale", [["linear", "linear"], ["log", "log"]], draw);
-if (runs.length > 1) choice("keys", "keys", [["all", "all keys"], ["differences", "differences"]], configuration);
+if (runs.length > 1) choice("keys", "keys", [["differences", "differences"], ["all", "all keys"]], configuration);
 results();
 draw();
 samples();

@@ -68,7 +68,13 @@ fn config(path: &Path) -> Result<serde_json::Map<String, serde_json::Value>> {
     let mut keys = serde_json::Map::new();
     for (section, value) in &table {
         for (key, value) in value.as_table().into_iter().flatten() {
-            keys.insert(format!("{section}.{key}"), value.to_string().into());
+            // On one line, where TOML would write a line break as one.
+            let value = match value {
+                toml::Value::String(text) => format!("{text:?}"),
+                toml::Value::Float(number) => format!("{number:?}"),
+                value => value.to_string(),
+            };
+            keys.insert(format!("{section}.{key}"), value.into());
         }
     }
     Ok(keys)

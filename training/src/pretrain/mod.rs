@@ -1,117 +1,32 @@
 //! Puts a run together: model, data, optimizer and schedule into burn-train's learner, and out comes a summary.
 
-use std::io::{IsTerminal, Write as _};
-use std::path::Path;
+mod parts;
+mod past;
+mod unlogged;
+
+use std::io::IsTerminal as _;
+use std::path::PathBuf;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, PoisonError, mpsc};
 
-use burn::module::{AutodiffModule, Module};
 use burn::optim::adaptor::OptimizerAdaptor;
-use burn_train::logger::MetricLogger;
-use burn_train::metric::store::{EpochSummary, MetricsUpdate, Split as MetricSplit};
-use burn_train::metric::{MetricDefinition, NumericEntry};
-use burn_train::{
-    FileApplicationLoggerInstaller, Interrupter, Learner, SupervisedTraining, TrainingStrategy,
-};
-use kiln_datasets::{Dataset, Order, Sampler, Tokenizer};
-use kiln_model::{AutodiffBackend, Dtype, GptModel};
-use serde::de::DeserializeOwned;
+use burn_train::{FileApplicationLoggerInstaller, Learner, SupervisedTraining, TrainingStrategy};
+use kiln_datasets::Sampler;
+use kiln_model::{AutodiffBackend, GptModel};
 
-use crate::checkpoint::{self, Checkpoint};
+pub use self::parts::{Display, Pretraining, Stopped, Summary};
+use self::past::{open_lines, restore_best};
+use self::unlogged::Unlogged;
 use crate::controls::Controls;
 use crate::dashboard::{Dashboard, Progress, RunInfo};
 use crate::error::{Error, Result};
-use crate::json_lines::{Found, JsonLines};
 use crate::loader::{TrainLoader, ValidLoader};
-use crate::metrics::{MetricsLine, SampleLine, Split};
+use crate::metrics::{MetricsLine, MetricsWriter, SampleLine, Split};
 use crate::renderer::{Quantity, Renderer, View};
-use crate::strategy::{Components, GptStrategy, Sample, Work};
+use crate::strategy::{Components, GptStrategy, Work};
+use crate::tensorboard::EventFile;
 use crate::utilization::Peak;
-use crate::{
-    ClipGlobalNorm, LanguageModel, OptimizerConfig, RunDir, ScheduleConfig, TrainingConfig, loss_svg,
-};
-
-/// How a run is shown.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Display {
-    /// The dashboard on a terminal, plain lines elsewhere.
-    #[default]
-    Auto,
-    /// Plain lines.
-    Plain,
-    /// Nothing.
-    Quiet,
-}
-
-/// Everything a pretraining run is made of.
-pub struct Pretraining<B: AutodiffBackend> {
-    /// The model to train.
-    pub model: GptModel<B>,
-    /// Writes the text that the model reads; saved beside it.
-    pub tokenizer: Tokenizer,
-    /// Training and validation split.
-    pub dataset: Dataset,
-    /// How windows follow each other.
-    pub order: Order,
-    /// AdamW's numbers.
-    pub optimizer: OptimizerConfig,
-    /// The learning rate over the run.
-    pub schedule: ScheduleConfig,
-    /// Steps, batch, evaluation.
-    pub training: TrainingConfig,
-    /// Where the run is written.
-    pub run: RunDir,
-    /// The resolved configuration as text: each checkpoint keeps it.
-    pub resolved: String,
-    /// Where to continue, of [`RunDir::newest_checkpoint`]; `None` begins a new run.
-    pub resume: Option<Checkpoint>,
-    /// How it is shown.
-    pub display: Display,
-    /// What the backend is called, for people.
-    pub backend: String,
-    /// A loss that no model can beat, if the corpus knows one.
-    pub floor: Option<f64>,
-    /// Writes a text with the current model, at each evaluation; gives up when its second argument says so.
-    pub sample: Option<Sample<B>>,
-    /// Stops the run from outside, with a checkpoint.
-    pub interrupter: Interrupter,
-}
-
-/// Why a run ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stopped {
-    /// All steps are done.
-    Finished,
-    /// The validation loss has not improved for `training.patience` evaluations.
-    NoImprovement,
-    /// `training.max_minutes` are over.
-    TimeBudget,
-    /// Someone pressed `q`.
-    Quit,
-    /// A signal, or Control-C.
-    Interrupted,
-}
-
-/// How a run went.
-#[derive(Clone, Debug)]
-pub struct Summary {
-    /// Why it ended.
-    pub stopped: Stopped,
-    /// Updates done.
-    pub step: usize,
-    /// Training tokens seen.
-    pub tokens: u64,
-    /// Seconds of training.
-    pub seconds: f64,
-    /// Loss of the last step.
-    pub train_loss: f64,
-    /// Last evaluation of this process: step and loss.
-    pub last: Option<(usize, f64)>,
-    /// Best evaluation: step and loss.
-    pub best: Option<(usize, f64)>,
-    /// Steps left out because something was not finite.
-    pub skipped: usize,
-}
+use crate::{ClipGlobalNorm, LanguageModel, loss_svg};
 
 /// Trains until the steps are done, a limit is reached, or someone asks to stop.
 ///
@@ -140,6 +55,10 @@ pub fn pretrain<B: AutodiffBackend>(parts: Pretraining<B>) -> Result<Summary> {
         Split::Valid => line.step <= evaluated,
     })?;
     let samples = open_lines(&run.samples(), |line: &SampleLine| line.step <= evaluated)?;
+    let events = match training.tensorboard {
+        true => Some(EventFile::create(&run.tensorboard(), state.step + 1)?),
+        false => None,
+    };
     let mut progress = Progress::new(RunInfo {
         total_steps: training.steps as u64,
         model: describe(&model),
@@ -187,7 +106,7 @@ pub fn pretrain<B: AutodiffBackend>(parts: Pretraining<B>) -> Result<Summary> {
         config: training,
         run,
         tokenizer,
-        metrics: metrics.file,
+        metrics: MetricsWriter { lines: metrics.file, events },
         samples: samples.file,
         view: view.clone(),
         controls: Controls::new(keys, parts.interrupter.clone()),
@@ -231,10 +150,10 @@ pub fn pretrain<B: AutodiffBackend>(parts: Pretraining<B>) -> Result<Summary> {
 
 /// Files of the run that are needed once the strategy owns its directory.
 struct RunFiles {
-    path: std::path::PathBuf,
-    metrics: std::path::PathBuf,
-    loss_svg: std::path::PathBuf,
-    log: std::path::PathBuf,
+    path: PathBuf,
+    metrics: PathBuf,
+    loss_svg: PathBuf,
+    log: PathBuf,
 }
 
 impl RunFiles {
@@ -253,42 +172,6 @@ impl RunFiles {
     }
 }
 
-/// Writes `model/` anew from the checkpoint of the best evaluation: what lies there may be gone, or of an evaluation
-/// that the checkpoint does not know of.
-fn restore_best<B: AutodiffBackend>(
-    run: &RunDir,
-    checkpoint: &Checkpoint,
-    model: &GptModel<B>,
-    end_of_text: Option<u32>,
-) -> Result<()> {
-    let Some((step, _)) = checkpoint.state().best else { return Ok(()) };
-    let damaged = |path: &Path, reason: &str| warn(&format!("{}: {reason}", path.display()));
-    let Some(best) = checkpoint::newest(&run.checkpoints(), Some(step), damaged)? else {
-        warn(&format!(
-            "the checkpoint of the best evaluation, step {step}, is not there; model/ stays as it is"
-        ));
-        return Ok(());
-    };
-    let device = model.wte.weight.device();
-    let best = LanguageModel { gpt: model.clone() }.load_record(best.model::<_, B>(&device)?).valid();
-    Ok(kiln_model::save(&best.gpt, &run.model(), Dtype::F32, end_of_text)?)
-}
-
-fn open_lines<T: DeserializeOwned>(path: &Path, keep: impl Fn(&T) -> bool) -> Result<Found<T>> {
-    let found = JsonLines::open(path, keep)?;
-    for number in &found.damaged {
-        warn(&format!("{}:{number}: not a line that this program wrote; it is left out", path.display()));
-    }
-    Ok(found)
-}
-
-/// Says something before the run begins: to the person, and to the log.
-fn warn(message: &str) {
-    tracing::warn!("{message}");
-    // Someone may have closed standard error; that is no reason not to train.
-    let _ = writeln!(std::io::stderr(), "warning: {message}");
-}
-
 fn curve(lines: &[MetricsLine], split: Split) -> impl Iterator<Item = (u64, f64)> + '_ {
     lines
         .iter()
@@ -300,25 +183,4 @@ fn describe<B: AutodiffBackend>(model: &GptModel<B>) -> String {
     let config = model.config();
     let millions = config.num_parameters() as f64 / 1e6;
     format!("{millions:.2} M parameters, {} layers × {}", config.n_layers, config.d_model)
-}
-
-/// `metrics.jsonl` is written by the loop, in order and in step with the checkpoints; burn-train's logger, which works
-/// behind two queues, has nothing to add to it.
-struct Unlogged;
-
-impl MetricLogger for Unlogged {
-    fn log(&mut self, _update: MetricsUpdate, _epoch: usize, _split: &MetricSplit) {}
-
-    fn read_numeric(
-        &mut self,
-        _name: &str,
-        _epoch: usize,
-        _split: &MetricSplit,
-    ) -> std::result::Result<Vec<NumericEntry>, String> {
-        Ok(Vec::new())
-    }
-
-    fn log_metric_definition(&mut self, _definition: MetricDefinition) {}
-
-    fn log_epoch_summary(&mut self, _summary: EpochSummary) {}
 }

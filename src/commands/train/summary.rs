@@ -1,0 +1,45 @@
+//! What a run says at its end.
+
+use std::io::Write as _;
+use std::path::Path;
+
+use anyhow::Result;
+use kiln_training::{Stopped, Summary};
+
+use crate::settings::Settings;
+
+/// Prints how the run went; `floor` is a loss that no model can beat.
+pub fn print(summary: &Summary, settings: &Settings, folder: &Path, floor: Option<f64>) -> Result<()> {
+    let mut out = std::io::stdout();
+    let how = match summary.stopped {
+        Stopped::Finished => "finished",
+        Stopped::NoImprovement => "stopped early: the validation loss no longer improves;",
+        Stopped::TimeBudget => "stopped: training.max_minutes are over;",
+        Stopped::Quit | Stopped::Interrupted => "stopped",
+    };
+    let tokens_per_second = summary.tokens as f64 / summary.seconds.max(1e-9);
+    writeln!(
+        out,
+        "{how} at step {} of {} after {:.0} s ({tokens_per_second:.0} tokens/s)",
+        summary.step, settings.training.steps, summary.seconds
+    )?;
+    if let Some((step, loss)) = summary.best {
+        writeln!(
+            out,
+            "validation loss {loss:.4} nats per token (best, step {step}), perplexity {:.3}",
+            loss.exp()
+        )?;
+        if let Some(floor) = floor {
+            writeln!(
+                out,
+                "no model can expect less than {floor:.4} on this text: {:.4} to go",
+                loss - floor
+            )?;
+        }
+    }
+    if summary.skipped > 0 {
+        writeln!(out, "{} steps were skipped because something was not finite", summary.skipped)?;
+    }
+    writeln!(out, "run directory {}: model/, metrics.jsonl, loss.svg", folder.display())?;
+    Ok(())
+}

@@ -1,0 +1,62 @@
+//! The samples of a run.
+
+use std::path::Path;
+
+use kiln_datasets::Tokenizer;
+use kiln_datasets::tales::SEPARATOR;
+use kiln_inference::{Generation, Sampler};
+use kiln_model::{Backend, GptModel};
+
+use crate::settings::{DataSource, Settings};
+
+/// Writes the samples of a run.
+pub struct Writer {
+    pub settings: Settings,
+    pub tokenizer: Tokenizer,
+}
+
+impl Writer {
+    /// A text that continues the run's prompt; for the embedded corpus, one whole story. Breaks off when `stop` says so.
+    pub fn write<B: Backend>(
+        &self,
+        model: &GptModel<B>,
+        seed: u64,
+        stop: &mut dyn FnMut() -> bool,
+    ) -> String {
+        let generation = &self.settings.generation;
+        let tales = self.settings.data.source == DataSource::Tales;
+        let prompt = if tales { SEPARATOR } else { &generation.prompt };
+        let encoded = self.tokenizer.encode(prompt).ok().filter(|tokens| !tokens.is_empty());
+        let request = Generation {
+            // A corpus may lack even a line break; its first token will do.
+            prompt: encoded.unwrap_or_else(|| vec![0]),
+            max_tokens: generation.max_tokens,
+            stop: self.tokenizer.end_of_text(),
+            kv_cache: true,
+        };
+        let mut sampler = Sampler::new(generation.sampling(), seed);
+        let mut text = Vec::new();
+        let tokens = kiln_inference::generate(model, &request, &mut sampler, |token| {
+            text.extend(self.tokenizer.decode_bytes(&[token]).unwrap_or_default());
+            let story_is_over = tales && text.ends_with(SEPARATOR.as_bytes());
+            !story_is_over && !stop()
+        });
+        let text = tokens.ok().and_then(|tokens| self.tokenizer.decode(&tokens).ok()).unwrap_or_default();
+        if tales { text.trim().to_owned() } else { format!("{prompt}{text}").trim().to_owned() }
+    }
+
+    /// What to type for another sample.
+    pub fn command(&self, folder: &Path) -> String {
+        let generation = &self.settings.generation;
+        let prompt = match self.settings.data.source {
+            DataSource::Tales => "Once upon a time",
+            DataSource::Path | DataSource::Cargo => generation.prompt.as_str(),
+        };
+        format!(
+            "kiln generate --model {} --prompt {prompt:?} --max-tokens {} --temperature {}",
+            folder.display(),
+            generation.max_tokens,
+            generation.temperature
+        )
+    }
+}

@@ -1,0 +1,80 @@
+use std::time::Duration;
+
+use super::*;
+
+fn report(step: u64, loss: f64) -> StepReport {
+    StepReport { step, loss, tokens: 100, learning_rate: 1e-3, grad_norm: 1.0 }
+}
+
+fn fresh(total_steps: u64) -> Progress {
+    Progress::new(RunInfo { total_steps, ..RunInfo::default() })
+}
+
+#[test]
+fn speed_and_end_leave_evaluations_and_pauses_where_they_belong() {
+    let mut progress = fresh(1000);
+    let mut now = Instant::now();
+    let mut pass = |millis| {
+        now += Duration::from_millis(millis);
+        now
+    };
+    progress.on_step_at(pass(60_000), report(1, 4.0));
+    for step in 2..=101 {
+        progress.on_step_at(pass(100), report(step, 3.0));
+    }
+    progress.set_status_at(pass(0), Status::Evaluating { done: 0, total: 2 });
+    progress.set_status_at(pass(1_000), Status::Evaluating { done: 1, total: 2 });
+    progress.on_evaluation_at(pass(1_000), 101, 3.5);
+    progress.set_status_at(pass(0), Status::Training);
+    progress.set_status_at(pass(0), Status::Paused);
+    progress.set_status_at(pass(3_600_000), Status::Training);
+    progress.on_step_at(pass(100), report(102, 3.0));
+    assert!((progress.tokens_per_second().unwrap() - 1000.0).abs() < 1e-6);
+    let eta = progress.eta().unwrap().as_secs_f64();
+    assert!((eta - 89.8 * (1.0 + 2.0 / 10.1)).abs() < 1e-3, "{eta}");
+    assert_eq!(progress.tokens(), 10_200);
+}
+
+#[test]
+fn the_best_evaluation_is_the_lowest_finite_one() {
+    let mut progress = fresh(10);
+    for (step, loss) in [(1, f64::NAN), (2, 3.0), (3, 2.0), (4, 2.5), (5, f64::INFINITY)] {
+        progress.on_evaluation(step, loss);
+    }
+    assert_eq!(progress.best(), Some(Evaluation { step: 3, loss: 2.0 }));
+    assert_eq!(progress.evaluation().map(|e| e.step), Some(5));
+    assert_eq!(progress.valid().points().count(), 3);
+    assert!((progress.best().unwrap().perplexity() - 2f64.exp()).abs() < 1e-12);
+}
+
+#[test]
+fn every_change_has_its_own_revision() {
+    let mut progress = fresh(10);
+    let mut last = progress.revision();
+    let changes: [&dyn Fn(&mut Progress); 8] = [
+        &|p| p.on_step(report(1, f64::NAN)),
+        &|p| p.on_evaluation(1, 2.0),
+        &|p| p.on_sample(1, "text"),
+        &|p| p.on_skipped_step(),
+        &|p| p.on_checkpoint(),
+        &|p| p.set_status(Status::Saving),
+        &|p| p.set_memory(Some(1)),
+        &|p| p.set_mfu(Some(0.5)),
+    ];
+    for change in changes {
+        change(&mut progress);
+        assert!(progress.revision() > last);
+        last = progress.revision();
+    }
+}
+
+#[test]
+fn a_resumed_run_goes_on_where_it_was() {
+    let mut progress = fresh(10);
+    progress.resume(500, 2, (1..=5).map(|step| (step, 3.0)), [(5, 2.5)]);
+    assert_eq!((progress.step(), progress.tokens(), progress.fraction()), (5, 500, 0.5));
+    assert_eq!(progress.skipped_steps(), 2);
+    assert_eq!(progress.best(), Some(Evaluation { step: 5, loss: 2.5 }));
+    progress.on_step(report(6, 2.9));
+    assert_eq!((progress.step(), progress.tokens(), progress.train().points().count()), (6, 600, 6));
+}
