@@ -4,7 +4,7 @@
 //! `MR` elements of A. Every element is one chain of multiply-adds in the order of k, whatever the tile it falls in, so
 //! how a product is cut into tiles never changes its bits.
 
-use super::simd::Simd;
+use super::simd::{self, Simd};
 
 /// Left operand: element (i, k) is at `i·row + k·k`, and one of the two strides is 1.
 #[derive(Clone, Copy)]
@@ -146,16 +146,9 @@ unsafe fn step<S: Simd, const MR: usize, const NV: usize>(
 /// Asks for the tile's rows of the result, which are needed when the sums are done.
 #[inline(always)]
 fn prefetch(dst: Dst, rows: usize) {
-    #[cfg(target_arch = "x86_64")]
     for i in 0..rows {
-        // SAFETY: a prefetch never faults.
-        unsafe {
-            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-            _mm_prefetch::<_MM_HINT_T0>(dst.ptr.wrapping_add(i * dst.row).cast());
-        }
+        simd::prefetch(dst.ptr.wrapping_add(i * dst.row));
     }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = (dst, rows);
 }
 
 /// One tile of exactly `MR` rows and at most `NV` vectors of columns.

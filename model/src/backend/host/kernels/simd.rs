@@ -46,6 +46,22 @@ macro_rules! dispatch {
 }
 pub(crate) use dispatch;
 
+/// Bytes of a cache line.
+pub(crate) const CACHE_LINE: usize = 64;
+
+/// Asks for the cache line at `pointer`, which may point anywhere.
+#[inline(always)]
+pub(crate) fn prefetch<T>(pointer: *const T) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a prefetch never faults.
+    unsafe {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        _mm_prefetch::<_MM_HINT_T0>(pointer.cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = pointer;
+}
+
 /// One vector of `f32` lanes with arithmetic operators.
 #[derive(Clone, Copy)]
 pub(crate) struct Lanes<S: Simd> {

@@ -85,17 +85,18 @@ fn cut_of_rows<S: Simd>(
                 let x_at = |r: usize, s: usize| x[(i + r) * k + p + s];
                 if streams < STREAMS {
                     for s in 0..streams {
-                        add_rows(simd, [y], [row(s)], [[x_at(0, s)]]);
+                        add_rows(simd, [y], [row(s)], [[x_at(0, s)]], None);
                     }
                     i += 1;
                 } else {
                     let rows = [row(0), row(1), row(2), row(3)];
+                    let ahead = (i == 0).then_some(STREAMS * n);
                     let factors = |r: usize| [x_at(r, 0), x_at(r, 1), x_at(r, 2), x_at(r, 3)];
                     if i + 1 < m {
-                        add_rows(simd, [y, &mut below[j0..j1]], rows, [factors(0), factors(1)]);
+                        add_rows(simd, [y, &mut below[j0..j1]], rows, [factors(0), factors(1)], ahead);
                         i += 2;
                     } else {
-                        add_rows(simd, [y], rows, [factors(0)]);
+                        add_rows(simd, [y], rows, [factors(0)], ahead);
                         i += 1;
                     }
                 }
@@ -104,13 +105,15 @@ fn cut_of_rows<S: Simd>(
     }
 }
 
-/// `y[r] += Σ x[r][s]·rows[s]`: each vector of W is loaded once for all the rows of y.
+/// `y[r] += Σ x[r][s]·rows[s]`: each vector of W is loaded once for all the rows of y. What lies `ahead` elements behind
+/// each row is asked for meanwhile: several short streams are more than the processor foresees by itself.
 #[inline(always)]
 fn add_rows<S: Simd, const R: usize, const N: usize>(
     simd: S,
     y: [&mut [f32]; R],
     rows: [&[f32]; N],
     x: [[f32; N]; R],
+    ahead: Option<usize>,
 ) {
     let mut factors = [[Lanes::splat(simd, 0.0); N]; R];
     let mut heads: [&[S::f32s]; N] = [&[]; N];
@@ -129,7 +132,13 @@ fn add_rows<S: Simd, const R: usize, const N: usize>(
             factors[r][s] = Lanes::splat(simd, x[r][s]);
         }
     }
+    let line = (simd::CACHE_LINE / size_of::<S::f32s>()).max(1);
     for j in 0..vectors {
+        if let Some(ahead) = ahead.filter(|_| j % line == 0) {
+            for row in rows {
+                simd::prefetch(row.as_ptr().wrapping_add(ahead + j * S::F32_LANES));
+            }
+        }
         let mut w = [Lanes::splat(simd, 0.0); N];
         for s in 0..N {
             w[s] = Lanes::new(simd, heads[s][j]);

@@ -2,13 +2,13 @@
 
 use super::elements::Narrow;
 use super::parallel::{self, SharedMut};
-use super::simd::{Lanes, Simd, dispatch};
+use super::simd::{self, Lanes, Simd, dispatch};
 use super::workspace::with_scratch;
 
 /// Rows of W in one cut.
 const K_BLOCK: usize = 128;
 /// Columns of W whose sums stay in the inner cache.
-const PIECE: usize = 1024;
+const PIECE: usize = 4096;
 /// Rows of W that are read together.
 const STREAMS: usize = 8;
 /// Columns of the result (rows of the transposed weight) in one task.
@@ -56,22 +56,35 @@ fn cut_of_rows<S: Simd, T: Narrow>(simd: S, n: usize, x: &[f32], w: &[T], sums: 
         let j1 = (j0 + PIECE).min(n);
         let sums = &mut sums[j0..j1];
         for (x, w) in x_groups.iter().zip(w_groups.chunks_exact((STREAMS * n).max(1))) {
-            add_rows(simd, *x, std::array::from_fn(|s| &w[s * n + j0..s * n + j1]), sums);
+            add_rows(simd, *x, std::array::from_fn(|s| &w[s * n + j0..s * n + j1]), n, sums);
         }
         for (x, w) in x_rest.iter().zip(w_rest.chunks_exact(n.max(1))) {
-            add_rows(simd, [*x], [&w[j0..j1]], sums);
+            add_rows(simd, [*x], [&w[j0..j1]], n, sums);
         }
     }
 }
 
-/// `sums += Σ x[s]·rows[s]`: every sum is loaded and stored once for all the rows.
+/// `sums += Σ x[s]·rows[s]`: every sum is loaded and stored once for all the rows. Meanwhile the next `N` rows, each `n`
+/// elements after the one before, are asked for: several short streams are more than the processor foresees by itself.
 #[inline(always)]
-fn add_rows<S: Simd, T: Narrow, const N: usize>(simd: S, x: [f32; N], rows: [&[T]; N], sums: &mut [f32]) {
+fn add_rows<S: Simd, T: Narrow, const N: usize>(
+    simd: S,
+    x: [f32; N],
+    rows: [&[T]; N],
+    n: usize,
+    sums: &mut [f32],
+) {
+    let line = (simd::CACHE_LINE / (S::F32_LANES * size_of::<T>())).max(1);
     let factors = x.map(|x| Lanes::splat(simd, x));
     let rows = rows.map(|row| &row[..sums.len()]);
     let (vectors, tail) = S::as_mut_simd_f32s(sums);
     let whole = vectors.len() * S::F32_LANES;
     for (index, vector) in vectors.iter_mut().enumerate() {
+        if index % line == 0 {
+            for row in rows {
+                simd::prefetch(row.as_ptr().wrapping_add(N * n + index * S::F32_LANES));
+            }
+        }
         let mut sum = Lanes::new(simd, *vector);
         for s in 0..N {
             sum = factors[s].mul_add(widen(simd, &rows[s][index * S::F32_LANES..]), sum);
