@@ -38,17 +38,19 @@ pub fn generate<B: Backend>(
     }
     let mut window = Window::new(model, request);
     let mut generated = Vec::new();
-    while generated.len() < request.max_tokens {
-        let token = sampler.next(&window.logits());
-        if Some(token) == request.stop {
-            break;
+    B::with_threads_awake(|| {
+        while generated.len() < request.max_tokens {
+            let token = sampler.next(&window.logits());
+            if Some(token) == request.stop {
+                break;
+            }
+            generated.push(token);
+            if !on_token(token) {
+                break;
+            }
+            window.push(token);
         }
-        generated.push(token);
-        if !on_token(token) {
-            break;
-        }
-        window.push(token);
-    }
+    });
     Ok(generated)
 }
 
@@ -95,7 +97,7 @@ impl<'a, B: Backend> Window<'a, B> {
                 logits.narrow(1, length - 1, 1).reshape([1, vocab])
             }
         };
-        logits.into_data().iter::<f32>().collect()
+        logits.into_data().convert::<f32>().into_vec().expect("converted to f32")
     }
 
     pub(crate) fn push(&mut self, token: u32) {

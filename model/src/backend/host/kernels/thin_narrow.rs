@@ -39,12 +39,25 @@ pub(crate) fn times_rows<T: Narrow>(
             }
         });
         for (i, y) in y.chunks_mut(n.max(1)).enumerate() {
-            for (j, y) in y.iter_mut().enumerate() {
-                let sum: f32 = (0..cuts).map(|cut| partial[(cut * m + i) * n + j]).sum();
-                *y = scales.map_or(sum, |scales| sum * scales[j]) + bias.map_or(0.0, |bias| bias[j]);
+            y.fill(0.0);
+            for cut in 0..cuts {
+                dispatch!(finish(y, &partial[(cut * m + i) * n..][..n], |y, x| y + x));
+            }
+            if let Some(scales) = scales {
+                dispatch!(finish(y, scales, |y, x| y * x));
+            }
+            if let Some(bias) = bias {
+                dispatch!(finish(y, bias, |y, x| y + x));
             }
         }
     });
+}
+
+#[inline(always)]
+fn finish<S: Simd>(_simd: S, y: &mut [f32], x: &[f32], f: impl Fn(f32, f32) -> f32) {
+    for (y, x) in y.iter_mut().zip(x) {
+        *y = f(*y, *x);
+    }
 }
 
 #[inline(always)]
