@@ -195,7 +195,7 @@ fn table() -> Vec<u8> {
         .expect("memory");
     let mut rows = writer.next_row_group().expect("memory");
     let mut column = rows.next_column().expect("memory").expect("one column");
-    let texts = ["one text", "another text", "the last text"].map(|text| ByteArray::from(text));
+    let texts = ["one text", "another text", "the last text"].map(ByteArray::from);
     column.typed::<ByteArrayType>().write_batch(&texts, None, None).expect("memory");
     column.close().expect("memory");
     rows.close().expect("memory");

@@ -45,8 +45,9 @@ mod tests {
     fn what_runs_awake_comes_to_an_end() {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build().expect("threads");
         let work = || {
-            let sums = (0..200_u64)
-                .map(|round| (0..64_u64).into_par_iter().with_max_len(1).map(|i| i * round).sum::<u64>());
+            let sums = (0..200_u64).map(|round| {
+                (0..64_u32).into_par_iter().with_max_len(1).map(|i| u64::from(i) * round).sum::<u64>()
+            });
             sums.sum::<u64>()
         };
         std::thread::scope(|scope| {

@@ -131,7 +131,7 @@ fn run(
                     false,
                 );
                 let epilogue = if r0 == 0 { Epilogue::Store } else { Epilogue::Accumulate };
-                let (a, b) = (View::transposed(logits, vocab), RightView::rows(&*hidden, d));
+                let (a, b) = (View::transposed(logits, vocab), RightView::rows(hidden, d));
                 gemm(vocab, d, n, a, b, gradients.dwte, epilogue);
             }
         }
