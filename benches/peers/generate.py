@@ -24,11 +24,12 @@ ONE_STEP = ["tokenizer.kind=gpt2", "training.steps=1", "training.batch_size=1", 
             "data.tales_bytes=200000", "training.eval_batches=1", "generation.max_tokens=1"]
 
 
-def make_model(kiln, folder):
+def make_model(kiln, folder, backend):
     """A run directory, and the same weights in f32, f16 and q8_0 for llama.cpp."""
     run = folder / "run"
     settings = [word for setting in GPT2 + ONE_STEP for word in ("--set", setting)]
-    subprocess.run([kiln, "train", "--plain", "--run-dir", run, *settings], check=True, capture_output=True)
+    command = [kiln, "train", "--plain", "--run-dir", run, "--backend", backend, *settings]
+    subprocess.run(command, check=True, capture_output=True)
     files = {}
     if importlib.util.find_spec("llama_cpp"):
         import llama_cpp
@@ -52,7 +53,7 @@ def main():
     arguments.add_argument("--rounds", type=int, default=3)
     asked = arguments.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        run, files = make_model(asked.kiln, pathlib.Path(folder))
+        run, files = make_model(asked.kiln, pathlib.Path(folder), asked.backend)
         peer = [sys.executable, HERE / "generation_peers.py"]
         for what, context in [("decode", "16"), ("prefill", "512")]:
             programs = {"transformers f32": [*peer, what, run / "model", "--context", context]}

@@ -38,19 +38,17 @@ pub fn generate<B: Backend>(
     }
     let mut window = Window::new(model, request);
     let mut generated = Vec::new();
-    B::with_threads_awake(|| {
-        while generated.len() < request.max_tokens {
-            let token = sampler.next(&window.logits());
-            if Some(token) == request.stop {
-                break;
-            }
-            generated.push(token);
-            if !on_token(token) {
-                break;
-            }
-            window.push(token);
+    while generated.len() < request.max_tokens {
+        let token = sampler.next(&window.logits());
+        if Some(token) == request.stop {
+            break;
         }
-    });
+        generated.push(token);
+        if !on_token(token) {
+            break;
+        }
+        window.push(token);
+    }
     Ok(generated)
 }
 

@@ -37,7 +37,7 @@ pub enum Error {
     },
     /// The backend has no such number format.
     #[error(
-        "the {backend} backend cannot hold weights in {precision}\nhint: use f32, or the ndarray or flex backend, which hold f32, bf16 and int8"
+        "the {backend} backend cannot hold weights in {precision}\nhint: use f32, or the ndarray or flex backend, which hold all of f32, bf16 and int8"
     )]
     Precision {
         /// What was asked for.
@@ -46,7 +46,9 @@ pub enum Error {
         backend: String,
     },
     /// The weights have lost digits that a file would need.
-    #[error("`{parameter}` is held in fewer bits, for inference\nhint: load the model in f32 to save it")]
+    #[error(
+        "`{parameter}` is held in fewer bits, for inference\nhint: load the model in f32 to save or convert it"
+    )]
     Narrow {
         /// The first of them.
         parameter: String,

@@ -46,7 +46,7 @@ impl<B: Backend> GptModel<B> {
     ///
     /// # Errors
     ///
-    /// [`Error::Precision`] if the backend cannot hold them so.
+    /// [`Error::Precision`] if the backend cannot hold them so, [`Error::Narrow`] if they are in fewer bits already.
     pub fn with_precision(self, precision: Precision) -> Result<Self> {
         let mut narrower = Narrower { precision, path: PathStack::default(), error: None };
         let model = self.map(&mut narrower);
@@ -63,6 +63,9 @@ pub(crate) fn narrow<B: Backend, const D: usize>(
     weight: Tensor<B, D>,
     precision: Precision,
 ) -> Result<Tensor<B, D>> {
+    if backend::is_narrow(&weight) {
+        return Err(Error::Narrow { parameter: name.to_owned() });
+    }
     let channels = match name {
         "wpe.weight" => return Ok(weight),
         "wte.weight" | "lm_head.weight" => Channels::Rows,

@@ -2,6 +2,8 @@
 //!
 //! The portable side computes in f64 on ndarray, for which there are no kernels: a reference with twice the digits.
 
+#![cfg(feature = "ndarray")]
+
 use burn::tensor::backend::{Backend as BurnBackend, BackendTypes};
 use burn::tensor::{Int, Tensor, TensorData, TensorPrimitive};
 use burn_autodiff::Autodiff;

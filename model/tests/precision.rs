@@ -1,5 +1,7 @@
 //! Models whose weights are held in fewer bits.
 
+#![cfg(feature = "ndarray")]
+
 use burn::tensor::backend::Backend as BurnBackend;
 use burn::tensor::{Int, Tensor};
 use burn_ndarray::NdArray;
@@ -83,6 +85,7 @@ fn a_directory_opens_in_fewer_bits_and_is_not_written_from_them() {
             kiln_model::load_with_precision::<NdArray>(folder.path(), &device, precision).expect("a model");
         let converted = exact.clone().with_precision(precision).expect("the host holds all of them");
         assert_eq!(logits(&opened), logits(&converted));
+        assert!(matches!(opened.clone().with_precision(Precision::F32), Err(Error::Narrow { .. })));
         let refused = kiln_model::save(&opened, folder.path(), kiln_model::Dtype::F32, None);
         assert!(matches!(refused, Err(Error::Narrow { parameter }) if parameter == "wte.weight"));
     }

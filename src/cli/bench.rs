@@ -26,16 +26,16 @@ pub struct ModelShape {
     #[arg(long, value_name = "NAME", conflicts_with_all = ["layers", "heads", "width"])]
     pub preset: Option<String>,
     /// Blocks.
-    #[arg(long, value_name = "L", default_value_t = 4)]
+    #[arg(long, value_name = "L", default_value_t = 4, value_parser = size)]
     pub layers: usize,
     /// Attention heads of each.
-    #[arg(long, value_name = "H", default_value_t = 4)]
+    #[arg(long, value_name = "H", default_value_t = 4, value_parser = size)]
     pub heads: usize,
     /// Width of the residual stream.
-    #[arg(long, value_name = "D", default_value_t = 128)]
+    #[arg(long, value_name = "D", default_value_t = 128, value_parser = size)]
     pub width: usize,
     /// Size of the vocabulary; default: 65, or the preset's.
-    #[arg(long, value_name = "V")]
+    #[arg(long, value_name = "V", value_parser = size)]
     pub vocab: Option<usize>,
 }
 
@@ -45,10 +45,10 @@ pub struct BenchTrain {
     #[command(flatten)]
     pub shape: ModelShape,
     /// Tokens of a sequence.
-    #[arg(long, value_name = "T", default_value_t = 64)]
+    #[arg(long, value_name = "T", default_value_t = 64, value_parser = size)]
     pub context: usize,
     /// Sequences of a step.
-    #[arg(long, value_name = "B", default_value_t = 12)]
+    #[arg(long, value_name = "B", default_value_t = 12, value_parser = size)]
     pub batch: usize,
     /// Steps that are timed, after one that is not; default: as many as take five seconds, at least five.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
@@ -79,7 +79,7 @@ pub struct BenchDecode {
     #[command(flatten)]
     pub source: ModelSource,
     /// Positions that are there before the first token is timed.
-    #[arg(long, value_name = "T", default_value_t = 16)]
+    #[arg(long, value_name = "T", default_value_t = 16, value_parser = size)]
     pub context: usize,
     /// Tokens that are timed.
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..))]
@@ -97,7 +97,7 @@ pub struct BenchPrefill {
     #[command(flatten)]
     pub source: ModelSource,
     /// Tokens of the prompt.
-    #[arg(long, value_name = "T", default_value_t = 512)]
+    #[arg(long, value_name = "T", default_value_t = 512, value_parser = size)]
     pub context: usize,
     /// How often it is read.
     #[arg(long, value_name = "N", default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..))]
@@ -124,6 +124,15 @@ pub struct BenchTokenize {
     /// Prints one JSON object.
     #[arg(long)]
     pub json: bool,
+}
+
+/// A number from one to what no machine reaches.
+fn size(text: &str) -> Result<usize, String> {
+    const MOST: usize = 1 << 24;
+    match text.parse() {
+        Ok(size) if (1..=MOST).contains(&size) => Ok(size),
+        _ => Err(format!("must be a number from 1 to {MOST}")),
+    }
 }
 
 /// Number formats of weights in memory.

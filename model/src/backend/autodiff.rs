@@ -12,10 +12,6 @@ use super::{Backend, Saved};
 use crate::Activation;
 
 impl<B: Backend, C: CheckpointStrategy> Backend for Autodiff<B, C> {
-    fn with_threads_awake<R>(f: impl FnOnce() -> R) -> R {
-        B::with_threads_awake(f)
-    }
-
     fn embedding(weight: FloatTensor<Self>, ids: IntTensor<Self>) -> FloatTensor<Self> {
         let prepared = Embedding.prepare::<C>([weight.node.clone()]).compute_bound();
         let output = <B as Backend>::embedding(weight.primitive.clone(), ids.clone());

@@ -52,10 +52,6 @@ macro_rules! host_kernels {
             ) -> [FloatTensor<Self>; 3];
         }
 
-        fn with_threads_awake<R>(f: impl FnOnce() -> R) -> R {
-            host::with_threads_awake(f)
-        }
-
         fn embedding(weight: FloatTensor<Self>, ids: IntTensor<Self>) -> FloatTensor<Self> {
             if host::applies::<Self>(&weight) {
                 host::embedding::<Self>(weight, ids)

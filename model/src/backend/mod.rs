@@ -335,11 +335,6 @@ pub trait Backend: burn::tensor::backend::Backend {
         Self::head_cross_entropy(hidden, portable::widen::<Self>(weight), targets)
     }
 
-    /// Calls `f`, which runs operation after operation: a backend with threads of its own may keep them awake meanwhile.
-    fn with_threads_awake<R>(f: impl FnOnce() -> R) -> R {
-        f()
-    }
-
     /// `Σ x²`, `[1]`: what clipping by the global norm adds up.
     fn sum_of_squares(tensor: FloatTensor<Self>) -> FloatTensor<Self> {
         portable::sum_of_squares::<Self>(tensor)

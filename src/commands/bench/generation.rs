@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use burn::tensor::{Int, Tensor, TensorData};
 use kiln_inference::{Generation, Sampler, Sampling, generate};
 use kiln_model::{Backend, GptModel, KvCache};
@@ -14,17 +14,11 @@ use crate::backend::{Job, dispatch};
 use crate::cli::{BenchDecode, BenchPrefill, ModelSource, Precision};
 
 pub fn decode(args: BenchDecode) -> Result<()> {
-    if args.context == 0 {
-        bail!("--context 0: generation needs a token to begin with");
-    }
     let backend = args.backend.clone();
     dispatch(&backend, Decode(args))
 }
 
 pub fn prefill(args: BenchPrefill) -> Result<()> {
-    if args.context == 0 {
-        bail!("--context 0: there is nothing to read");
-    }
     let backend = args.backend.clone();
     dispatch(&backend, Prefill(args))
 }
@@ -37,10 +31,10 @@ impl Job for Decode {
     fn run<B: Backend>(self, device: B::Device, name: &'static str) -> Result<()> {
         let Self(args) = self;
         let timed = args.tokens as usize;
-        // One token more: the first one pays for the prompt.
-        let model = open::<B>(&args.source, args.context + timed + 1, &device)?;
+        let model = open::<B>(&args.source, args.context + timed, &device)?;
         let request = Generation {
             prompt: prompt(&model, args.context).iter().map(|token| *token as u32).collect(),
+            // The first one pays for the prompt.
             max_tokens: timed + 1,
             stop: None,
             kv_cache: true,

@@ -33,7 +33,7 @@ pub fn open<B: Backend>(source: &ModelSource, context: usize, device: &B::Device
     let longest = model.config().context_length;
     if context > longest {
         bail!(
-            "{}: its context is {longest} tokens, and {context} were asked for\nhint: use a smaller --context",
+            "{}: its context is {longest} tokens, and {context} were asked for\nhint: use a smaller --context or --tokens",
             directory.display()
         );
     }

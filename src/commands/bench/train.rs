@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use burn_autodiff::Autodiff;
 use kiln_model::{Backend, GptConfig};
 use kiln_training::time_steps;
@@ -19,9 +19,6 @@ const FEWEST: usize = 5;
 
 pub fn run(args: BenchTrain) -> Result<()> {
     let config = config(&args.shape, args.context)?;
-    if args.batch == 0 {
-        bail!("--batch 0: must be at least 1");
-    }
     let backend = args.backend.clone();
     dispatch(&backend, Training { args, config })
 }

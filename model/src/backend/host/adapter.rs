@@ -22,7 +22,7 @@ fn buffer(len: usize) -> Vec<f32> {
     }
     let mut values = Vec::with_capacity(len);
     // SAFETY: the capacity was just reserved, any bits are an f32, and the buffer leaves this file only after a kernel has
-    // written every element without reading one.
+    // written every element; none is read before.
     #[allow(unsafe_code, clippy::uninit_vec)]
     unsafe {
         values.set_len(len);

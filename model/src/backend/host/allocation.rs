@@ -13,8 +13,10 @@ pub fn keep_freed_memory() {
         // SAFETY: mallopt only changes two thresholds of the allocator, under its lock.
         #[allow(unsafe_code)]
         unsafe {
-            libc::mallopt(libc::M_MMAP_THRESHOLD, NEVER);
-            libc::mallopt(libc::M_TRIM_THRESHOLD, NEVER);
+            // Older versions refuse so large a threshold, and adapt their own better than a fixed one would.
+            if libc::mallopt(libc::M_MMAP_THRESHOLD, NEVER) == 1 {
+                libc::mallopt(libc::M_TRIM_THRESHOLD, NEVER);
+            }
         }
     }
 }

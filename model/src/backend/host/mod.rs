@@ -17,5 +17,4 @@ pub(super) use adapter::{
 pub use allocation::keep_freed_memory;
 #[cfg(feature = "tch")]
 pub(super) use kernels::layer_norm_backward as layer_norm_gradients;
-pub(super) use kernels::with_threads_awake;
 pub(super) use memory::HostMemory;

@@ -28,9 +28,10 @@ pub(in crate::backend) fn adamw_step<B: Backend<FloatTensorPrimitive = TchTensor
         // SAFETY: `own` made each of them the only tensor on its memory; `plain` hands out another name of the same tensor.
         #[allow(unsafe_code)]
         let parts = unsafe { (values_mut(&mut parameter), values_mut(&mut first), values_mut(&mut second)) };
-        if let (Some(parameter), Some(first), Some(second)) = parts {
-            host::adamw_update(parameter, gradient, first, second, step);
-        }
+        let (Some(parameter), Some(first), Some(second)) = parts else {
+            unreachable!("`plain` has seen that their memory can be lent")
+        };
+        host::adamw_update(parameter, gradient, first, second, step);
     } else {
         return portable::adamw_step::<B>(parameter, gradient, first, second, step);
     }

@@ -4,7 +4,7 @@ use tch::{Device, Kind, Tensor};
 
 /// The values of a tensor that lies row by row in f32 in this process's memory; `None` for any other.
 pub(super) fn values(tensor: &Tensor) -> Option<&[f32]> {
-    let plain = tensor.device() == Device::Cpu && tensor.kind() == Kind::Float && tensor.is_contiguous();
+    let plain = is_plain(tensor);
     // SAFETY: a contiguous tensor of `numel` f32 on the CPU; the slice borrows the tensor that keeps it alive, and nobody
     // writes to it meanwhile: in-place operations take their tensors by value.
     #[allow(unsafe_code)]
@@ -17,9 +17,15 @@ pub(super) fn values(tensor: &Tensor) -> Option<&[f32]> {
 /// No other tensor shares this one's memory.
 #[allow(unsafe_code)]
 pub(super) unsafe fn values_mut(tensor: &mut Tensor) -> Option<&mut [f32]> {
-    let plain = tensor.device() == Device::Cpu && tensor.kind() == Kind::Float && tensor.is_contiguous();
+    let plain = is_plain(tensor);
     // SAFETY: a contiguous tensor of `numel` f32 on the CPU, which nobody else reads or writes, as the caller promises.
     plain.then(|| unsafe { std::slice::from_raw_parts_mut(tensor.data_ptr().cast::<f32>(), tensor.numel()) })
+}
+
+/// An empty tensor has no memory to point to.
+fn is_plain(tensor: &Tensor) -> bool {
+    let f32_on_cpu = tensor.device() == Device::Cpu && tensor.kind() == Kind::Float;
+    f32_on_cpu && tensor.is_contiguous() && tensor.numel() > 0
 }
 
 #[cfg(test)]

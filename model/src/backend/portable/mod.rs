@@ -23,7 +23,7 @@ pub(super) use linear::{linear_backward, linear_forward};
 pub(super) use narrow::{narrow, widen};
 
 /// [`linear_forward`] without what a backward pass needs.
-#[cfg(feature = "host")]
+#[cfg(any(feature = "ndarray", feature = "flex"))]
 pub(super) fn linear<B: crate::Backend>(
     input: FloatTensor<B>,
     weight: FloatTensor<B>,

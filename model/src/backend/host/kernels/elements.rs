@@ -64,9 +64,10 @@ impl Narrow for i8 {
     }
 }
 
-/// The nearest value of 16 bits, ties to even.
+/// The nearest finite value of 16 bits, ties to even.
 pub fn to_bf16(value: f32) -> u16 {
-    half::bf16::from_f32(value).to_bits()
+    let most = half::bf16::MAX.to_f32();
+    half::bf16::from_f32(value.clamp(-most, most)).to_bits()
 }
 
 /// Rounds a matrix of `channels` rows to 8 bits, each row by its largest magnitude: the values and the scales.

@@ -9,7 +9,7 @@ use super::elements::Elements;
 use super::microkernel::{Dst, Lhs, Rhs, Start, row_tile, with_tile};
 use super::pack;
 use super::parallel::{self, SharedMut};
-use super::simd::{Simd, dispatch, map, map2};
+use super::simd::{Simd, dispatch, map};
 use super::workspace::with_scratch;
 use crate::Activation;
 
@@ -287,12 +287,12 @@ fn macro_tile<S: Simd, const MR: usize, const NV: usize>(
                 match out {
                     Some(out) => {
                         let out = std::slice::from_raw_parts_mut(out.at(offset), j1 - j0);
-                        map2(
+                        out.copy_from_slice(sums);
+                        map(
                             simd,
                             out,
-                            sums,
                             #[inline(always)]
-                            |_, x| activation::value(activation, x),
+                            |x| activation::value(activation, x),
                         );
                     }
                     None => map(

@@ -4,7 +4,7 @@
 //! Backward, with x̂ = (x − μ)·r and g = dy·γ: dx = r·(g − mean(g) − x̂·mean(g·x̂)), dγ = Σ dy·x̂, dβ = Σ dy over the rows.
 
 use super::parallel::{for_each_chunk2, for_each_chunk3};
-use super::simd::{Lanes, Simd, dispatch, dot, map2, map3, map4, sum, sum2, sum3};
+use super::simd::{Lanes, Simd, dispatch, dot, map, map2, map3, map4, sum, sum2, sum3};
 use super::workspace::with_scratch;
 
 /// Rows in one block of work, and in one partial sum of the parameter gradients.
@@ -52,12 +52,12 @@ fn forward_block<S: Simd>(
         let mu = sum(simd, x) / d as f32;
         // Centred first: Σ(x − μ)² keeps its accuracy where Σx² − dμ² cancels.
         let m = Lanes::splat(simd, mu);
-        map2(
+        y.copy_from_slice(x);
+        map(
             simd,
             y,
-            x,
             #[inline(always)]
-            |_, x| x - m,
+            |y| y - m,
         );
         let variance = sum2(
             simd,
