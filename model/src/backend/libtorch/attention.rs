@@ -93,14 +93,15 @@ fn has_flash(tensor: &TchTensor, dropout: f64) -> bool {
 fn split_heads(qkv: &Tensor, n_heads: usize) -> [Tensor; 3] {
     let size = qkv.size();
     // The kernels step through the last axis one by one.
-    let parts = qkv.contiguous().view([size[0], size[1], 3, n_heads as i64, size[2] / (3 * n_heads as i64)]);
+    let parts =
+        qkv.contiguous().reshape([size[0], size[1], 3, n_heads as i64, size[2] / (3 * n_heads as i64)]);
     [0, 1, 2].map(|part| parts.select(2, part).transpose(1, 2))
 }
 
 /// `[batch, seq, d_model] → [batch, n_heads, seq, head_dim]`, a view.
 fn heads(joined: &Tensor, n_heads: usize) -> Tensor {
     let size = joined.size();
-    joined.contiguous().view([size[0], size[1], n_heads as i64, size[2] / n_heads as i64]).transpose(1, 2)
+    joined.contiguous().reshape([size[0], size[1], n_heads as i64, size[2] / n_heads as i64]).transpose(1, 2)
 }
 
 /// `[batch, n_heads, seq, head_dim] → [batch, seq, d_model]`.
