@@ -124,8 +124,10 @@ def compare(kiln, text, kind, folder):
                           "--temperature", 0, "--json"))
     length = min(100, 128 - len(ours["prompt_tokens"]))
     with torch.no_grad():
-        output = theirs.generate(torch.tensor([ours["prompt_tokens"]]), do_sample=False, max_new_tokens=length,
-                                 pad_token_id=0)[0]
+        # Without a mask, transformers would take every token 0 of the prompt for padding.
+        prompt_tokens = torch.tensor([ours["prompt_tokens"]])
+        output = theirs.generate(prompt_tokens, attention_mask=torch.ones_like(prompt_tokens), do_sample=False,
+                                 max_new_tokens=length, pad_token_id=0)[0]
     check(output.tolist()[len(ours["prompt_tokens"]):][:len(ours["tokens"])] == ours["tokens"][:length],
           f"greedy continuation of {len(ours['tokens'][:length])} tokens is transformers'")
 
