@@ -20,11 +20,7 @@ use clap::Parser;
 
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();
-    #[cfg(any(feature = "ndarray", feature = "flex", feature = "tch"))]
     kiln_model::keep_freed_memory();
-    // This thread does most of the work: as a member of the pool it need not wake another one for it. The pool may
-    // have been built already only if someone else did so, which nobody does before `main`.
-    let _ = rayon::ThreadPoolBuilder::new().use_current_thread().build_global();
     match commands::run(cli) {
         Ok(code) => code,
         Err(error) if failure::is_broken_pipe(&error) => ExitCode::SUCCESS,

@@ -42,6 +42,7 @@
 
 #![recursion_limit = "256"]
 
+mod allocation;
 mod attention;
 mod backend;
 mod block;
@@ -56,9 +57,8 @@ mod linear;
 mod precision;
 mod weights;
 
+pub use allocation::keep_freed_memory;
 pub use attention::Attention;
-#[cfg(feature = "host")]
-pub use backend::keep_freed_memory;
 pub use backend::{
     AdamWStep, AutodiffBackend, Backend, HeadGradients, LayerNormGradients, LinearGradients, Saved,
 };

@@ -1,10 +1,11 @@
 //! The affine map `y = x W + b`, the workhorse of every layer.
 
 use burn::module::{Module, Param};
-use burn::tensor::{DType, Distribution, Tensor, TensorData};
+use burn::tensor::{DType, Distribution, ElementRandom, Tensor, TensorData};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
+use crate::allocation::vec_with_capacity;
 use crate::{Activation, Backend, backend};
 
 /// `y = x W + b`, with `W` stored as `[d_in, d_out]` (GPT-2's `Conv1D` layout).
@@ -78,8 +79,10 @@ impl Initializer {
         match self {
             Self::Normal { rng, std } => {
                 let distribution = Distribution::Normal(0.0, *std * scale);
-                let data = TensorData::random::<f32, _, _>(shape, distribution, &mut **rng);
-                Param::from_tensor(Tensor::from_data(data, (device, DType::F32)))
+                let len = shape.iter().product();
+                let mut values = vec_with_capacity(len);
+                values.extend((0..len).map(|_| f32::random(distribution, &mut **rng)));
+                Param::from_tensor(Tensor::from_data(TensorData::new(values, shape), (device, DType::F32)))
             }
             Self::Absent => burn::module::Initializer::Zeros.init(shape, device),
         }

@@ -25,8 +25,6 @@ use burn::tensor::ops::{FloatTensor, IntTensor, ModuleOps};
 use crate::Activation;
 use crate::precision::{Channels, Precision};
 
-#[cfg(feature = "host")]
-pub use host::keep_freed_memory;
 pub(crate) use ops::{
     cached_attention, causal_attention, dropout, embedding, head, head_cross_entropy, is_narrow, layer_norm,
     linear, narrow,

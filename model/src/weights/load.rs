@@ -13,6 +13,7 @@ use safetensors::{Dtype, SafeTensors};
 use super::hf_config::HfConfig;
 use super::names::{PREFIX, PathStack, is_known, is_mask_buffer, is_parameter, layout};
 use super::{CONFIG, INDEX, WEIGHTS};
+use crate::allocation::vec_with_capacity;
 use crate::error::{Error, Result};
 use crate::precision::{self, Precision};
 use crate::{Backend, GptConfig, GptModel};
@@ -199,14 +200,17 @@ impl<B: Backend> ModuleMapper<B> for Filler<'_, B> {
 
 /// The values of a tensor as f32.
 fn widen(view: &TensorView<'_>) -> Vec<f32> {
-    let bytes = view.data();
+    let (bytes, mut values) = (view.data(), vec_with_capacity(view.shape().iter().product()));
     match view.dtype() {
         Dtype::F16 => {
-            bytes.as_chunks().0.iter().map(|bytes| half::f16::from_le_bytes(*bytes).to_f32()).collect()
+            let elements = bytes.as_chunks().0.iter();
+            values.extend(elements.map(|bytes| half::f16::from_le_bytes(*bytes).to_f32()));
         }
         Dtype::BF16 => {
-            bytes.as_chunks().0.iter().map(|bytes| half::bf16::from_le_bytes(*bytes).to_f32()).collect()
+            let elements = bytes.as_chunks().0.iter();
+            values.extend(elements.map(|bytes| half::bf16::from_le_bytes(*bytes).to_f32()));
         }
-        _ => bytes.as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect(),
+        _ => values.extend(bytes.as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes))),
     }
+    values
 }

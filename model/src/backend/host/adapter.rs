@@ -6,6 +6,7 @@ use burn::tensor::{DType, Distribution, Int, Shape, Tensor, TensorMetadata, Tens
 use super::HostMemory;
 use super::kernels::{self, AttentionShape, CachedAttentionShape, Elements, HeadShape, Layout, LinearShape};
 use crate::Activation;
+use crate::allocation::vec_with_capacity;
 use crate::backend::{AdamWStep, HeadGradients, LayerNormGradients, LinearGradients, Saved};
 use crate::precision::{Channels, Precision};
 
@@ -20,7 +21,7 @@ fn buffer(len: usize) -> Vec<f32> {
     if cfg!(debug_assertions) {
         return vec![f32::NAN; len];
     }
-    let mut values = Vec::with_capacity(len);
+    let mut values = vec_with_capacity(len);
     // SAFETY: the capacity was just reserved, any bits are an f32, and the buffer leaves this file only after a kernel has
     // written every element; none is read before.
     #[allow(unsafe_code, clippy::uninit_vec)]
@@ -405,7 +406,7 @@ fn loss<B: HostMemory>(
     B::tensor(vec![loss], Shape::new([1]))
 }
 
-/// A matrix in the number format of `precision`.
+/// A matrix in the number format of `precision`, output channel by output channel whatever its shape says.
 pub(in crate::backend) fn narrow<B: HostMemory>(
     weight: FloatTensor<B>,
     channels: Channels,
@@ -413,17 +414,15 @@ pub(in crate::backend) fn narrow<B: HostMemory>(
 ) -> TensorPrimitive<B> {
     let shape = weight.shape();
     let values = B::values(&weight);
+    let (values, n_channels) = match channels {
+        Channels::Rows => (values, shape[0]),
+        Channels::Columns => (kernels::transpose(&values, shape[1]).into(), shape[1]),
+    };
     match precision {
         Precision::F32 => TensorPrimitive::Float(weight.clone()),
-        Precision::Bf16 => TensorPrimitive::Float(B::bf16(
-            values.iter().map(|value| kernels::to_bf16(*value)).collect(),
-            shape,
-        )),
+        Precision::Bf16 => TensorPrimitive::Float(B::bf16(kernels::to_bf16(&values), shape)),
         Precision::Int8 => {
-            let (values, scales) = match channels {
-                Channels::Rows => kernels::quantize_rows(&values, shape[0]),
-                Channels::Columns => kernels::quantize_columns(&values, shape[1]),
-            };
+            let (values, scales) = kernels::quantize_rows(&values, n_channels);
             TensorPrimitive::QFloat(B::int8(values, scales, shape))
         }
     }

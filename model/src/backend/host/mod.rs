@@ -1,7 +1,6 @@
 //! The operations for backends whose tensors lie in this process's memory: ndarray and flex share every kernel.
 
 mod adapter;
-mod allocation;
 mod kernels;
 mod memory;
 
@@ -14,7 +13,6 @@ pub(super) use adapter::{
     linear_forward, narrow, narrow_embedding, narrow_head, narrow_head_cross_entropy, narrow_linear,
     sum_of_squares,
 };
-pub use allocation::keep_freed_memory;
 #[cfg(feature = "tch")]
 pub(super) use kernels::layer_norm_backward as layer_norm_gradients;
 pub(super) use memory::HostMemory;

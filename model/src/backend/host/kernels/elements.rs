@@ -1,13 +1,15 @@
 //! The number formats in which a weight may lie in memory.
 
+use crate::allocation::vec_with_capacity;
+
 /// The elements of a matrix, in the format that holds them.
 #[derive(Clone, Copy, Debug)]
 pub enum Elements<'a> {
     /// 32-bit IEEE.
     F32(&'a [f32]),
-    /// The upper halves of 32-bit floats.
+    /// The upper halves of 32-bit floats, output channel by output channel.
     Bf16(&'a [u16]),
-    /// Integers from −127 to 127, and for each output channel what one of them is worth.
+    /// Integers from −127 to 127, output channel by output channel, and for each of these what one of them is worth.
     Int8(&'a [i8], &'a [f32]),
 }
 
@@ -44,53 +46,50 @@ impl<'a> From<&'a Vec<f32>> for Elements<'a> {
     }
 }
 
-/// One element of a narrow format.
-pub(crate) trait Narrow: Copy + Send + Sync {
+/// One element of a format.
+pub(crate) trait Element: Copy + Send + Sync {
     /// Its value, before any scale.
     fn widen(self) -> f32;
 }
 
-impl Narrow for u16 {
+impl Element for f32 {
+    #[inline(always)]
+    fn widen(self) -> f32 {
+        self
+    }
+}
+
+impl Element for u16 {
     #[inline(always)]
     fn widen(self) -> f32 {
         f32::from_bits(u32::from(self) << 16)
     }
 }
 
-impl Narrow for i8 {
+impl Element for i8 {
     #[inline(always)]
     fn widen(self) -> f32 {
         f32::from(self)
     }
 }
 
-/// The nearest finite value of 16 bits, ties to even.
-pub fn to_bf16(value: f32) -> u16 {
+/// The nearest finite values of 16 bits, ties to even.
+pub fn to_bf16(values: &[f32]) -> Vec<u16> {
     let most = half::bf16::MAX.to_f32();
-    half::bf16::from_f32(value.clamp(-most, most)).to_bits()
+    let mut bits = vec_with_capacity(values.len());
+    bits.extend(values.iter().map(|value| half::bf16::from_f32(value.clamp(-most, most)).to_bits()));
+    bits
 }
 
 /// Rounds a matrix of `channels` rows to 8 bits, each row by its largest magnitude: the values and the scales.
 pub fn quantize_rows(values: &[f32], channels: usize) -> (Vec<i8>, Vec<f32>) {
     let width = (values.len() / channels.max(1)).max(1);
     let scales: Vec<f32> = values.chunks_exact(width).map(|row| scale(largest(row.iter()))).collect();
-    let rows = values.chunks_exact(width).zip(&scales);
-    (rows.flat_map(|(row, scale)| row.iter().map(|value| quantize(*value, *scale))).collect(), scales)
-}
-
-/// Rounds a matrix of `channels` columns to 8 bits, each column by its largest magnitude: the values and the scales.
-pub fn quantize_columns(values: &[f32], channels: usize) -> (Vec<i8>, Vec<f32>) {
-    let mut largest = vec![0.0_f32; channels];
-    for row in values.chunks_exact(channels.max(1)) {
-        for (largest, value) in largest.iter_mut().zip(row) {
-            *largest = largest.max(value.abs());
-        }
+    let mut quantized = vec_with_capacity(values.len());
+    for (row, scale) in values.chunks_exact(width).zip(&scales) {
+        quantized.extend(row.iter().map(|value| quantize(*value, *scale)));
     }
-    let scales: Vec<f32> = largest.into_iter().map(scale).collect();
-    let rows = values.chunks_exact(channels.max(1));
-    let quantized =
-        rows.flat_map(|row| row.iter().zip(&scales).map(|(value, scale)| quantize(*value, *scale)));
-    (quantized.collect(), scales)
+    (quantized, scales)
 }
 
 fn largest<'a>(values: impl Iterator<Item = &'a f32>) -> f32 {
@@ -116,14 +115,9 @@ mod tests {
         let (rows, columns) = (7, 33);
         let mut values = random(rows * columns, 3);
         values[5 * columns..6 * columns].fill(0.0);
-        let transposed: Vec<f32> =
-            (0..rows * columns).map(|i| values[i % rows * columns + i / rows]).collect();
         let (by_row, scales) = quantize_rows(&values, rows);
-        let (by_column, same) = quantize_columns(&transposed, rows);
-        assert_eq!(scales, same);
         for (i, &value) in values.iter().enumerate() {
-            let (row, column) = (i / columns, i % columns);
-            assert_eq!(by_row[i], by_column[column * rows + row]);
+            let row = i / columns;
             assert!((by_row[i].widen() * scales[row] - value).abs() <= 0.5001 * scales[row]);
         }
         assert!(by_row[5 * columns..6 * columns].iter().all(|value| *value == 0));
@@ -131,10 +125,11 @@ mod tests {
 
     #[test]
     fn halves_are_the_nearest() {
-        for value in random(1000, 9) {
-            let error = (to_bf16(value).widen() - value).abs();
+        let values = random(1000, 9);
+        for (value, bits) in values.iter().zip(to_bf16(&values)) {
+            let error = (bits.widen() - value).abs();
             assert!(error <= value.abs() / 256.0, "{value} is off by {error}");
         }
-        assert_eq!(to_bf16(1.0).widen(), 1.0);
+        assert_eq!(to_bf16(&[1.0])[0].widen(), 1.0);
     }
 }

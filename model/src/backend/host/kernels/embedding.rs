@@ -1,6 +1,6 @@
 //! Embedding: gather rows of a table, and the scatter-add of its backward pass.
 
-use super::elements::{Elements, Narrow};
+use super::elements::{Element, Elements};
 use super::parallel::{SharedMut, for_each, for_each_chunk};
 use super::simd::{Simd, dispatch, map2};
 
@@ -23,7 +23,7 @@ pub fn embedding_forward(table: Elements, d: usize, ids: &[i64], out: &mut [f32]
     }
 }
 
-fn widen<T: Narrow>(row: &[T], scale: f32, out: &mut [f32]) {
+fn widen<T: Element>(row: &[T], scale: f32, out: &mut [f32]) {
     for (out, value) in out.iter_mut().zip(row) {
         *out = value.widen() * scale;
     }

@@ -44,8 +44,8 @@ pub(crate) struct RightView<'a> {
 }
 
 impl<'a> RightView<'a> {
-    /// A row-major matrix with rows of `columns` elements; a scale belongs to a column.
-    pub(crate) fn rows(elements: impl Into<Elements<'a>>, columns: usize) -> Self {
+    /// A row-major matrix with rows of `columns` elements.
+    pub(crate) fn rows(elements: &'a [f32], columns: usize) -> Self {
         Self { elements: elements.into(), row_stride: columns, column_stride: 1 }
     }
 
@@ -168,7 +168,7 @@ struct Product<'a> {
 impl Product<'_> {
     /// Into how many parts the rows and the columns are cut: one part a thread, with the least packed twice.
     fn grid(&self) -> (usize, usize) {
-        let threads = rayon::current_num_threads();
+        let threads = parallel::threads();
         if threads == 1 || self.m * self.n * self.k < MIN_PARALLEL_PRODUCT {
             return (1, 1);
         }

@@ -1,6 +1,6 @@
 //! The linear layer y = x·W + b on row-major matrices, its gradients, and plain matrix products.
 //!
-//! x is `[rows, d_in]`, W `[d_in, d_out]`, y `[rows, d_out]`. Backward: dx = dy·Wᵀ, dW = xᵀ·dy, db = Σ over rows of dy.
+//! x is `[rows, d_in]`, W `[d_in, d_out]` (in fewer bits `[d_out, d_in]`), y `[rows, d_out]`. Backward: dx = dy·Wᵀ, dW = xᵀ·dy, db = Σ over rows of dy.
 
 use super::activation;
 use super::elements::Elements;
@@ -8,7 +8,6 @@ use super::gemm::{Epilogue, RightView, View, gemm};
 use super::parallel::{SharedMut, for_each};
 use super::simd::{Simd, dispatch, map2};
 use super::thin;
-use super::thin_narrow;
 use crate::Activation;
 
 /// Sizes of a linear layer applied to a batch of rows.
@@ -54,31 +53,50 @@ pub fn matmul(
     assert_eq!(b.len(), k * n, "right operand of a {m}x{k}x{n} product");
     if m <= thin::MAX_ROWS && !accumulate {
         match layout {
-            Layout::Nn => return times_rows((m, n, k), a, b, None, c),
-            Layout::Nt => return times_columns((m, n, k), a, b, c),
+            Layout::Nn => return thin::times_rows((m, n, k), a, b.wide(), None, c),
+            Layout::Nt => return times_columns((m, n, k), a, b, None, c),
             Layout::Tn => {}
         }
     }
     let a = if layout == Layout::Tn { View::transposed(a, m) } else { View::rows(a, k) };
-    let b = if layout == Layout::Nt { RightView::transposed(b, k) } else { RightView::rows(b, n) };
+    let b = if layout == Layout::Nt { RightView::transposed(b, k) } else { RightView::rows(b.wide(), n) };
     gemm(m, n, k, a, b, c, if accumulate { Epilogue::Accumulate } else { Epilogue::Store });
 }
 
-/// y = x·W + b for a handful of rows of x.
-fn times_rows((m, n, k): (usize, usize, usize), x: &[f32], w: Elements, bias: Option<&[f32]>, y: &mut [f32]) {
+/// y = x·Wᵀ + b for a handful of rows of x and W channel by channel.
+fn times_columns(
+    (m, n, k): (usize, usize, usize),
+    x: &[f32],
+    w: Elements,
+    bias: Option<&[f32]>,
+    y: &mut [f32],
+) {
     match w {
-        Elements::F32(w) => thin::times_rows(m, n, k, x, w, bias, y),
-        Elements::Bf16(w) => thin_narrow::times_rows((m, n, k), x, w, None, bias, y),
-        Elements::Int8(w, scales) => thin_narrow::times_rows((m, n, k), x, w, Some(scales), bias, y),
+        Elements::F32(w) => thin::times_columns((m, n, k), x, w, None, bias, y),
+        Elements::Bf16(w) => thin::times_columns((m, n, k), x, w, None, bias, y),
+        Elements::Int8(w, scales) => thin::times_columns((m, n, k), x, w, Some(scales), bias, y),
     }
 }
 
-/// y = x·Wᵀ for a handful of rows of x.
-fn times_columns((m, n, k): (usize, usize, usize), x: &[f32], w: Elements, y: &mut [f32]) {
+/// [`linear_forward`] for a handful of rows of x.
+fn thin_linear(
+    LinearShape { rows, d_in, d_out }: LinearShape,
+    x: &[f32],
+    w: Elements,
+    bias: Option<&[f32]>,
+    y: &mut [f32],
+) {
     match w {
-        Elements::F32(w) => thin::times_columns(m, n, k, x, w, y),
-        Elements::Bf16(w) => thin_narrow::times_columns((m, n, k), x, w, None, y),
-        Elements::Int8(w, scales) => thin_narrow::times_columns((m, n, k), x, w, Some(scales), y),
+        Elements::F32(w) => thin::times_rows((rows, d_out, d_in), x, w, bias, y),
+        narrow => times_columns((rows, d_out, d_in), x, narrow, bias, y),
+    }
+}
+
+/// The weight of a linear layer as a right operand.
+fn right(LinearShape { d_in, d_out, .. }: LinearShape, w: Elements<'_>) -> RightView<'_> {
+    match w {
+        Elements::F32(w) => RightView::rows(w, d_out),
+        narrow => RightView::transposed(narrow, d_in),
     }
 }
 
@@ -87,10 +105,10 @@ pub fn linear_forward(shape: LinearShape, x: &[f32], w: Elements, bias: Option<&
     shape.check(x, w.len(), y);
     let LinearShape { rows, d_in, d_out } = shape;
     if rows <= thin::MAX_ROWS {
-        return times_rows((rows, d_out, d_in), x, w, bias, y);
+        return thin_linear(shape, x, w, bias, y);
     }
     let epilogue = bias.map_or(Epilogue::Store, Epilogue::Bias);
-    gemm(rows, d_out, d_in, View::rows(x, d_in), RightView::rows(w, d_out), y, epilogue);
+    gemm(rows, d_out, d_in, View::rows(x, d_in), right(shape, w), y, epilogue);
 }
 
 /// pre = x·W + b, out = activation(pre): the pre-activation is what the backward pass needs.
@@ -107,7 +125,7 @@ pub fn linear_activation_forward(
     assert_eq!(out.len(), pre.len(), "activation output of {shape:?}");
     let LinearShape { rows, d_in, d_out } = shape;
     if rows <= thin::MAX_ROWS {
-        thin::times_rows(rows, d_out, d_in, x, w, bias, pre);
+        thin::times_rows((rows, d_out, d_in), x, w, bias, pre);
         out.copy_from_slice(pre);
         return activation::activation_forward(activation, out);
     }
@@ -127,11 +145,11 @@ pub fn linear_activation_inference(
     shape.check(x, w.len(), out);
     let LinearShape { rows, d_in, d_out } = shape;
     if rows <= thin::MAX_ROWS {
-        times_rows((rows, d_out, d_in), x, w, bias, out);
+        thin_linear(shape, x, w, bias, out);
         return activation::activation_forward(activation, out);
     }
     let epilogue = Epilogue::ActivateInPlace { bias, activation };
-    gemm(rows, d_out, d_in, View::rows(x, d_in), RightView::rows(w, d_out), out, epilogue);
+    gemm(rows, d_out, d_in, View::rows(x, d_in), right(shape, w), out, epilogue);
 }
 
 /// dx = dy·Wᵀ, or dx += dy·Wᵀ with `accumulate`.

@@ -1,7 +1,8 @@
 //! CPU kernels on contiguous, row-major `&[f32]`.
 //!
-//! Every function is parallel over the current rayon pool, cuts its work into blocks that depend on the shape alone (so the result has the same bits with any
-//! number of threads), picks its instruction set at run time, and keeps its scratch from call to call. Outputs are the caller's.
+//! Every function shares its work among the threads of one [`team`], in blocks that depend on the shape alone (so the result has
+//! the same bits with any number of threads), picks its instruction set at run time, and keeps its scratch from call to call.
+//! Outputs are the caller's.
 
 #![allow(
     clippy::too_many_arguments,
@@ -26,10 +27,10 @@ mod microkernel;
 mod pack;
 mod parallel;
 mod simd;
+mod team;
 #[cfg(test)]
 mod testing;
 mod thin;
-mod thin_narrow;
 mod transpose;
 mod workspace;
 
@@ -40,7 +41,7 @@ pub use attention_backward::attention_backward;
 pub use attention_cached::{CachedAttentionShape, attention_cached};
 pub use cross_entropy::{HeadShape, cross_entropy, cross_entropy_with_gradients};
 pub use dropout::dropout;
-pub use elements::{Elements, quantize_columns, quantize_rows, to_bf16};
+pub use elements::{Elements, quantize_rows, to_bf16};
 pub use elementwise::sum_of_squares;
 pub use embedding::{embedding_backward, embedding_forward};
 pub use layer_norm::{layer_norm_backward, layer_norm_forward};
@@ -48,3 +49,4 @@ pub use linear::{
     Layout, LinearShape, linear_activation_forward, linear_activation_inference, linear_backward_bias,
     linear_backward_input, linear_backward_weight, linear_forward, matmul,
 };
+pub use transpose::transpose;

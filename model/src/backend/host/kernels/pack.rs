@@ -1,6 +1,6 @@
 //! Copies of matrix blocks in the order in which the register tiles read them.
 
-use super::elements::{Elements, Narrow};
+use super::elements::{Element, Elements};
 use super::gemm::{RightView, View};
 use super::simd::Simd;
 use super::transpose::interleave;
@@ -55,8 +55,8 @@ pub(crate) fn rhs<S: Simd>(
             let b = View { data, row_stride: b.row_stride, column_stride: b.column_stride };
             wide_rhs(simd, b, p, j, nr, out);
         }
-        Elements::Bf16(data) => narrow_rhs(simd, data, None, b, p, j, nr, out),
-        Elements::Int8(data, scales) => narrow_rhs(simd, data, Some(scales), b, p, j, nr, out),
+        Elements::Bf16(data) => narrow_rhs(simd, data, None, b.column_stride, p, j, nr, out),
+        Elements::Int8(data, scales) => narrow_rhs(simd, data, Some(scales), b.column_stride, p, j, nr, out),
     }
 }
 
@@ -84,13 +84,13 @@ fn wide_rhs<S: Simd>(
     }
 }
 
-/// [`rhs`] in a narrow format, widened and scaled on the way.
+/// [`rhs`] of the transpose of rows in a narrow format, widened and scaled on the way.
 #[inline(always)]
-fn narrow_rhs<S: Simd, T: Narrow>(
+fn narrow_rhs<S: Simd, T: Element>(
     simd: S,
     data: &[T],
     scales: Option<&[f32]>,
-    b: RightView,
+    stride: usize,
     (p0, p1): (usize, usize),
     (j0, j1): (usize, usize),
     nr: usize,
@@ -99,31 +99,16 @@ fn narrow_rhs<S: Simd, T: Narrow>(
     let k = p1 - p0;
     for (j, out) in (j0..j1).step_by(nr).zip(out.chunks_mut((k * nr).max(1))) {
         let width = nr.min(j1 - j);
-        if b.column_stride == 1 {
-            for (p, out) in out.chunks_exact_mut(nr).enumerate() {
-                let source = &data[(p0 + p) * b.row_stride + j..][..width];
-                for (out, value) in out.iter_mut().zip(source) {
-                    *out = value.widen();
+        with_scratch(width * k, |wide| {
+            for (column, wide) in wide.chunks_exact_mut(k.max(1)).enumerate() {
+                let scale = scales.map_or(1.0, |scales| scales[j + column]);
+                let source = &data[(j + column) * stride + p0..][..k];
+                for (wide, value) in wide.iter_mut().zip(source) {
+                    *wide = value.widen() * scale;
                 }
-                if let Some(scales) = scales {
-                    for (out, scale) in out.iter_mut().zip(&scales[j..j + width]) {
-                        *out *= scale;
-                    }
-                }
-                out[width..].fill(0.0);
             }
-        } else {
-            with_scratch(width * k, |wide| {
-                for (column, wide) in wide.chunks_exact_mut(k.max(1)).enumerate() {
-                    let scale = scales.map_or(1.0, |scales| scales[j + column]);
-                    let source = &data[(j + column) * b.column_stride + p0..][..k];
-                    for (wide, value) in wide.iter_mut().zip(source) {
-                        *wide = value.widen() * scale;
-                    }
-                }
-                interleave(simd, wide, k, width, k, nr, out);
-            });
-        }
+            interleave(simd, wide, k, width, k, nr, out);
+        });
     }
 }
 

@@ -1,9 +1,9 @@
-//! Fixed blocks of work over the threads of the current pool.
+//! Fixed blocks of work over the threads of a [`Team`].
 //!
 //! A block's bounds depend on the shape of the data alone, never on the number of threads, so the result has the same
 //! bits on any machine with the same instruction set.
 
-use rayon::prelude::*;
+use super::team::Team;
 
 /// Elementary operations below which handing work to another thread costs more than it saves.
 pub(crate) const MIN_PARALLEL_WORK: usize = if cfg!(test) { 1 } else { 32 * 1024 };
@@ -36,12 +36,66 @@ impl SharedMut {
     }
 }
 
+#[cfg(test)]
+thread_local! {
+    static CURRENT: std::cell::Cell<Option<&'static Team>> = const { std::cell::Cell::new(None) };
+}
+
+/// Calls `f` with all its loops shared by `team`.
+#[cfg(test)]
+pub(crate) fn with_team<R>(team: &'static Team, f: impl FnOnce() -> R) -> R {
+    let outer = CURRENT.replace(Some(team));
+    let result = f();
+    CURRENT.set(outer);
+    result
+}
+
+fn team() -> &'static Team {
+    #[cfg(test)]
+    if let Some(team) = CURRENT.get() {
+        return team;
+    }
+    Team::of_process()
+}
+
+/// Threads among which a loop is shared.
+pub(crate) fn threads() -> usize {
+    team().size()
+}
+
 /// Runs `task(i)` for every `i` below `count`; on this thread alone when the `work` in all of them is small.
-pub(crate) fn for_each(count: usize, work: usize, task: impl Fn(usize) + Sync + Send) {
-    if count <= 1 || work < MIN_PARALLEL_WORK || rayon::current_num_threads() == 1 {
+pub(crate) fn for_each(count: usize, work: usize, task: impl Fn(usize) + Sync) {
+    if count <= 1 || work < MIN_PARALLEL_WORK {
         (0..count).for_each(task);
     } else {
-        (0..count).into_par_iter().with_max_len(1).for_each(task);
+        team().share(count, &task);
+    }
+}
+
+/// A slice in blocks that tasks may write at the same time.
+struct Blocks {
+    data: SharedMut,
+    total: usize,
+    len: usize,
+}
+
+impl Blocks {
+    fn new(data: &mut [f32], len: usize) -> Self {
+        Self { total: data.len(), data: SharedMut::new(data), len }
+    }
+
+    fn count(&self) -> usize {
+        self.total.div_ceil(self.len)
+    }
+
+    /// Block `index`.
+    ///
+    /// # Safety
+    /// `index` is below `count`, and no other task has it.
+    unsafe fn get<'a>(&self, index: usize) -> &'a mut [f32] {
+        let start = index * self.len;
+        // SAFETY: the block lies in the slice, and is this task's alone, as the caller promises.
+        unsafe { std::slice::from_raw_parts_mut(self.data.at(start), self.len.min(self.total - start)) }
     }
 }
 
@@ -50,13 +104,23 @@ pub(crate) fn for_each_chunk(
     data: &mut [f32],
     len: usize,
     work: usize,
-    task: impl Fn(usize, &mut [f32]) + Sync + Send,
+    task: impl Fn(usize, &mut [f32]) + Sync,
 ) {
-    if data.len() <= len || work < MIN_PARALLEL_WORK || rayon::current_num_threads() == 1 {
-        data.chunks_mut(len).enumerate().for_each(|(i, block)| task(i, block));
-    } else {
-        data.par_chunks_mut(len).enumerate().for_each(|(i, block)| task(i, block));
-    }
+    let data = Blocks::new(data, len);
+    // SAFETY: each index is visited once.
+    for_each(data.count(), work, |i| task(i, unsafe { data.get(i) }));
+}
+
+/// Runs `task(block index, block of a, block of b)` over blocks of two slices that advance together.
+pub(crate) fn for_each_chunk2(
+    (a, a_len): (&mut [f32], usize),
+    (b, b_len): (&mut [f32], usize),
+    work: usize,
+    task: impl Fn(usize, &mut [f32], &mut [f32]) + Sync,
+) {
+    let (a, b) = (Blocks::new(a, a_len), Blocks::new(b, b_len));
+    // SAFETY: each index is visited once.
+    for_each(a.count().min(b.count()), work, |i| unsafe { task(i, a.get(i), b.get(i)) });
 }
 
 /// Runs `task(block index, block of a, block of b, block of c)` over blocks of three slices that advance together.
@@ -65,30 +129,10 @@ pub(crate) fn for_each_chunk3(
     (b, b_len): (&mut [f32], usize),
     (c, c_len): (&mut [f32], usize),
     work: usize,
-    task: impl Fn(usize, &mut [f32], &mut [f32], &mut [f32]) + Sync + Send,
+    task: impl Fn(usize, &mut [f32], &mut [f32], &mut [f32]) + Sync,
 ) {
-    if a.len() <= a_len || work < MIN_PARALLEL_WORK || rayon::current_num_threads() == 1 {
-        let blocks = a.chunks_mut(a_len).zip(b.chunks_mut(b_len)).zip(c.chunks_mut(c_len));
-        blocks.enumerate().for_each(|(i, ((a, b), c))| task(i, a, b, c));
-    } else {
-        let blocks = a.par_chunks_mut(a_len).zip(b.par_chunks_mut(b_len)).zip(c.par_chunks_mut(c_len));
-        blocks.enumerate().for_each(|(i, ((a, b), c))| task(i, a, b, c));
-    }
-}
-
-/// Runs `task(block index, block of a, block of b)` over blocks of two slices that advance together.
-pub(crate) fn for_each_chunk2(
-    (a, a_len): (&mut [f32], usize),
-    (b, b_len): (&mut [f32], usize),
-    work: usize,
-    task: impl Fn(usize, &mut [f32], &mut [f32]) + Sync + Send,
-) {
-    if a.len() <= a_len || work < MIN_PARALLEL_WORK || rayon::current_num_threads() == 1 {
-        a.chunks_mut(a_len).zip(b.chunks_mut(b_len)).enumerate().for_each(|(i, (a, b))| task(i, a, b));
-    } else {
-        a.par_chunks_mut(a_len)
-            .zip(b.par_chunks_mut(b_len))
-            .enumerate()
-            .for_each(|(i, (a, b))| task(i, a, b));
-    }
+    let (a, b, c) = (Blocks::new(a, a_len), Blocks::new(b, b_len), Blocks::new(c, c_len));
+    let count = a.count().min(b.count()).min(c.count());
+    // SAFETY: each index is visited once.
+    for_each(count, work, |i| unsafe { task(i, a.get(i), b.get(i), c.get(i)) });
 }

@@ -46,9 +46,6 @@ macro_rules! dispatch {
 }
 pub(crate) use dispatch;
 
-/// Bytes of a cache line.
-pub(crate) const CACHE_LINE: usize = 64;
-
 /// Asks for the cache line at `pointer`, which may point anywhere.
 #[inline(always)]
 pub(crate) fn prefetch<T>(pointer: *const T) {

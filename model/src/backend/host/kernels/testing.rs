@@ -2,6 +2,9 @@
 
 use std::sync::OnceLock;
 
+use super::parallel::with_team;
+use super::team::Team;
+
 /// `len` numbers in −1 .. 1 that depend on the seed alone.
 pub(crate) fn random(len: usize, seed: u64) -> Vec<f32> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(0x1234_5678_9abc_def1);
@@ -36,16 +39,12 @@ pub(crate) fn assert_close(got: &[f32], want: &[f64], tolerance: f64) {
 /// Runs `f` with 1, 2 and 4 threads, asserts that all bits agree, and returns the result.
 #[track_caller]
 pub(crate) fn on_all_threads(f: impl Fn() -> Vec<Vec<f32>> + Sync) -> Vec<Vec<f32>> {
-    static POOLS: OnceLock<Vec<rayon::ThreadPool>> = OnceLock::new();
-    let pools = POOLS.get_or_init(|| {
-        [1, 2, 4]
-            .map(|n| rayon::ThreadPoolBuilder::new().num_threads(n).build().expect("a thread pool"))
-            .into()
-    });
+    static TEAMS: OnceLock<[&Team; 3]> = OnceLock::new();
+    let teams = TEAMS.get_or_init(|| [1, 2, 4].map(Team::start));
     let bits = |r: &[Vec<f32>]| r.iter().flatten().map(|v| v.to_bits()).collect::<Vec<_>>();
-    let first = pools[0].install(&f);
-    for pool in &pools[1..] {
-        assert!(bits(&first) == bits(&pool.install(&f)), "result depends on the number of threads");
+    let first = with_team(teams[0], &f);
+    for team in &teams[1..] {
+        assert!(bits(&first) == bits(&with_team(team, &f)), "result depends on the number of threads");
     }
     first
 }

@@ -1,8 +1,10 @@
-//! Products with a handful of rows, as in decoding: every weight is read once, at the speed of memory.
+//! Products with a handful of rows, as in decoding: every weight is read once, at the speed of memory, and in fewer bits there
+//! are fewer bytes to read.
 //!
-//! y[m×n] = x[m×k]·W with W row-major `[k, n]` is cut along k, so each thread streams whole rows of W; the partial sums are added in the
-//! order of the cuts. With W given as its transpose `[n, k]` every element is one dot product.
+//! y[m×n] = x[m×k]·W with W row-major `[k, n]` is cut along k, so each thread streams whole rows of W; the partial sums are
+//! added in the order of the cuts. With W given as its transpose `[n, k]` every element is one dot product.
 
+use super::elements::Element;
 use super::parallel::{self, SharedMut};
 use super::simd::{self, Lanes, Simd, dispatch};
 use super::workspace::with_scratch;
@@ -13,16 +15,18 @@ pub(crate) const MAX_ROWS: usize = 8;
 const K_BLOCK: usize = 64;
 /// Columns of the result (rows of the transposed weight) in one task.
 const N_BLOCK: usize = 64;
-/// Columns of W that stay in the inner cache.
-const PIECE: usize = 1024;
-/// Rows of W that are read together.
-const STREAMS: usize = 4;
+/// Columns of W that stay in the inner cache while several rows of x pass over them.
+const PIECE: usize = 512;
+/// Rows of W that are read together: each sum is loaded and stored once for all of them.
+const STREAMS: usize = 8;
+/// Vectors of sums that a dot product keeps apart.
+const CHAINS: usize = 8;
+/// Lanes of the widest vector.
+const MAX_LANES: usize = 16;
 
 /// y = x·W (+ bias) for W of `[k, n]`.
 pub(crate) fn times_rows(
-    m: usize,
-    n: usize,
-    k: usize,
+    (m, n, k): (usize, usize, usize),
     x: &[f32],
     w: &[f32],
     bias: Option<&[f32]>,
@@ -34,7 +38,7 @@ pub(crate) fn times_rows(
         parallel::for_each_chunk(partial, (m * n).max(1), m * n * k, |cut, partial| {
             let p0 = cut * K_BLOCK;
             let p1 = (p0 + K_BLOCK).min(k);
-            dispatch!(cut_of_rows(m, n, k, (p0, p1), x, w, partial));
+            dispatch!(cut_of_rows(n, k, p0, x, &w[p0 * n..p1 * n], partial));
         });
         for (i, y) in y.chunks_mut(n.max(1)).enumerate() {
             match bias {
@@ -60,44 +64,23 @@ fn add_to<S: Simd>(simd: S, y: &mut [f32], x: &[f32]) {
     );
 }
 
+/// What the rows `w` of W, from row `p0` on, add to each row of y.
 #[inline(always)]
-fn cut_of_rows<S: Simd>(
-    simd: S,
-    m: usize,
-    n: usize,
-    k: usize,
-    (p0, p1): (usize, usize),
-    x: &[f32],
-    w: &[f32],
-    partial: &mut [f32],
-) {
+fn cut_of_rows<S: Simd>(simd: S, n: usize, k: usize, p0: usize, x: &[f32], w: &[f32], partial: &mut [f32]) {
     partial.fill(0.0);
-    for p in (p0..p1).step_by(STREAMS) {
-        let streams = STREAMS.min(p1 - p);
-        // A piece of the rows of W stays in the inner cache while every row of x passes over it.
-        for j0 in (0..n).step_by(PIECE) {
-            let j1 = (j0 + PIECE).min(n);
-            let row = |s: usize| &w[(p + s) * n + j0..(p + s) * n + j1];
-            let mut i = 0;
-            while i < m {
-                let (y, below) = partial[i * n..].split_at_mut(n);
+    let piece = if partial.len() == n { n } else { PIECE };
+    for (group, w) in w.chunks(STREAMS * n).enumerate() {
+        let p = p0 + group * STREAMS;
+        for j0 in (0..n).step_by(piece) {
+            let j1 = (j0 + piece).min(n);
+            for (x, y) in x.chunks_exact(k).zip(partial.chunks_exact_mut(n)) {
                 let y = &mut y[j0..j1];
-                let x_at = |r: usize, s: usize| x[(i + r) * k + p + s];
-                if streams < STREAMS {
-                    for s in 0..streams {
-                        add_rows(simd, [y], [row(s)], [[x_at(0, s)]], None);
-                    }
-                    i += 1;
+                if w.len() == STREAMS * n {
+                    let x = x[p..].first_chunk::<STREAMS>().expect("as many as rows");
+                    add_rows(simd, *x, std::array::from_fn(|s| &w[s * n + j0..s * n + j1]), y);
                 } else {
-                    let rows = [row(0), row(1), row(2), row(3)];
-                    let ahead = (i == 0).then_some(STREAMS * n);
-                    let factors = |r: usize| [x_at(r, 0), x_at(r, 1), x_at(r, 2), x_at(r, 3)];
-                    if i + 1 < m {
-                        add_rows(simd, [y, &mut below[j0..j1]], rows, [factors(0), factors(1)], ahead);
-                        i += 2;
-                    } else {
-                        add_rows(simd, [y], rows, [factors(0)], ahead);
-                        i += 1;
+                    for (x, w) in x[p..].iter().zip(w.chunks_exact(n)) {
+                        add_rows(simd, [*x], [&w[j0..j1]], y);
                     }
                 }
             }
@@ -105,138 +88,157 @@ fn cut_of_rows<S: Simd>(
     }
 }
 
-/// `y[r] += Σ x[r][s]·rows[s]`: each vector of W is loaded once for all the rows of y. What lies `ahead` elements behind
-/// each row is asked for meanwhile: several short streams are more than the processor foresees by itself.
+/// `y += Σ x[s]·rows[s]`.
 #[inline(always)]
-fn add_rows<S: Simd, const R: usize, const N: usize>(
-    simd: S,
-    y: [&mut [f32]; R],
-    rows: [&[f32]; N],
-    x: [[f32; N]; R],
-    ahead: Option<usize>,
-) {
-    let mut factors = [[Lanes::splat(simd, 0.0); N]; R];
-    let mut heads: [&[S::f32s]; N] = [&[]; N];
-    let mut tails: [&[f32]; N] = [&[]; N];
-    let len = y.first().map_or(0, |y| y.len());
-    let vectors = len / S::F32_LANES;
-    for s in 0..N {
-        (heads[s], tails[s]) = S::as_simd_f32s(&rows[s][..len]);
-        heads[s] = &heads[s][..vectors];
-    }
-    let mut y_heads: [&mut [S::f32s]; R] = std::array::from_fn(|_| Default::default());
-    let mut y_tails: [&mut [f32]; R] = std::array::from_fn(|_| Default::default());
-    for (r, y) in y.into_iter().enumerate() {
-        (y_heads[r], y_tails[r]) = S::as_mut_simd_f32s(&mut y[..len]);
+fn add_rows<S: Simd, const N: usize>(simd: S, x: [f32; N], rows: [&[f32]; N], y: &mut [f32]) {
+    let factors = x.map(|x| Lanes::splat(simd, x));
+    let rows = rows.map(|row| S::as_simd_f32s(&row[..y.len()]));
+    let (vectors, tail) = S::as_mut_simd_f32s(y);
+    let heads = rows.map(|(head, _)| &head[..vectors.len()]);
+    for (index, vector) in vectors.iter_mut().enumerate() {
+        let mut sum = Lanes::new(simd, *vector);
         for s in 0..N {
-            factors[r][s] = Lanes::splat(simd, x[r][s]);
+            sum = factors[s].mul_add(Lanes::new(simd, heads[s][index]), sum);
         }
+        *vector = sum.v;
     }
-    let line = (simd::CACHE_LINE / size_of::<S::f32s>()).max(1);
-    for j in 0..vectors {
-        if let Some(ahead) = ahead.filter(|_| j % line == 0) {
-            for row in rows {
-                simd::prefetch(row.as_ptr().wrapping_add(ahead + j * S::F32_LANES));
-            }
-        }
-        let mut w = [Lanes::splat(simd, 0.0); N];
+    for (index, sum) in tail.iter_mut().enumerate() {
         for s in 0..N {
-            w[s] = Lanes::new(simd, heads[s][j]);
-        }
-        for r in 0..R {
-            let mut sum = Lanes::new(simd, y_heads[r][j]);
-            for s in 0..N {
-                sum = factors[r][s].mul_add(w[s], sum);
-            }
-            y_heads[r][j] = sum.v;
-        }
-    }
-    for r in 0..R {
-        if !y_tails[r].is_empty() {
-            let mut sum = Lanes::load(simd, y_tails[r]);
-            for s in 0..N {
-                sum = factors[r][s].mul_add(Lanes::load(simd, tails[s]), sum);
-            }
-            simd.partial_store_f32s(y_tails[r], sum.v);
+            *sum += x[s] * rows[s].1[index];
         }
     }
 }
 
-/// y = x·Wᵀ for W of `[n, k]`.
-pub(crate) fn times_columns(m: usize, n: usize, k: usize, x: &[f32], w: &[f32], y: &mut [f32]) {
-    assert!(x.len() == m * k && w.len() == k * n && y.len() == m * n);
+/// y = x·Wᵀ scaled by column, plus bias, for W of `[n, k]`.
+pub(crate) fn times_columns<T: Element>(
+    (m, n, k): (usize, usize, usize),
+    x: &[f32],
+    w: &[T],
+    scales: Option<&[f32]>,
+    bias: Option<&[f32]>,
+    y: &mut [f32],
+) {
+    assert!(x.len() == m * k && w.len() == k * n && y.len() == m * n && m <= MAX_ROWS);
     let shared = SharedMut::new(y);
     parallel::for_each(n.div_ceil(N_BLOCK), m * n * k, |block| {
-        let j0 = block * N_BLOCK;
-        let j1 = (j0 + N_BLOCK).min(n);
-        let w = &w[j0 * k..j1 * k];
-        for i in (0..m).step_by(GROUP) {
-            let mut block = [[0.0; GROUP]; N_BLOCK];
-            let rows = GROUP.min(m - i);
-            let x = &x[i * k..(i + rows) * k];
-            dispatch!(dot_block(k, x, w, &mut block));
-            for (j, values) in (j0..j1).zip(&block) {
-                for (r, &value) in values[..rows].iter().enumerate() {
-                    // SAFETY: element (i + r, j) of y, and column j belongs to this task.
-                    unsafe { *shared.at((i + r) * n + j) = value };
-                }
+        let columns = block * N_BLOCK..((block + 1) * N_BLOCK).min(n);
+        let mut sums = [[0.0; MAX_ROWS]; N_BLOCK];
+        if k > 0 {
+            dispatch!(dot_block(k, x, &w[columns.start * k..columns.end * k], &mut sums));
+        }
+        for (j, sums) in columns.zip(&sums) {
+            let (scale, bias) = (scales.map_or(1.0, |scales| scales[j]), bias.map_or(0.0, |bias| bias[j]));
+            for (i, sum) in sums[..m].iter().enumerate() {
+                // SAFETY: element (i, j) of y, and column j belongs to this task.
+                unsafe { *shared.at(i * n + j) = sum * scale + bias };
             }
         }
     });
 }
 
-/// Rows of x that share one read of a row of W.
-const GROUP: usize = 4;
-
+/// `sums[j][i]` = row i of x · row j of `w`: one stream of memory, whose rows stay in the inner cache for all of x.
 #[inline(always)]
-fn dot_block<S: Simd>(simd: S, k: usize, x: &[f32], w: &[f32], out: &mut [[f32; GROUP]; N_BLOCK]) {
-    if k == 0 {
-        return;
-    }
-    for (w, out) in w.chunks_exact(k).zip(out) {
-        if x.len() == GROUP * k {
-            *out = dot_group(simd, x, w);
-        } else {
-            for (x, out) in x.chunks_exact(k).zip(out) {
-                *out = simd::dot(simd, x, w);
-            }
+fn dot_block<S: Simd, T: Element>(simd: S, k: usize, x: &[f32], w: &[T], sums: &mut [[f32; MAX_ROWS]]) {
+    for (w, sums) in w.chunks_exact(k).zip(sums) {
+        for (x, sum) in x.chunks_exact(k).zip(sums) {
+            *sum = dot(simd, x, w);
         }
     }
 }
 
-/// The dot products of [`GROUP`] rows with one row.
 #[inline(always)]
-fn dot_group<S: Simd>(simd: S, x: &[f32], w: &[f32]) -> [f32; GROUP] {
-    let k = w.len();
-    let (w_head, w_tail) = S::as_simd_f32s(w);
-    let mut heads: [&[S::f32s]; GROUP] = [&[]; GROUP];
-    let mut tails: [&[f32]; GROUP] = [&[]; GROUP];
-    for r in 0..GROUP {
-        (heads[r], tails[r]) = S::as_simd_f32s(&x[r * k..][..k]);
-        heads[r] = &heads[r][..w_head.len()];
+fn dot<S: Simd, T: Element>(simd: S, x: &[f32], w: &[T]) -> f32 {
+    let w = &w[..x.len()];
+    let (vectors, x_tail) = S::as_simd_f32s(x);
+    let (blocks, rest) = vectors.as_chunks::<CHAINS>();
+    let (w_blocks, w_rest) = w.split_at(blocks.len() * CHAINS * S::F32_LANES);
+    let (w_rest, w_tail) = w_rest.split_at(rest.len() * S::F32_LANES);
+    let mut sums = [Lanes::splat(simd, 0.0); CHAINS];
+    for (block, x) in blocks.iter().enumerate() {
+        let w = &w_blocks[block * CHAINS * S::F32_LANES..][..CHAINS * S::F32_LANES];
+        for chain in 0..CHAINS {
+            let w = widen(simd, &w[chain * S::F32_LANES..]);
+            sums[chain] = w.mul_add(Lanes::new(simd, x[chain]), sums[chain]);
+        }
     }
-    let mut sums = [[Lanes::splat(simd, 0.0); 2]; GROUP];
-    let pairs = w_head.len() / 2 * 2;
-    for j in (0..pairs).step_by(2) {
-        for c in 0..2 {
-            let w = Lanes::new(simd, w_head[j + c]);
-            for r in 0..GROUP {
-                sums[r][c] = w.mul_add(Lanes::new(simd, heads[r][j + c]), sums[r][c]);
+    for (index, x) in rest.iter().enumerate() {
+        sums[0] = widen(simd, &w_rest[index * S::F32_LANES..]).mul_add(Lanes::new(simd, *x), sums[0]);
+    }
+    for chain in 1..CHAINS {
+        sums[0] = sums[0] + sums[chain];
+    }
+    let mut total = sums[0].sum();
+    for (x, w) in x_tail.iter().zip(w_tail) {
+        total += x * w.widen();
+    }
+    total
+}
+
+/// The first elements of `values`, one vector of them.
+#[inline(always)]
+fn widen<S: Simd, T: Element>(simd: S, values: &[T]) -> Lanes<S> {
+    let mut wide = [0.0; MAX_LANES];
+    for (wide, value) in wide[..S::F32_LANES].iter_mut().zip(&values[..S::F32_LANES]) {
+        *wide = value.widen();
+    }
+    Lanes::new(simd, S::as_simd_f32s(&wide).0[0])
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::backend::host::kernels::elements::{Elements, quantize_rows, to_bf16};
+    use crate::backend::host::kernels::linear::{LinearShape, linear_forward, matmul};
+    use crate::backend::host::kernels::testing::{assert_close, on_all_threads, product, random};
+    use crate::backend::host::kernels::{Layout, linear_activation_inference};
+    use crate::{Activation, backend::host::kernels::activation::activation_forward};
+    use proptest::prelude::*;
+
+    /// Every product with a narrow weight against the widened weight in f64.
+    fn check(rows: usize, d_in: usize, d_out: usize, seed: u64) {
+        let (x, bias) = (random(rows * d_in, seed), random(d_out, seed + 2));
+        let w = random(d_in * d_out, seed + 1);
+        let bf16 = to_bf16(&w);
+        let (int8, scales) = quantize_rows(&w, d_out);
+        let wide_bf16 = |index: usize| f32::from_bits(u32::from(bf16[index]) << 16);
+        let wide_int8 = |index: usize| f32::from(int8[index]) * scales[index / d_in];
+
+        let shape = LinearShape { rows, d_in, d_out };
+        let results = on_all_threads(|| {
+            let mut results = Vec::new();
+            for weight in [Elements::Bf16(&bf16), Elements::Int8(&int8, &scales)] {
+                let [mut y, mut activated, mut plain] = [(); 3].map(|()| vec![9.0; rows * d_out]);
+                linear_forward(shape, &x, weight, Some(&bias), &mut y);
+                let activation = Activation::GeluTanh;
+                linear_activation_inference(shape, &x, weight, Some(&bias), activation, &mut activated);
+                matmul(Layout::Nt, (rows, d_out, d_in), &x, weight, &mut plain, false);
+                results.extend([y, activated, plain]);
             }
+            results
+        });
+        for (results, wide) in results.chunks(3).zip([&wide_bf16 as &dyn Fn(usize) -> f32, &wide_int8]) {
+            let plain = product((rows, d_out, d_in), |i, p| x[i * d_in + p], |p, j| wide(j * d_in + p));
+            let affine: Vec<f64> =
+                plain.iter().enumerate().map(|(index, y)| y + f64::from(bias[index % d_out])).collect();
+            assert_close(&results[0], &affine, 1e-5);
+            let mut activated = results[0].clone();
+            activation_forward(Activation::GeluTanh, &mut activated);
+            assert_eq!(results[1], activated);
+            assert_close(&results[2], &plain, 1e-5);
         }
     }
-    if pairs < w_head.len() {
-        for r in 0..GROUP {
-            sums[r][0] =
-                Lanes::new(simd, w_head[pairs]).mul_add(Lanes::new(simd, heads[r][pairs]), sums[r][0]);
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(48))]
+        #[test]
+        fn narrow_weights_compute_what_they_hold(rows in 1usize..20, d_in in 1usize..300, d_out in 1usize..200, seed in 0u64..1 << 40) {
+            check(rows, d_in, d_out, seed);
         }
     }
-    let mut out = [0.0; GROUP];
-    for r in 0..GROUP {
-        if !w_tail.is_empty() {
-            sums[r][1] = Lanes::load(simd, w_tail).mul_add(Lanes::load(simd, tails[r]), sums[r][1]);
-        }
-        out[r] = (sums[r][0] + sums[r][1]).sum();
+
+    #[test]
+    fn every_level_of_blocking_is_crossed() {
+        check(1, 401, 2100, 2);
+        check(50, 401, 2100, 3);
+        check(1, 1, 1, 4);
     }
-    out
 }

@@ -1,6 +1,14 @@
 //! Transposed copies: rows that are contiguous in memory become interleaved columns.
 
-use super::simd::Simd;
+use super::simd::{Simd, dispatch};
+
+/// The transpose of a row-major matrix with rows of `columns` elements.
+pub fn transpose(values: &[f32], columns: usize) -> Vec<f32> {
+    let rows = values.len() / columns.max(1);
+    let mut out = vec![0.0; rows * columns];
+    dispatch!(interleave(values, columns, rows, columns, rows, &mut out));
+    out
+}
 
 /// `out[p·width + c] = source[c·stride + p]` for c < `count` and p < `k`, and zero for c from `count` to `width`.
 #[inline(always)]

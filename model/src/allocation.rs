@@ -1,4 +1,37 @@
-//! What the system's allocator does with memory that is freed.
+//! Memory for large tensors, and what the system's allocator does with it when it is freed.
+
+/// Bytes by which the heap grows beyond what was asked for.
+#[cfg(target_os = "linux")]
+const GROWTH: usize = 64 << 20;
+
+/// An empty vector with room for `len` elements, in huge pages if it is large and the system has them: a product that
+/// reads every weight once is up to twice as fast as through pages of 4 KiB, whose addresses it would look up all the time.
+pub(crate) fn vec_with_capacity<T>(len: usize) -> Vec<T> {
+    let values: Vec<T> = Vec::with_capacity(len);
+    #[cfg(target_os = "linux")]
+    advise_huge_pages(values.as_ptr() as usize, len * size_of::<T>());
+    values
+}
+
+#[cfg(target_os = "linux")]
+fn advise_huge_pages(start: usize, bytes: usize) {
+    /// What it takes to be worth a call.
+    const LARGE: usize = 1 << 20;
+    /// The usual size of a huge page, and a multiple of every size of an ordinary one.
+    const HUGE: usize = 2 << 20;
+    if bytes < LARGE {
+        return;
+    }
+    // Whole huge pages, and those that come next: whatever is written first to a part of one, if only the allocator's own
+    // note behind this vector, decides how all of it is backed.
+    let (first, end) = (start / HUGE * HUGE, (start + bytes).next_multiple_of(HUGE) + GROWTH);
+    // SAFETY: the advice changes how memory is backed, never what it holds, whoever it belongs to; of what is not mapped,
+    // the system says so.
+    #[allow(unsafe_code)]
+    unsafe {
+        libc::madvise(first as *mut libc::c_void, end - first, libc::MADV_HUGEPAGE);
+    }
+}
 
 /// Keeps freed memory in this process instead of returning it to the system.
 ///
@@ -10,12 +43,14 @@ pub fn keep_freed_memory() {
     {
         /// Nothing is so large that it gets a mapping of its own, which would be unmapped when it is freed.
         const NEVER: libc::c_int = libc::c_int::MAX;
-        // SAFETY: mallopt only changes two thresholds of the allocator, under its lock.
+        // SAFETY: mallopt only changes thresholds of the allocator, under its lock.
         #[allow(unsafe_code)]
         unsafe {
             // Older versions refuse so large a threshold, and adapt their own better than a fixed one would.
             if libc::mallopt(libc::M_MMAP_THRESHOLD, NEVER) == 1 {
                 libc::mallopt(libc::M_TRIM_THRESHOLD, NEVER);
+                // Grow by whole huge pages, ahead of what asks for them.
+                libc::mallopt(libc::M_TOP_PAD, GROWTH as libc::c_int);
             }
         }
     }
