@@ -103,7 +103,7 @@ pub enum Error {
         reason: String,
     },
     /// A corpus has fewer tokens than one training window.
-    #[error("the {split} split has {tokens} tokens, but a window of context_length = {context_length} needs {needed}\nhint: use more text, a smaller model.context_length{more}", needed = context_length + 1, more = if *split == "validation" { ", or a larger data.valid_fraction" } else { "" })]
+    #[error("the {split} split has {tokens} tokens, but a window of context_length = {context_length} needs {needed}\nhint: use more text or a smaller model.context_length{more}", needed = context_length + 1, more = if *split == "validation" { ", or a larger data.valid_fraction" } else { "" })]
     TooShort {
         /// `training` or `validation`.
         split: &'static str,
