@@ -6,7 +6,7 @@ use kiln_training::Place;
 
 use crate::cli::BackendArgs;
 
-/// Every backend Kiln knows, fastest first, and whether this build has it.
+/// Every backend Kiln knows, fastest first (libtorch on its GPU), and whether this build has it.
 pub const BACKENDS: [(&str, bool, &str); 8] = [
     ("cuda", cfg!(feature = "cuda"), "NVIDIA GPUs, through CubeCL"),
     ("rocm", cfg!(feature = "rocm"), "AMD GPUs, through CubeCL"),
@@ -61,7 +61,8 @@ pub fn check(args: &BackendArgs) -> Result<()> {
 pub fn place(args: &BackendArgs) -> Result<Place> {
     Ok(match (choose(args.backend.as_deref())?, args.device.as_deref()) {
         ("ndarray" | "flex", _) => Place::Host,
-        ("tch", None | Some("cpu")) => Place::HostComposed,
+        ("tch", None) if !libtorch_has_cuda() => Place::HostComposed,
+        ("tch", Some("cpu")) => Place::HostComposed,
         _ => Place::Device,
     })
 }
@@ -70,7 +71,9 @@ fn choose(asked: Option<&str>) -> Result<&'static str> {
     let built: Vec<&'static str> =
         BACKENDS.iter().filter(|(_, built, _)| *built).map(|(name, ..)| *name).collect();
     let Some(asked) = asked else {
-        return match built.first() {
+        // On a CPU, the host backends are faster than libtorch.
+        let fastest = built.iter().find(|name| **name != "tch" || libtorch_has_cuda());
+        return match fastest.or(built.first()) {
             Some(name) => Ok(name),
             None => bail!(
                 "this build has no backend\nhint: build with `cargo build --release --features ndarray` (any CPU), \
@@ -100,10 +103,19 @@ fn cpu<D: Default>(backend: &str, device: Option<&str>) -> Result<D> {
     }
 }
 
+/// Whether this build's libtorch finds an NVIDIA GPU.
+fn libtorch_has_cuda() -> bool {
+    #[cfg(feature = "tch")]
+    return tch::Cuda::is_available();
+    #[cfg(not(feature = "tch"))]
+    false
+}
+
 #[cfg(feature = "tch")]
 fn libtorch(device: Option<&str>) -> Result<burn_tch::LibTorchDevice> {
     use burn_tch::LibTorchDevice;
     match device {
+        None if libtorch_has_cuda() => Ok(LibTorchDevice::Cuda(0)),
         None | Some("cpu") => Ok(LibTorchDevice::Cpu),
         Some("mps") => Ok(LibTorchDevice::Mps),
         Some(_) => Ok(LibTorchDevice::Cuda(index("tch", device, "cuda")?)),
