@@ -67,6 +67,33 @@ mod tests {
         fields.split(' ').nth(7).expect("minflt").parse().expect("a number")
     }
 
+    /// Whether the mapping around `address` has this flag.
+    fn has_flag(address: usize, flag: &str) -> bool {
+        let maps = std::fs::read_to_string("/proc/self/smaps").expect("readable on Linux");
+        let mut around = false;
+        for line in maps.lines() {
+            let range = line.split(' ').next().and_then(|range| range.split_once('-'));
+            let number = |text| usize::from_str_radix(text, 16).ok();
+            if let Some((Some(start), Some(end))) = range.map(|(start, end)| (number(start), number(end))) {
+                around = (start..end).contains(&address);
+            } else if around && let Some(flags) = line.strip_prefix("VmFlags:") {
+                return flags.split_whitespace().any(|one| one == flag);
+            }
+        }
+        panic!("nothing is mapped at {address:#x}");
+    }
+
+    #[test]
+    fn large_vectors_ask_for_huge_pages() {
+        if !std::path::Path::new("/sys/kernel/mm/transparent_hugepage").exists() {
+            return; // a system without them
+        }
+        let values: Vec<u16> = vec_with_capacity(16 << 20);
+        for offset in [0, 1 << 20, (32 << 20) - 1] {
+            assert!(has_flag(values.as_ptr() as usize + offset, "hg"), "at {offset}");
+        }
+    }
+
     #[test]
     fn memory_that_is_used_again_is_touched_for_the_first_time_once() {
         keep_freed_memory();
