@@ -43,8 +43,8 @@ impl HeadShape {
     }
 }
 
-#[cfg(test)]
 /// The loss of every row: −log softmax(h·Wᵀ)[target], zero where the target is negative.
+#[cfg(test)]
 fn cross_entropy_rows(shape: HeadShape, hidden: &[f32], wte: Elements, targets: &[i64], losses: &mut [f32]) {
     assert_eq!(losses.len(), shape.rows, "losses of {shape:?}");
     run(shape, hidden, wte, targets, losses, None);
