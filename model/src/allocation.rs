@@ -1,11 +1,12 @@
 //! Memory for large tensors, and what the system's allocator does with it when it is freed.
 
-/// Bytes by which the heap grows beyond what was asked for.
+/// Bytes that lie ahead of a vector in the heap: what it grows by beyond what was asked for, once
+/// [`keep_freed_memory`] has said so.
 #[cfg(target_os = "linux")]
-const GROWTH: usize = 64 << 20;
+static AHEAD: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
 
 /// An empty vector with room for `len` elements, in huge pages if it is large and the system has them: a product that
-/// reads every weight once is up to twice as fast as through pages of 4 KiB, whose addresses it would look up all the time.
+/// reads every weight once is a quarter to a half faster than through pages of 4 KiB, whose addresses it would look up all the time.
 pub(crate) fn vec_with_capacity<T>(len: usize) -> Vec<T> {
     let values: Vec<T> = Vec::with_capacity(len);
     #[cfg(target_os = "linux")]
@@ -24,7 +25,8 @@ fn advise_huge_pages(start: usize, bytes: usize) {
     }
     // Whole huge pages, and those that come next: whatever is written first to a part of one, if only the allocator's own
     // note behind this vector, decides how all of it is backed.
-    let (first, end) = (start / HUGE * HUGE, (start + bytes).next_multiple_of(HUGE) + GROWTH);
+    let ahead = AHEAD.load(std::sync::atomic::Ordering::Relaxed);
+    let (first, end) = (start / HUGE * HUGE, (start + bytes).saturating_add(ahead + HUGE - 1) / HUGE * HUGE);
     // SAFETY: the advice changes how memory is backed, never what it holds, whoever it belongs to; of what is not mapped,
     // the system says so.
     #[allow(unsafe_code)]
@@ -49,8 +51,11 @@ pub fn keep_freed_memory() {
             // Older versions refuse so large a threshold, and adapt their own better than a fixed one would.
             if libc::mallopt(libc::M_MMAP_THRESHOLD, NEVER) == 1 {
                 libc::mallopt(libc::M_TRIM_THRESHOLD, NEVER);
-                // Grow by whole huge pages, ahead of what asks for them.
-                libc::mallopt(libc::M_TOP_PAD, GROWTH as libc::c_int);
+                // Grow ahead of what asks, so that huge pages can be asked for before anything is written.
+                const GROWTH: libc::c_int = 64 << 20;
+                if libc::mallopt(libc::M_TOP_PAD, GROWTH) == 1 {
+                    AHEAD.store(GROWTH as usize, std::sync::atomic::Ordering::Relaxed);
+                }
             }
         }
     }

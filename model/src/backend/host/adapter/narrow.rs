@@ -14,16 +14,19 @@ pub(in crate::backend) fn narrow<B: HostMemory>(
     precision: Precision,
 ) -> TensorPrimitive<B> {
     let shape = weight.shape();
-    let values = B::values(&weight);
-    let (values, n_channels) = match channels {
-        Channels::Rows => (values, shape[0]),
-        Channels::Columns => (kernels::transpose(&values, shape[1]).into(), shape[1]),
+    let by_channel = |weight| match channels {
+        Channels::Rows => B::values(weight),
+        Channels::Columns => kernels::transpose(&B::values(weight), shape[1]).into(),
     };
     match precision {
-        Precision::F32 => TensorPrimitive::Float(weight.clone()),
-        Precision::Bf16 => TensorPrimitive::Float(B::bf16(kernels::to_bf16(&values), shape)),
+        Precision::F32 => TensorPrimitive::Float(weight),
+        Precision::Bf16 => {
+            let bits = kernels::to_bf16(&by_channel(&weight));
+            TensorPrimitive::Float(B::bf16(bits, shape))
+        }
         Precision::Int8 => {
-            let (values, scales) = kernels::quantize_rows(&values, n_channels);
+            let n_channels = if channels == Channels::Rows { shape[0] } else { shape[1] };
+            let (values, scales) = kernels::quantize_rows(&by_channel(&weight), n_channels);
             TensorPrimitive::QFloat(B::int8(values, scales, shape))
         }
     }

@@ -19,8 +19,8 @@ pub(super) fn buffer(len: usize) -> Vec<f32> {
         return vec![f32::NAN; len];
     }
     let mut values = vec_with_capacity(len);
-    // SAFETY: the capacity was just reserved, any bits are an f32, and the buffer leaves this file only after a kernel has
-    // written every element; none is read before.
+    // SAFETY: the capacity was just reserved and any bits are an f32; every operation hands its buffer to a kernel that writes
+    // all of it before anything reads it, which debug builds check.
     #[allow(unsafe_code, clippy::uninit_vec)]
     unsafe {
         values.set_len(len);

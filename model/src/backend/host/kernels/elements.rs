@@ -29,7 +29,9 @@ impl<'a> Elements<'a> {
     pub(crate) fn wide(self) -> &'a [f32] {
         match self {
             Self::F32(values) => values,
-            _ => panic!("weights for inference have no gradient"),
+            _ => panic!(
+                "weights in fewer bits are read output channel by output channel, and have no gradient"
+            ),
         }
     }
 }
@@ -83,21 +85,16 @@ pub fn to_bf16(values: &[f32]) -> Vec<u16> {
 
 /// Rounds a matrix of `channels` rows to 8 bits, each row by its largest magnitude: the values and the scales.
 pub fn quantize_rows(values: &[f32], channels: usize) -> (Vec<i8>, Vec<f32>) {
-    let width = (values.len() / channels.max(1)).max(1);
-    let scales: Vec<f32> = values.chunks_exact(width).map(|row| scale(largest(row.iter()))).collect();
+    let width = values.len() / channels.max(1);
+    let mut scales = Vec::with_capacity(channels);
     let mut quantized = vec_with_capacity(values.len());
-    for (row, scale) in values.chunks_exact(width).zip(&scales) {
-        quantized.extend(row.iter().map(|value| quantize(*value, *scale)));
+    for channel in 0..channels {
+        let row = &values[channel * width..][..width];
+        let scale = row.iter().fold(0.0_f32, |largest, value| largest.max(value.abs())) / f32::from(i8::MAX);
+        quantized.extend(row.iter().map(|value| quantize(*value, scale)));
+        scales.push(scale);
     }
     (quantized, scales)
-}
-
-fn largest<'a>(values: impl Iterator<Item = &'a f32>) -> f32 {
-    values.fold(0.0, |largest, value| largest.max(value.abs()))
-}
-
-fn scale(largest: f32) -> f32 {
-    largest / f32::from(i8::MAX)
 }
 
 fn quantize(value: f32, scale: f32) -> i8 {

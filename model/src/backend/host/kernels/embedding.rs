@@ -35,7 +35,7 @@ fn gather<T: Sync>(
     d: usize,
     ids: &[i64],
     out: &mut [f32],
-    copy: impl Fn(usize, &[T], &mut [f32]) + Sync + Send,
+    copy: impl Fn(usize, &[T], &mut [f32]) + Sync,
 ) {
     assert_eq!(out.len(), ids.len() * d, "embedding output");
     check_ids(table.len(), d, ids);

@@ -3,6 +3,8 @@
 //! A block's bounds depend on the shape of the data alone, never on the number of threads, so the result has the same
 //! bits on any machine with the same instruction set.
 
+use std::marker::PhantomData;
+
 use super::team::Team;
 
 /// Elementary operations below which handing work to another thread costs more than it saves.
@@ -73,15 +75,16 @@ pub(crate) fn for_each(count: usize, work: usize, task: impl Fn(usize) + Sync) {
 }
 
 /// A slice in blocks that tasks may write at the same time.
-struct Blocks {
+struct Blocks<'a> {
     data: SharedMut,
     total: usize,
     len: usize,
+    slice: PhantomData<&'a mut [f32]>,
 }
 
-impl Blocks {
-    fn new(data: &mut [f32], len: usize) -> Self {
-        Self { total: data.len(), data: SharedMut::new(data), len }
+impl<'a> Blocks<'a> {
+    fn new(data: &'a mut [f32], len: usize) -> Self {
+        Self { total: data.len(), data: SharedMut::new(data), len, slice: PhantomData }
     }
 
     fn count(&self) -> usize {
@@ -92,7 +95,7 @@ impl Blocks {
     ///
     /// # Safety
     /// `index` is below `count`, and no other task has it.
-    unsafe fn get<'a>(&self, index: usize) -> &'a mut [f32] {
+    unsafe fn get(&self, index: usize) -> &'a mut [f32] {
         let start = index * self.len;
         // SAFETY: the block lies in the slice, and is this task's alone, as the caller promises.
         unsafe { std::slice::from_raw_parts_mut(self.data.at(start), self.len.min(self.total - start)) }

@@ -4,7 +4,7 @@
 //! that has finished a loop looks out for the next one for a while before it sleeps.
 
 use std::any::Any;
-use std::cell::{Cell, UnsafeCell};
+use std::cell::UnsafeCell;
 use std::hint;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -16,7 +16,8 @@ const SPINS: usize = 1 << 8;
 /// Turns of waiting after which a member sleeps: a few hundred microseconds.
 const PATIENCE: usize = 1 << 12;
 
-/// Bits of [`Team::state`]: members inside the loop; whether more may enter; and which loop it is.
+/// Bits of [`Team::state`]: members inside the loop, never more than the bits below [`OPEN`] can count; whether more may
+/// enter; and which loop it is.
 const MEMBER: u64 = 1;
 const MEMBERS: u64 = OPEN - 1;
 const OPEN: u64 = 1 << 16;
@@ -50,20 +51,15 @@ struct Member {
 // SAFETY: `task` is written by the thread that holds `taken` while no member is inside the loop, and read by members that
 // are; `state` orders the two. What it points to is `Sync` and outlives the loop.
 unsafe impl Sync for Team {}
-// SAFETY: as above.
-unsafe impl Send for Team {}
-
-thread_local! {
-    /// Whether this thread is inside a loop; loops within loops stay on their thread.
-    static INSIDE: Cell<bool> = const { Cell::new(false) };
-}
 
 impl Team {
     /// The team of this process: as many threads as `OMP_NUM_THREADS` says, else one for each processor it may use.
     pub(crate) fn of_process() -> &'static Self {
         static TEAM: OnceLock<&'static Team> = OnceLock::new();
         TEAM.get_or_init(|| {
-            let asked = std::env::var("OMP_NUM_THREADS").ok().and_then(|number| number.parse().ok());
+            // OpenMP's variable may name a number for each level of nesting.
+            let asked = std::env::var("OMP_NUM_THREADS").ok();
+            let asked = asked.and_then(|levels| levels.split(',').next()?.trim().parse().ok());
             let processors = || thread::available_parallelism().map_or(1, usize::from);
             Self::start(asked.filter(|number| *number > 0).unwrap_or_else(processors))
         })
@@ -77,7 +73,7 @@ impl Team {
             next: AtomicUsize::new(0),
             taken: AtomicBool::new(false),
             panic: Mutex::new(None),
-            members: (1..threads).map(|_| Member::default()).collect(),
+            members: (1..threads.min(MEMBERS as usize)).map(|_| Member::default()).collect(),
         }));
         for (index, member) in team.members.iter().enumerate() {
             let name = format!("kiln-{}", index + 1);
@@ -101,7 +97,8 @@ impl Team {
     /// # Panics
     /// If `run` does, on whichever thread.
     pub(crate) fn share(&self, count: usize, run: &(dyn Fn(usize) + Sync)) {
-        let alone = count <= 1 || self.members.is_empty() || INSIDE.get();
+        let alone = count <= 1 || self.members.is_empty();
+        // Taken is the team also for loops within its loop: they stay on their thread.
         if alone || self.taken.swap(true, Ordering::Acquire) {
             return (0..count).for_each(run);
         }
@@ -124,7 +121,6 @@ impl Team {
 
     /// Takes blocks until there are none, keeping a panic for [`close`](Self::close).
     fn work(&self, count: usize, run: &(dyn Fn(usize) + Sync)) {
-        INSIDE.set(true);
         let outcome = panic::catch_unwind(AssertUnwindSafe(|| {
             loop {
                 let block = self.next.fetch_add(1, Ordering::Relaxed);
@@ -134,7 +130,6 @@ impl Team {
                 run(block);
             }
         }));
-        INSIDE.set(false);
         if let Err(panic) = outcome {
             self.next.store(count, Ordering::Relaxed);
             let mut first = self.panic.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
@@ -209,7 +204,29 @@ fn wait(turns: &mut usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::mpsc;
     use std::time::Duration;
+
+    /// Asserts that every thread of a new team takes part in a loop, awake and after it has slept.
+    #[test]
+    fn every_member_takes_part() {
+        let team = Team::start(3);
+        let (done, is_done) = mpsc::channel();
+        thread::spawn(move || {
+            for pause in [0, 0, 100, 100] {
+                thread::sleep(Duration::from_millis(pause));
+                // Each block waits for the two others, so it takes three threads.
+                let barrier = std::sync::Barrier::new(3);
+                team.share(3, &|_| {
+                    barrier.wait();
+                });
+                done.send(()).expect("the test listens");
+            }
+        });
+        for _ in 0..4 {
+            is_done.recv_timeout(Duration::from_secs(60)).expect("a member that never came");
+        }
+    }
 
     fn each_once(team: &Team, count: usize) {
         let calls: Vec<AtomicUsize> = (0..count).map(|_| AtomicUsize::new(0)).collect();
@@ -222,12 +239,9 @@ mod tests {
     #[test]
     fn every_block_is_done_once_in_loop_after_loop() {
         let team = Team::start(3);
-        for round in 0..if cfg!(miri) { 20 } else { 20_000 } {
+        for round in 0..20_000 {
             each_once(team, round % 50);
         }
-        // Long enough for the members to fall asleep.
-        thread::sleep(Duration::from_millis(100));
-        each_once(team, 1000);
     }
 
     #[test]
@@ -236,7 +250,7 @@ mod tests {
         thread::scope(|scope| {
             for _ in 0..3 {
                 scope.spawn(|| {
-                    for _ in 0..if cfg!(miri) { 3 } else { 300 } {
+                    for _ in 0..300 {
                         let total = AtomicUsize::new(0);
                         team.share(20, &|_| {
                             team.share(20, &|block| {

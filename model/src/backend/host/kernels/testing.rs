@@ -1,7 +1,5 @@
 //! What the kernels' tests share: data, comparison with an f64 reference, and runs with several numbers of threads.
 
-use std::sync::OnceLock;
-
 use super::parallel::with_team;
 use super::team::Team;
 
@@ -39,8 +37,11 @@ pub(crate) fn assert_close(got: &[f32], want: &[f64], tolerance: f64) {
 /// Runs `f` with 1, 2 and 4 threads, asserts that all bits agree, and returns the result.
 #[track_caller]
 pub(crate) fn on_all_threads(f: impl Fn() -> Vec<Vec<f32>> + Sync) -> Vec<Vec<f32>> {
-    static TEAMS: OnceLock<[&Team; 3]> = OnceLock::new();
-    let teams = TEAMS.get_or_init(|| [1, 2, 4].map(Team::start));
+    // Each test its own: a team that is busy leaves a loop to the thread that asks.
+    thread_local! {
+        static TEAMS: [&'static Team; 3] = [1, 2, 4].map(Team::start);
+    }
+    let teams = TEAMS.with(|teams| *teams);
     let bits = |r: &[Vec<f32>]| r.iter().flatten().map(|v| v.to_bits()).collect::<Vec<_>>();
     let first = with_team(teams[0], &f);
     for team in &teams[1..] {
