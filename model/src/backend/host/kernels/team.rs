@@ -13,8 +13,9 @@ use std::thread::{self, Thread};
 
 /// Turns of waiting without giving way to other threads: a few microseconds.
 const SPINS: usize = 1 << 8;
-/// Turns of waiting after which a member sleeps: a few hundred microseconds.
-const PATIENCE: usize = 1 << 12;
+/// Turns of waiting after which a member sleeps: a hundred microseconds or two. More would take the processor from others that
+/// wait awake, such as libtorch's threads.
+const PATIENCE: usize = 1 << 9;
 
 /// Bits of [`Team::state`]: members inside the loop, never more than the bits below [`OPEN`] can count; whether more may
 /// enter; and which loop it is.
