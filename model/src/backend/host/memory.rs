@@ -147,8 +147,10 @@ mod flex_memory {
         }
 
         fn into_values(tensor: FloatTensor<Self>) -> Vec<f32> {
-            let data = tensor.to_contiguous().into_data();
-            data.into_vec().expect("`applies` has seen f32")
+            let contiguous = tensor.to_contiguous();
+            // A second name for the same memory, which would force a copy.
+            drop(tensor);
+            contiguous.into_data().into_vec().expect("`applies` has seen f32")
         }
 
         fn tensor(values: Vec<f32>, shape: Shape) -> FloatTensor<Self> {
@@ -192,5 +194,29 @@ mod flex_memory {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{HostMemory, Shape};
+
+    fn memory_is_handed_on<B: HostMemory>() {
+        let values = vec![1.0; 1000];
+        let address = values.as_ptr();
+        let back = B::into_values(B::tensor(values, Shape::new([10, 100])));
+        assert_eq!((back.as_ptr(), back.len()), (address, 1000), "copied");
+    }
+
+    #[cfg(feature = "ndarray")]
+    #[test]
+    fn ndarray_hands_memory_on() {
+        memory_is_handed_on::<burn_ndarray::NdArray>();
+    }
+
+    #[cfg(feature = "flex")]
+    #[test]
+    fn flex_hands_memory_on() {
+        memory_is_handed_on::<burn_flex::Flex>();
     }
 }
