@@ -4,6 +4,7 @@ use burn::tensor::ops::FloatTensor;
 use burn::tensor::{Bool, Tensor};
 
 use super::dropout::scaled_mask;
+use super::matmul::matmul;
 use super::{unwrap, wrap};
 use crate::backend::{Backend, Saved};
 
@@ -27,7 +28,7 @@ pub(in crate::backend) fn causal_attention_forward<B: Backend>(
         saved.push(unwrap(mask.clone()));
         weights = weights * mask;
     }
-    (unwrap(join_heads(weights.matmul(value))), saved)
+    (unwrap(join_heads(matmul(weights, value))), saved)
 }
 
 /// With `P` the probabilities and `dP = dO Vᵀ`: `dS = P (dP - Σ dP P)`, `dQ = dS K`, `dK = dSᵀ Q`, `dV = Pᵀ dO`.
@@ -53,15 +54,15 @@ pub(in crate::backend) fn causal_attention_backward<B: Backend>(
         Some(mask) => probabilities.clone() * mask.clone(),
         None => probabilities.clone(),
     };
-    let d_value = weights.swap_dims(2, 3).matmul(gradient.clone());
-    let mut d_probabilities = gradient.matmul(value.swap_dims(2, 3));
+    let d_value = matmul(weights.swap_dims(2, 3), gradient.clone());
+    let mut d_probabilities = matmul(gradient, value.swap_dims(2, 3));
     if let Some(mask) = mask {
         d_probabilities = d_probabilities * mask;
     }
     let mean = (d_probabilities.clone() * probabilities.clone()).sum_dim(3); // [batch, n_heads, seq, 1]
     let d_scores = probabilities * (d_probabilities - mean) * scale;
-    let d_query = d_scores.clone().matmul(key);
-    let d_key = d_scores.swap_dims(2, 3).matmul(query);
+    let d_query = matmul(d_scores.clone(), key);
+    let d_key = matmul(d_scores.swap_dims(2, 3), query);
     unwrap(Tensor::cat([d_query, d_key, d_value].map(join_heads).to_vec(), 2))
 }
 
@@ -74,7 +75,7 @@ pub(in crate::backend) fn cached_attention<B: Backend>(
     scale: f64,
 ) -> FloatTensor<B> {
     let [keys, values] = [keys, values].map(|buffer| wrap::<B, 4>(buffer).narrow(2, 0, filled));
-    unwrap(causal_softmax::<B>(wrap(query), keys, scale).matmul(values))
+    unwrap(matmul(causal_softmax::<B>(wrap(query), keys, scale), values))
 }
 
 /// Row-wise softmax of `Q Kᵀ · scale` over the keys that each query may see; queries are the last positions.
@@ -87,7 +88,7 @@ fn causal_softmax<B: Backend>(query: Tensor<B, 4>, key: Tensor<B, 4>, scale: f64
     let [_, _, seq, _] = key.dims();
     // Not `query * scale`: to burn-tch 0.21 a tensor with swapped axes is its only owner, and may be scaled in place,
     // together with the saved `qkv` whose memory it shares.
-    let mut scores = query.matmul(key.swap_dims(2, 3)) * scale; // [batch, n_heads, new, seq]
+    let mut scores = matmul(query, key.swap_dims(2, 3)) * scale; // [batch, n_heads, new, seq]
     if new > 1 {
         // True above the diagonal that ends in the last corner: key `j` is hidden from query `i` if it comes later.
         let hidden = Tensor::<B, 2, Bool>::tril_mask([new, seq], (seq - new) as i64, &scores.device());

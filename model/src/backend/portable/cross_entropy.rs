@@ -3,6 +3,7 @@
 use burn::tensor::ops::{FloatTensor, IntTensor};
 use burn::tensor::{IndexingUpdateOp, Int, Shape, Tensor, TensorMetadata};
 
+use super::matmul::matmul;
 use super::{rows, unrows, unwrap, wrap};
 use crate::backend::{Backend, HeadGradients};
 
@@ -12,7 +13,7 @@ const CHUNK_LOGITS: usize = 1 << 24;
 /// `hidden · weightᵀ`, on two axes: batched, the weight would be copied for every sequence.
 pub(in crate::backend) fn head<B: Backend>(hidden: FloatTensor<B>, weight: FloatTensor<B>) -> FloatTensor<B> {
     let shape = hidden.shape();
-    unrows(rows::<B>(hidden).matmul(wrap::<B, 2>(weight).transpose()), &shape)
+    unrows(matmul(rows::<B>(hidden), wrap::<B, 2>(weight).transpose()), &shape)
 }
 
 /// The mean of `logsumexp(logits) - logits[target]` over all positions.
@@ -26,7 +27,7 @@ pub(in crate::backend) fn head_cross_entropy<B: Backend>(
     let mut total = Tensor::<B, 1>::zeros([1], &hidden.device());
     for chunk in chunks(positions, &weight) {
         let targets = targets.clone().slice([chunk.clone()]); // [chunk, 1]
-        let logits = hidden.clone().slice([chunk]).matmul(weight.clone().transpose()); // [chunk, vocab]
+        let logits = matmul(hidden.clone().slice([chunk]), weight.clone().transpose()); // [chunk, vocab]
         total = total + Softmax::of(logits, targets).loss;
     }
     unwrap(total / positions as f64)
@@ -48,15 +49,15 @@ pub(in crate::backend) fn head_cross_entropy_with_gradients<B: Backend>(
     for chunk in chunks(positions, &weight) {
         let targets = targets.clone().slice([chunk.clone()]); // [chunk, 1]
         let hidden = hidden.clone().slice([chunk]); // [chunk, d_model]
-        let logits = hidden.clone().matmul(weight.clone().transpose()); // [chunk, vocab]
+        let logits = matmul(hidden.clone(), weight.clone().transpose()); // [chunk, vocab]
         let softmax = Softmax::of(logits, targets.clone());
         total = total + softmax.loss;
 
         let minus_one = Tensor::full(targets.shape(), -1.0, &targets.device());
         let d_logits = softmax.probabilities.scatter(1, targets, minus_one, IndexingUpdateOp::Add);
         let d_logits = d_logits / positions as f64;
-        d_hidden.push(d_logits.clone().matmul(weight.clone())); // [chunk, d_model]
-        let contribution = d_logits.transpose().matmul(hidden); // [vocab, d_model]
+        d_hidden.push(matmul(d_logits.clone(), weight.clone())); // [chunk, d_model]
+        let contribution = matmul(d_logits.transpose(), hidden); // [vocab, d_model]
         d_weight = Some(match d_weight {
             Some(sum) => sum + contribution,
             None => contribution,

@@ -5,6 +5,7 @@ use burn::tensor::TensorMetadata;
 use burn::tensor::ops::FloatTensor;
 
 use super::activation::{activate, derivative};
+use super::matmul::matmul;
 use super::{rows, unrows, unwrap, wrap};
 use crate::Activation;
 use crate::backend::{Backend, LinearGradients, Saved};
@@ -17,7 +18,7 @@ pub(in crate::backend) fn linear_forward<B: Backend>(
     activation: Option<Activation>,
 ) -> (FloatTensor<B>, Saved<B>) {
     let shape = input.shape();
-    let mut output = rows::<B>(input.clone()).matmul(wrap(weight)); // [rows, d_out]
+    let mut output = matmul(rows::<B>(input.clone()), wrap(weight)); // [rows, d_out]
     if let Some(bias) = bias {
         output = output + wrap::<B, 1>(bias).unsqueeze();
     }
@@ -48,7 +49,7 @@ pub(in crate::backend) fn linear_backward<B: Backend>(
     }
 
     let bias = has_bias.then(|| unwrap(gradient.clone().sum_dim(0).squeeze_dim::<1>(0)));
-    let d_weight = rows::<B>(input).transpose().matmul(gradient.clone()); // [d_in, d_out]
-    let d_input = gradient.matmul(wrap::<B, 2>(weight).transpose()); // [rows, d_in]
+    let d_weight = matmul(rows::<B>(input).transpose(), gradient.clone()); // [d_in, d_out]
+    let d_input = matmul(gradient, wrap::<B, 2>(weight).transpose()); // [rows, d_in]
     LinearGradients { input: unrows(d_input, &shape), weight: unwrap(d_weight), bias }
 }

@@ -8,6 +8,7 @@ mod cross_entropy;
 mod dropout;
 mod layer_norm;
 mod linear;
+mod matmul;
 mod narrow;
 
 use burn::tensor::backend::Backend;
