@@ -4,9 +4,12 @@ use anyhow::{Result, bail};
 use kiln_model::Backend;
 use kiln_training::Place;
 
+use self::device::*;
 use crate::cli::BackendArgs;
 
-/// Every backend Kiln knows, fastest first (libtorch on its GPU), and whether this build has it.
+mod device;
+
+/// Every backend Kiln knows, fastest first (wgpu and libtorch on a GPU), and whether this build has it.
 pub const BACKENDS: [(&str, bool, &str); 8] = [
     ("cuda", cfg!(feature = "cuda"), "NVIDIA GPUs, through CubeCL"),
     ("rocm", cfg!(feature = "rocm"), "AMD GPUs, through CubeCL"),
@@ -71,8 +74,12 @@ fn choose(asked: Option<&str>) -> Result<&'static str> {
     let built: Vec<&'static str> =
         BACKENDS.iter().filter(|(_, built, _)| *built).map(|(name, ..)| *name).collect();
     let Some(asked) = asked else {
-        // On a CPU, the host backends are faster than libtorch.
-        let fastest = built.iter().find(|name| **name != "tch" || libtorch_has_cuda());
+        // On a CPU, the host backends are faster than libtorch and wgpu.
+        let fastest = built.iter().find(|name| match **name {
+            "tch" => libtorch_has_cuda(),
+            "metal" | "vulkan" | "wgpu" => wgpu_has_gpu(),
+            _ => true,
+        });
         return match fastest.or(built.first()) {
             Some(name) => Ok(name),
             None => bail!(
@@ -92,57 +99,5 @@ fn choose(asked: Option<&str>) -> Result<&'static str> {
             let names: Vec<&str> = BACKENDS.iter().map(|(name, ..)| *name).collect();
             bail!("unknown backend \"{asked}\"\nhint: use one of {}", names.join(", "))
         }
-    }
-}
-
-#[cfg(any(feature = "ndarray", feature = "flex"))]
-fn cpu<D: Default>(backend: &str, device: Option<&str>) -> Result<D> {
-    match device {
-        None | Some("cpu") => Ok(D::default()),
-        Some(other) => bail!("the {backend} backend has no device \"{other}\"\nhint: its only device is cpu"),
-    }
-}
-
-/// Whether this build's libtorch finds an NVIDIA GPU.
-fn libtorch_has_cuda() -> bool {
-    #[cfg(feature = "tch")]
-    return tch::Cuda::is_available();
-    #[cfg(not(feature = "tch"))]
-    false
-}
-
-#[cfg(feature = "tch")]
-fn libtorch(device: Option<&str>) -> Result<burn_tch::LibTorchDevice> {
-    use burn_tch::LibTorchDevice;
-    match device {
-        None if libtorch_has_cuda() => Ok(LibTorchDevice::Cuda(0)),
-        None | Some("cpu") => Ok(LibTorchDevice::Cpu),
-        Some("mps") => Ok(LibTorchDevice::Mps),
-        Some(_) => Ok(LibTorchDevice::Cuda(index("tch", device, "cuda")?)),
-    }
-}
-
-#[cfg(feature = "wgpu")]
-fn wgpu(backend: &str, device: Option<&str>) -> Result<burn_wgpu::WgpuDevice> {
-    use burn_wgpu::WgpuDevice;
-    match device {
-        None | Some("gpu") => Ok(WgpuDevice::DefaultDevice),
-        Some("cpu") => Ok(WgpuDevice::Cpu),
-        Some(name) if name.starts_with("integrated:") => {
-            Ok(WgpuDevice::IntegratedGpu(index(backend, device, "integrated")?))
-        }
-        Some(_) => Ok(WgpuDevice::DiscreteGpu(index(backend, device, "gpu")?)),
-    }
-}
-
-/// The number in `kind:N`.
-#[cfg(any(feature = "tch", feature = "wgpu", feature = "cuda", feature = "rocm"))]
-fn index(backend: &str, device: Option<&str>, kind: &str) -> Result<usize> {
-    let Some(device) = device else { return Ok(0) };
-    let number = device.strip_prefix(kind).map(|rest| rest.strip_prefix(':').unwrap_or(rest));
-    match number {
-        Some("") => Ok(0),
-        Some(number) if number.parse::<usize>().is_ok() => Ok(number.parse()?),
-        _ => bail!("the {backend} backend has no device \"{device}\"\nhint: use {kind}:0"),
     }
 }

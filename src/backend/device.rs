@@ -1,0 +1,101 @@
+//! Devices by the names that `--device` gives them.
+
+use anyhow::{Result, bail};
+
+#[cfg(any(feature = "ndarray", feature = "flex"))]
+pub(super) fn cpu<D: Default>(backend: &str, device: Option<&str>) -> Result<D> {
+    match device {
+        None | Some("cpu") => Ok(D::default()),
+        Some(other) => bail!("the {backend} backend has no device \"{other}\"\nhint: its only device is cpu"),
+    }
+}
+
+/// Whether this build's libtorch finds an NVIDIA GPU.
+pub(super) fn libtorch_has_cuda() -> bool {
+    #[cfg(feature = "tch")]
+    return tch::Cuda::is_available();
+    #[cfg(not(feature = "tch"))]
+    false
+}
+
+#[cfg(feature = "tch")]
+pub(super) fn libtorch(device: Option<&str>) -> Result<burn_tch::LibTorchDevice> {
+    use burn_tch::LibTorchDevice;
+    match device {
+        None if libtorch_has_cuda() => Ok(LibTorchDevice::Cuda(0)),
+        None | Some("cpu") => Ok(LibTorchDevice::Cpu),
+        Some("mps") => Ok(LibTorchDevice::Mps),
+        Some(_) => Ok(LibTorchDevice::Cuda(index("tch", device, "cuda")?)),
+    }
+}
+
+/// Whether wgpu finds anything but an adapter that computes on the CPU.
+pub(super) fn wgpu_has_gpu() -> bool {
+    #[cfg(feature = "wgpu")]
+    return wgpu_adapters().iter().any(|kind| *kind != wgpu::DeviceType::Cpu);
+    #[cfg(not(feature = "wgpu"))]
+    false
+}
+
+/// What kind each of the adapters is that wgpu finds.
+#[cfg(feature = "wgpu")]
+fn wgpu_adapters() -> Vec<wgpu::DeviceType> {
+    use burn_wgpu::graphics::{AutoGraphicsApi, GraphicsApi};
+    let instance = wgpu::Instance::default();
+    let adapters = pollster::block_on(instance.enumerate_adapters(AutoGraphicsApi::backend().into()));
+    adapters.iter().map(|adapter| adapter.get_info().device_type).collect()
+}
+
+#[cfg(feature = "wgpu")]
+pub(super) fn wgpu(backend: &str, device: Option<&str>) -> Result<burn_wgpu::WgpuDevice> {
+    use burn_wgpu::WgpuDevice;
+    use wgpu::DeviceType;
+
+    let adapters = wgpu_adapters();
+    if adapters.is_empty() {
+        bail!(
+            "the {backend} backend finds no GPU\nhint: install the GPU's driver, or a Vulkan driver that computes on \
+             the CPU (scripts/install-wgpu-cpu.sh), or use --backend ndarray"
+        );
+    }
+    // CubeCL takes adapters of an unknown kind for any that it is asked for.
+    let has = |wanted: DeviceType, number: usize| {
+        let of_kind = |kind: DeviceType| adapters.iter().filter(|found| **found == kind).count();
+        if number < of_kind(wanted) || number < of_kind(DeviceType::Other) {
+            return Ok(());
+        }
+        bail!(
+            "the {backend} backend has no {wanted:?} {number}; it finds {adapters:?}\nhint: leave --device out for the \
+             fastest"
+        )
+    };
+    match device {
+        None | Some("gpu") => Ok(WgpuDevice::DefaultDevice),
+        Some("cpu") => {
+            has(DeviceType::Cpu, 0)?;
+            Ok(WgpuDevice::Cpu)
+        }
+        Some(name) if name.starts_with("integrated:") => {
+            let number = index(backend, device, "integrated")?;
+            has(DeviceType::IntegratedGpu, number)?;
+            Ok(WgpuDevice::IntegratedGpu(number))
+        }
+        Some(_) => {
+            let number = index(backend, device, "gpu")?;
+            has(DeviceType::DiscreteGpu, number)?;
+            Ok(WgpuDevice::DiscreteGpu(number))
+        }
+    }
+}
+
+/// The number in `kind:N`.
+#[cfg(any(feature = "tch", feature = "wgpu", feature = "cuda", feature = "rocm"))]
+pub(super) fn index(backend: &str, device: Option<&str>, kind: &str) -> Result<usize> {
+    let Some(device) = device else { return Ok(0) };
+    let number = device.strip_prefix(kind).map(|rest| rest.strip_prefix(':').unwrap_or(rest));
+    match number {
+        Some("") => Ok(0),
+        Some(number) if number.parse::<usize>().is_ok() => Ok(number.parse()?),
+        _ => bail!("the {backend} backend has no device \"{device}\"\nhint: use {kind}:0"),
+    }
+}
