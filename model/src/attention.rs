@@ -69,10 +69,10 @@ impl<B: Backend> Attention<B> {
     pub fn forward_cached(&self, input: Tensor<B, 3>, cache: &mut LayerCache<B>) -> Tensor<B, 3> {
         let [batch, new, d_model] = input.dims();
         let head_dim = d_model / self.n_heads;
-        let qkv = self.c_attn.forward(input).reshape([batch, new, 3, self.n_heads, head_dim]);
+        let qkv =
+            self.c_attn.forward(input).reshape([batch, new, 3 * self.n_heads, head_dim]).swap_dims(1, 2);
         let [query, key, value] = [0, 1, 2].map(|part| {
-            let part = qkv.clone().narrow(2, part, 1).reshape([batch, new, self.n_heads, head_dim]);
-            part.swap_dims(1, 2) // [batch, n_heads, new, head_dim]
+            qkv.clone().narrow(1, part * self.n_heads, self.n_heads) // [batch, n_heads, new, head_dim]
         });
         let sequences = cache.append(key, value).into_iter().enumerate();
         let heads = sequences.map(|(row, (keys, values, filled))| {

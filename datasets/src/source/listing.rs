@@ -42,7 +42,11 @@ fn below(folder: &Path, source: &Source) -> Result<Vec<SourceFile>> {
                          other files with --include, for instance `--include '*.rs'`"
                     .to_owned()
             }
-            (include, []) => format!("no file in this folder matches {}", include.join(", ")),
+            (include, []) => {
+                let include: Vec<&str> =
+                    include.iter().map(|pattern| pattern.trim_start_matches('/')).collect();
+                format!("no file in this folder matches {}", include.join(", "))
+            }
             (_, exclude) => format!("no file in this folder is left after excluding {}", exclude.join(", ")),
         };
         return Err(Error::NoText { path: source.location.clone(), reason });

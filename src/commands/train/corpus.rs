@@ -40,6 +40,14 @@ impl Text {
             (DataSource::Path, Some(path)) if Dataset::is_in(path) => {
                 return Ok(Self::Prepared(path.clone()));
             }
+            (DataSource::Path, Some(path))
+                if path.extension().is_some_and(|extension| extension == "bin") =>
+            {
+                bail!(
+                    "{}: one file of tokens is one split\nhint: training needs a folder with a `train` and a `val` .bin",
+                    path.display()
+                )
+            }
             (DataSource::Path, Some(path)) => path.clone(),
             (DataSource::Path, None) => bail!("data.source = \"path\" needs data.path"),
             (DataSource::Cargo, _) => CARGO.into(),

@@ -41,7 +41,7 @@ mod ndarray_memory {
     use burn_ndarray::{
         FloatNdArrayElement, IntNdArrayElement, NdArray, NdArrayQTensor, NdArrayTensor, SharedArray,
     };
-    use ndarray::{ArcArray, IxDyn};
+    use ndarray::{ArcArray, ArrayViewD, IxDyn};
 
     impl<E: FloatNdArrayElement, I: IntNdArrayElement> HostMemory for NdArray<E, I>
     where
@@ -57,7 +57,7 @@ mod ndarray_memory {
             let view = storage.view();
             match view.to_slice() {
                 Some(values) => Cow::Borrowed(values),
-                None => Cow::Owned(storage.view().iter().copied().collect()),
+                None => Cow::Owned(row_by_row(&view)),
             }
         }
 
@@ -73,7 +73,7 @@ mod ndarray_memory {
                 let start = offset.unwrap_or(0);
                 return values[start..start + len].to_vec();
             }
-            array.iter().copied().collect()
+            row_by_row(&array.view())
         }
 
         fn tensor(values: Vec<f32>, shape: Shape) -> FloatTensor<Self> {
@@ -120,6 +120,18 @@ mod ndarray_memory {
                 _ => unreachable!("only what `bf16` and `int8` made is narrow"),
             }
         }
+    }
+
+    /// The values in the order of their indices: a row at a time, which costs a fraction of one by one.
+    fn row_by_row(view: &ArrayViewD<'_, f32>) -> Vec<f32> {
+        let mut values = Vec::with_capacity(view.len());
+        for row in view.rows() {
+            match row.as_slice() {
+                Some(row) => values.extend_from_slice(row),
+                None => values.extend(row.iter()),
+            }
+        }
+        values
     }
 
     fn array<T: Clone>(values: Vec<T>, shape: &Shape) -> SharedArray<T> {
@@ -208,15 +220,34 @@ mod tests {
         assert_eq!((back.as_ptr(), back.len()), (address, 1000), "copied");
     }
 
+    /// Asserts that views are read in the order of their indices, with whole rows in memory and without.
+    fn views_are_read_in_order<B: HostMemory>() {
+        let tensor = B::tensor((0..24).map(|value| value as f32).collect(), Shape::new([2, 3, 4]));
+        let [outer, inner] = [[0, 1], [1, 2]].map(|[a, b]| B::float_swap_dims(tensor.clone(), a, b));
+        let index = |i: usize, j: usize, k: usize| (i * 12 + j * 4 + k) as f32;
+        let expected = |sizes: [usize; 3], at: &dyn Fn(usize, usize, usize) -> f32| -> Vec<f32> {
+            let indices = (0..24).map(|n| (n / (sizes[1] * sizes[2]), n / sizes[2] % sizes[1], n % sizes[2]));
+            indices.map(|(a, b, c)| at(a, b, c)).collect()
+        };
+        let outer_expected = expected([3, 2, 4], &|a, b, c| index(b, a, c));
+        let inner_expected = expected([2, 4, 3], &|a, b, c| index(a, c, b));
+        assert_eq!(B::values(&outer).to_vec(), outer_expected);
+        assert_eq!(B::values(&inner).to_vec(), inner_expected);
+        assert_eq!(B::into_values(outer), outer_expected);
+        assert_eq!(B::into_values(inner), inner_expected);
+    }
+
     #[cfg(feature = "ndarray")]
     #[test]
-    fn ndarray_hands_memory_on() {
+    fn ndarray_lends_and_takes_memory() {
         memory_is_handed_on::<burn_ndarray::NdArray>();
+        views_are_read_in_order::<burn_ndarray::NdArray>();
     }
 
     #[cfg(feature = "flex")]
     #[test]
-    fn flex_hands_memory_on() {
+    fn flex_lends_and_takes_memory() {
         memory_is_handed_on::<burn_flex::Flex>();
+        views_are_read_in_order::<burn_flex::Flex>();
     }
 }
