@@ -80,7 +80,7 @@ fn choose(asked: Option<&str>) -> Result<&'static str> {
             "metal" | "vulkan" | "wgpu" => wgpu_has_gpu(),
             _ => true,
         });
-        return match fastest.or(built.first()) {
+        return match fastest.or(built.last()) {
             Some(name) => Ok(name),
             None => bail!(
                 "this build has no backend\nhint: build with `cargo build --release --features ndarray` (any CPU), \

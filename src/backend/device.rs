@@ -39,11 +39,16 @@ pub(super) fn wgpu_has_gpu() -> bool {
 
 /// What kind each of the adapters is that wgpu finds.
 #[cfg(feature = "wgpu")]
-fn wgpu_adapters() -> Vec<wgpu::DeviceType> {
+fn wgpu_adapters() -> &'static [wgpu::DeviceType] {
     use burn_wgpu::graphics::{AutoGraphicsApi, GraphicsApi};
-    let instance = wgpu::Instance::default();
-    let adapters = pollster::block_on(instance.enumerate_adapters(AutoGraphicsApi::backend().into()));
-    adapters.iter().map(|adapter| adapter.get_info().device_type).collect()
+    static ADAPTERS: std::sync::OnceLock<Vec<wgpu::DeviceType>> = std::sync::OnceLock::new();
+    ADAPTERS.get_or_init(|| {
+        let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
+        descriptor.backends = AutoGraphicsApi::backend().into();
+        let backends = descriptor.backends;
+        let adapters = pollster::block_on(wgpu::Instance::new(descriptor).enumerate_adapters(backends));
+        adapters.iter().map(|adapter| adapter.get_info().device_type).collect()
+    })
 }
 
 #[cfg(feature = "wgpu")]
@@ -70,7 +75,8 @@ pub(super) fn wgpu(backend: &str, device: Option<&str>) -> Result<burn_wgpu::Wgp
         )
     };
     match device {
-        None | Some("gpu") => Ok(WgpuDevice::DefaultDevice),
+        None => Ok(WgpuDevice::DefaultDevice),
+        Some("gpu") if wgpu_has_gpu() => Ok(WgpuDevice::DefaultDevice),
         Some("cpu") => {
             has(DeviceType::Cpu, 0)?;
             Ok(WgpuDevice::Cpu)

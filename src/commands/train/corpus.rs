@@ -41,7 +41,7 @@ impl Text {
                 return Ok(Self::Prepared(path.clone()));
             }
             (DataSource::Path, Some(path))
-                if path.extension().is_some_and(|extension| extension == "bin") =>
+                if path.is_file() && path.extension().is_some_and(|extension| extension == "bin") =>
             {
                 bail!(
                     "{}: one file of tokens is one split\nhint: training needs a folder with a `train` and a `val` .bin",

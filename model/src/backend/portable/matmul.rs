@@ -4,10 +4,8 @@ use burn::tensor::Tensor;
 
 use crate::backend::Backend;
 
-/// A multiple of the threads that move in step on a device, 8 to 64, and of two stages of a kernel's loop over `k`.
+/// A multiple of the threads that move in step on a GPU, and of two stages of any kernel's loop over `k`.
 const WHOLE: usize = 64;
-/// Shortest stage of a kernel's loop over `k`.
-const STAGE: usize = 8;
 
 /// `lhs · rhs` over the last two axes: `[.., m, k] · [.., k, n] → [.., m, n]`.
 pub(super) fn matmul<B: Backend, const D: usize>(lhs: Tensor<B, D>, rhs: Tensor<B, D>) -> Tensor<B, D> {
@@ -25,15 +23,15 @@ pub(super) fn matmul<B: Backend, const D: usize>(lhs: Tensor<B, D>, rhs: Tensor<
     }
 }
 
-/// The operands, with zeros behind a `k` of an odd number of stages: kernels that take two stages at a time check the bounds of
-/// one (<https://github.com/tracel-ai/cubek/issues/434>) and would go on into what lies behind them.
+/// The operands, with zeros behind a `k` that may be an odd number of stages: kernels that take two stages at a time, each of 2 to
+/// 32 steps, check the bounds of one (<https://github.com/tracel-ai/cubek/issues/434>) and would go on into what lies behind.
 fn whole_stages<B: Backend, const D: usize>(
     lhs: Tensor<B, D>,
     rhs: Tensor<B, D>,
 ) -> (Tensor<B, D>, Tensor<B, D>) {
     let (row, column) = (D - 2, D - 1);
     let k = lhs.dims()[column];
-    if k.is_multiple_of(WHOLE) || !k.is_multiple_of(STAGE) {
+    if k.is_multiple_of(WHOLE) || !k.is_multiple_of(2) {
         return (lhs, rhs);
     }
     let pad = |tensor: Tensor<B, D>, axis: usize| {
@@ -60,7 +58,9 @@ mod tests {
     fn equals_the_plain_product() {
         type Cpu = burn_ndarray::NdArray<f32>;
         let device = Default::default();
-        for [m, k, n] in [[1, 24, 5], [1, 7, 64], [1, 64, 64], [5, 24, 1], [3, 96, 4], [1, 8, 1], [2, 1, 2]] {
+        for [m, k, n] in
+            [[1, 24, 5], [1, 7, 64], [1, 64, 64], [5, 24, 1], [3, 96, 4], [3, 50, 4], [1, 8, 1], [2, 1, 2]]
+        {
             let random = |shape: [usize; 4]| {
                 Tensor::<Cpu, 4>::random(shape, Distribution::Uniform(-1.0, 1.0), &device)
             };
