@@ -47,26 +47,41 @@ fn twice<B: Backend, const D: usize>(vector: Tensor<B, D>, axis: usize) -> Tenso
     Tensor::cat(vec![vector; 2], axis)
 }
 
-#[cfg(all(test, feature = "ndarray"))]
+#[cfg(test)]
 mod tests {
-    use burn::tensor::{Distribution, Tolerance};
+    use burn::tensor::{TensorData, Tolerance};
 
     use super::*;
 
-    /// Asserts that the detours lead to the product, for every way of getting there.
-    #[test]
-    fn equals_the_plain_product() {
-        type Cpu = burn_ndarray::NdArray<f32>;
+    /// Asserts that every detour leads to the product with a transpose.
+    fn equals_the_sums<B: Backend>() {
         let device = Default::default();
-        for [m, k, n] in
-            [[1, 24, 5], [1, 7, 64], [1, 64, 64], [5, 24, 1], [3, 96, 4], [3, 50, 4], [1, 8, 1], [2, 1, 2]]
-        {
-            let random = |shape: [usize; 4]| {
-                Tensor::<Cpu, 4>::random(shape, Distribution::Uniform(-1.0, 1.0), &device)
+        let sizes =
+            [[1, 24, 5], [1, 7, 64], [5, 24, 1], [3, 96, 4], [3, 50, 4], [1, 8, 1], [2, 1, 2], [9, 24, 1001]];
+        for [m, k, n] in sizes {
+            let values = |len: usize, step: usize| -> Vec<f32> {
+                (0..len).map(|index| (index * step % 1000) as f32 / 1000.0 - 0.5).collect()
             };
-            let (lhs, rhs) = (random([2, 3, m, k]), random([2, 3, k, n]));
-            let (ours, plain) = (matmul(lhs.clone(), rhs.clone()), lhs.matmul(rhs));
-            ours.into_data().assert_approx_eq::<f32>(&plain.into_data(), Tolerance::absolute(1e-5));
+            let (a, b) = (values(m * k, 7919), values(n * k, 6007));
+            let sum = |i: usize, j: usize| (0..k).map(|p| a[i * k + p] * b[j * k + p]).sum();
+            let expected: Vec<f32> = (0..m * n).map(|index| sum(index / n, index % n)).collect();
+
+            let lhs = Tensor::<B, 2>::from_data(TensorData::new(a.clone(), [m, k]), &device);
+            let rhs = Tensor::<B, 2>::from_data(TensorData::new(b.clone(), [n, k]), &device);
+            let product = matmul(lhs, rhs.transpose()).into_data();
+            product.assert_approx_eq::<f32>(&TensorData::new(expected, [m, n]), Tolerance::absolute(1e-5));
         }
+    }
+
+    #[cfg(feature = "ndarray")]
+    #[test]
+    fn equals_the_sums_on_ndarray() {
+        equals_the_sums::<burn_ndarray::NdArray>();
+    }
+
+    #[cfg(feature = "wgpu")]
+    #[test]
+    fn equals_the_sums_on_wgpu() {
+        equals_the_sums::<burn_wgpu::Wgpu>();
     }
 }
