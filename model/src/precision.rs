@@ -1,4 +1,4 @@
-//! Weights in fewer bits, for inference: generation is as fast as the weights can be read.
+//! Weights for inference, in fewer bits or not: generation is as fast as they can be read.
 
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::Tensor;
@@ -7,11 +7,11 @@ use crate::error::{Error, Result};
 use crate::weights::PathStack;
 use crate::{Backend, GptModel, backend};
 
-/// How the matrices of a model lie in memory. Biases, norms and positions are always f32, and so is what is computed
-/// with them.
+/// How the matrices of a model lie in memory for inference. Biases, norms and positions are always f32, and so is what
+/// is computed with them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Precision {
-    /// 32-bit IEEE.
+    /// 32-bit IEEE, in the order in which the backend reads them fastest.
     #[default]
     F32,
     /// 16-bit brain float: the upper half of an f32, with three significant digits.
@@ -41,8 +41,8 @@ pub enum Channels {
 }
 
 impl<B: Backend> GptModel<B> {
-    /// The same model with its matrices in fewer bits. It can generate, score and be evaluated, but neither learn nor
-    /// be saved.
+    /// The same model with its matrices as inference reads them fastest. In fewer bits than f32 it can generate, score
+    /// and be evaluated, but neither learn nor be saved.
     ///
     /// # Errors
     ///
@@ -57,7 +57,7 @@ impl<B: Backend> GptModel<B> {
     }
 }
 
-/// The parameter of this name in fewer bits, if it is one of the matrices.
+/// The parameter of this name in this precision, if it is one of the matrices.
 pub(crate) fn narrow<B: Backend, const D: usize>(
     name: &str,
     weight: Tensor<B, D>,
@@ -71,7 +71,7 @@ pub(crate) fn narrow<B: Backend, const D: usize>(
         "wte.weight" | "lm_head.weight" => Channels::Rows,
         _ => Channels::Columns,
     };
-    if D != 2 || precision == Precision::F32 {
+    if D != 2 {
         return Ok(weight);
     }
     let backend = B::name(&weight.device());

@@ -34,14 +34,15 @@ fn fewer_bits_are_close<B: Backend>() {
     let device = Default::default();
     let exact = config().init::<B>(7, &device).expect("valid");
     let wide = logits(&exact);
-    // 8 significant bits round by up to 1/512; 127 steps of a channel's largest weight by up to 1/254 of it.
-    for (precision, bound) in [(Precision::F32, 0.0), (Precision::Bf16, 0.01), (Precision::Int8, 0.03)] {
+    // f32 may add up in another order; 8 significant bits round by up to 1/512; 127 steps of a channel's largest weight by
+    // up to 1/254 of it.
+    for (precision, bound) in [(Precision::F32, 1e-6), (Precision::Bf16, 0.01), (Precision::Int8, 0.03)] {
         let model = exact.clone().with_precision(precision).expect("the host holds all of them");
         let error = difference(&logits(&model), &wide);
         assert!(error <= bound, "{precision:?}: {error}");
         assert!(
-            precision == Precision::F32 || error > 1e-5,
-            "{precision:?} is narrower, and costs something: {error}"
+            (error > 1e-5) == (precision != Precision::F32),
+            "{precision:?} costs something just if it is narrower: {error}"
         );
 
         // The loss and the cached path read the same weights.

@@ -294,8 +294,8 @@ pub trait Backend: burn::tensor::backend::Backend {
         portable::head_cross_entropy_with_gradients::<Self>(hidden, weight, targets)
     }
 
-    /// The matrix of a linear map in fewer bits, for inference; `None` where this backend cannot hold it. Only the
-    /// `narrow_…` operations read it.
+    /// The matrix of a linear map as inference reads it fastest; `None` where this backend cannot hold it so. In fewer
+    /// bits than f32 only the `narrow_…` operations read it.
     fn narrow(
         weight: FloatTensor<Self>,
         channels: Channels,

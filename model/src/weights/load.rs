@@ -31,7 +31,7 @@ pub fn load_config(directory: &Path) -> Result<GptConfig> {
     HfConfig::read(&path)?.into_config(&path)
 }
 
-/// Opens the model in `directory`, in f32.
+/// Opens the model in `directory`, in f32, to learn or to be saved.
 ///
 /// Files are mapped, not read into memory; weights in f16 and bf16 are widened one tensor at a time.
 ///
@@ -40,10 +40,11 @@ pub fn load_config(directory: &Path) -> Result<GptConfig> {
 /// [`Error::NoModel`] if there is none, [`Error::Format`] naming each parameter that is missing, left over, of
 /// another shape, of a dtype other than f32, f16 and bf16, or not finite.
 pub fn load<B: Backend>(directory: &Path, device: &B::Device) -> Result<GptModel<B>> {
-    load_with_precision(directory, device, Precision::F32)
+    fill(directory, device, None)
 }
 
-/// [`load`] for inference with the matrices in fewer bits, which never lie in memory as a whole in f32.
+/// [`load`] for inference, [as](GptModel::with_precision) the backend reads the matrices fastest; in fewer bits they never
+/// lie in memory as a whole in f32.
 ///
 /// # Errors
 ///
@@ -52,6 +53,15 @@ pub fn load_with_precision<B: Backend>(
     directory: &Path,
     device: &B::Device,
     precision: Precision,
+) -> Result<GptModel<B>> {
+    fill(directory, device, Some(precision))
+}
+
+/// The model in `directory`, for inference if there is a precision.
+fn fill<B: Backend>(
+    directory: &Path,
+    device: &B::Device,
+    precision: Option<Precision>,
 ) -> Result<GptModel<B>> {
     let config = load_config(directory)?;
     let files = weight_files(directory)?;
@@ -159,7 +169,7 @@ struct Filler<'a, B: Backend> {
     tensors: HashMap<String, (&'a Path, TensorView<'a>)>,
     path: PathStack,
     device: B::Device,
-    precision: Precision,
+    precision: Option<Precision>,
     error: Option<Error>,
 }
 
@@ -185,10 +195,10 @@ impl<B: Backend> ModuleMapper<B> for Filler<'_, B> {
         }
         let data = TensorData::new(values, view.shape().to_vec());
         let tensor = Tensor::from_data(data, (&self.device, DType::F32));
-        if self.precision == Precision::F32 {
+        let Some(precision) = self.precision else {
             return Param::initialized(parameter.id, tensor.require_grad());
-        }
-        match precision::narrow(&name, tensor, self.precision) {
+        };
+        match precision::narrow(&name, tensor, precision) {
             Ok(tensor) => Param::initialized(parameter.id, tensor),
             Err(error) => {
                 self.error.get_or_insert(error);

@@ -13,6 +13,9 @@ pub(in crate::backend) trait HostMemory: Backend {
     /// The values of an f32 tensor, row by row; copied only if they do not lie so already.
     fn values(tensor: &FloatTensor<Self>) -> Cow<'_, [f32]>;
 
+    /// The values of an f32 matrix column by column, if that is how they lie.
+    fn columns(tensor: &FloatTensor<Self>) -> Option<&[f32]>;
+
     /// The values of an f32 tensor to write into; copied only if someone else still reads them.
     fn into_values(tensor: FloatTensor<Self>) -> Vec<f32>;
 
@@ -59,6 +62,11 @@ mod ndarray_memory {
                 Some(values) => Cow::Borrowed(values),
                 None => Cow::Owned(row_by_row(&view)),
             }
+        }
+
+        fn columns(tensor: &FloatTensor<Self>) -> Option<&[f32]> {
+            let NdArrayTensor::F32(storage) = tensor else { unreachable!("`applies` has seen f32") };
+            storage.view().reversed_axes().to_slice()
         }
 
         fn into_values(tensor: FloatTensor<Self>) -> Vec<f32> {
@@ -158,6 +166,12 @@ mod flex_memory {
             }
         }
 
+        fn columns(tensor: &FloatTensor<Self>) -> Option<&[f32]> {
+            let transposed = tensor.layout().transpose(0, 1);
+            let (start, end) = transposed.contiguous_offsets()?;
+            Some(&tensor.storage()[start..end])
+        }
+
         fn into_values(tensor: FloatTensor<Self>) -> Vec<f32> {
             let contiguous = tensor.to_contiguous();
             // A second name for the same memory, which would force a copy.
@@ -237,10 +251,19 @@ mod tests {
         assert_eq!(B::into_values(inner), inner_expected);
     }
 
+    /// Asserts that a matrix is lent column by column if it lies so, and not if it does not.
+    fn columns_are_lent<B: HostMemory>() {
+        let values: Vec<f32> = (0..6).map(|value| value as f32).collect();
+        let rows = B::tensor(values.clone(), Shape::new([2, 3]));
+        assert_eq!(B::columns(&rows), None);
+        assert_eq!(B::columns(&B::float_swap_dims(rows, 0, 1)), Some(&values[..]));
+    }
+
     #[cfg(feature = "ndarray")]
     #[test]
     fn ndarray_lends_and_takes_memory() {
         memory_is_handed_on::<burn_ndarray::NdArray>();
+        columns_are_lent::<burn_ndarray::NdArray>();
         views_are_read_in_order::<burn_ndarray::NdArray>();
     }
 
@@ -248,6 +271,7 @@ mod tests {
     #[test]
     fn flex_lends_and_takes_memory() {
         memory_is_handed_on::<burn_flex::Flex>();
+        columns_are_lent::<burn_flex::Flex>();
         views_are_read_in_order::<burn_flex::Flex>();
     }
 }

@@ -6,7 +6,7 @@ use burn::tensor::{Shape, TensorMetadata, TensorPrimitive};
 use super::tensor::{buffer, rows, with_last};
 use crate::Activation;
 use crate::backend::host::HostMemory;
-use crate::backend::host::kernels::{self, Elements, LinearShape};
+use crate::backend::host::kernels::{self, LinearShape, Weight};
 use crate::backend::{LinearGradients, Saved};
 
 fn linear_shape<B: HostMemory>(input: &Shape, weight: &FloatTensor<B>) -> LinearShape {
@@ -21,7 +21,11 @@ pub(in crate::backend) fn linear<B: HostMemory>(
     bias: Option<FloatTensor<B>>,
     activation: Option<Activation>,
 ) -> FloatTensor<B> {
-    affine::<B>(input, Elements::F32(&B::values(&weight)), weight.shape()[1], bias, activation)
+    let d_out = weight.shape()[1];
+    match B::columns(&weight) {
+        Some(columns) => affine::<B>(input, Weight::Columns(columns.into()), d_out, bias, activation),
+        None => affine::<B>(input, Weight::Rows(&B::values(&weight)), d_out, bias, activation),
+    }
 }
 
 pub(in crate::backend) fn narrow_linear<B: HostMemory>(
@@ -31,12 +35,12 @@ pub(in crate::backend) fn narrow_linear<B: HostMemory>(
     activation: Option<Activation>,
 ) -> FloatTensor<B> {
     let d_out = weight.shape()[1];
-    B::with_narrow(&weight, |weight| affine::<B>(input, weight, d_out, bias, activation))
+    B::with_narrow(&weight, |weight| affine::<B>(input, Weight::Columns(weight), d_out, bias, activation))
 }
 
 fn affine<B: HostMemory>(
     input: FloatTensor<B>,
-    weight: Elements,
+    weight: Weight,
     d_out: usize,
     bias: Option<FloatTensor<B>>,
     activation: Option<Activation>,

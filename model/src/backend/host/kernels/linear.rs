@@ -1,6 +1,6 @@
 //! The linear layer y = x·W + b on row-major matrices, its gradients, and plain matrix products.
 //!
-//! x is `[rows, d_in]`, W `[d_in, d_out]` (in fewer bits `[d_out, d_in]`), y `[rows, d_out]`. Backward: dx = dy·Wᵀ, dW = xᵀ·dy, db = Σ over rows of dy.
+//! x is `[rows, d_in]`, W `[d_in, d_out]`, y `[rows, d_out]`. Backward: dx = dy·Wᵀ, dW = xᵀ·dy, db = Σ over rows of dy.
 
 use super::activation;
 use super::elements::Elements;
@@ -26,6 +26,24 @@ impl LinearShape {
         assert_eq!(x.len(), self.rows * self.d_in, "linear input of {self:?}");
         assert_eq!(w, self.d_in * self.d_out, "linear weight of {self:?}");
         assert_eq!(y.len(), self.rows * self.d_out, "linear output of {self:?}");
+    }
+}
+
+/// The matrix W of a linear layer, as it lies in memory.
+#[derive(Clone, Copy, Debug)]
+pub enum Weight<'a> {
+    /// Row by row, as it learns: the gradient is made in the same order.
+    Rows(&'a [f32]),
+    /// Column by column, one for each output channel: one stream of memory for a handful of rows of x.
+    Columns(Elements<'a>),
+}
+
+impl Weight<'_> {
+    fn len(self) -> usize {
+        match self {
+            Self::Rows(values) => values.len(),
+            Self::Columns(elements) => elements.len(),
+        }
     }
 }
 
@@ -82,26 +100,26 @@ fn times_columns(
 fn thin_linear(
     LinearShape { rows, d_in, d_out }: LinearShape,
     x: &[f32],
-    w: Elements,
+    w: Weight,
     bias: Option<&[f32]>,
     y: &mut [f32],
 ) {
     match w {
-        Elements::F32(w) => thin::times_rows((rows, d_out, d_in), x, w, bias, y),
-        narrow => times_columns((rows, d_out, d_in), x, narrow, bias, y),
+        Weight::Rows(w) => thin::times_rows((rows, d_out, d_in), x, w, bias, y),
+        Weight::Columns(w) => times_columns((rows, d_out, d_in), x, w, bias, y),
     }
 }
 
 /// The weight of a linear layer as a right operand.
-fn right(LinearShape { d_in, d_out, .. }: LinearShape, w: Elements<'_>) -> RightView<'_> {
+fn right(LinearShape { d_in, d_out, .. }: LinearShape, w: Weight<'_>) -> RightView<'_> {
     match w {
-        Elements::F32(w) => RightView::rows(w, d_out),
-        narrow => RightView::transposed(narrow, d_in),
+        Weight::Rows(w) => RightView::rows(w, d_out),
+        Weight::Columns(w) => RightView::transposed(w, d_in),
     }
 }
 
 /// y = x·W + b.
-pub fn linear_forward(shape: LinearShape, x: &[f32], w: Elements, bias: Option<&[f32]>, y: &mut [f32]) {
+pub fn linear_forward(shape: LinearShape, x: &[f32], w: Weight, bias: Option<&[f32]>, y: &mut [f32]) {
     shape.check(x, w.len(), y);
     let LinearShape { rows, d_in, d_out } = shape;
     if rows <= thin::MAX_ROWS {
@@ -137,7 +155,7 @@ pub fn linear_activation_forward(
 pub fn linear_activation_inference(
     shape: LinearShape,
     x: &[f32],
-    w: Elements,
+    w: Weight,
     bias: Option<&[f32]>,
     activation: Activation,
     out: &mut [f32],
@@ -218,15 +236,15 @@ mod tests {
         let (dx0, dw0) = (random(rows * d_in, seed + 4), random(d_in * d_out, seed + 5));
         let r = on_all_threads(|| {
             let (mut y, mut plain) = (vec![9.0; rows * d_out], vec![9.0; rows * d_out]);
-            linear_forward(shape, &x, (&w).into(), Some(&bias), &mut y);
-            linear_forward(shape, &x, (&w).into(), None, &mut plain);
+            linear_forward(shape, &x, Weight::Rows(&w), Some(&bias), &mut y);
+            linear_forward(shape, &x, Weight::Rows(&w), None, &mut plain);
             let (mut pre, mut out, mut inference) =
                 (vec![9.0; y.len()], vec![9.0; y.len()], vec![9.0; y.len()]);
             linear_activation_forward(shape, &x, &w, Some(&bias), Activation::GeluTanh, &mut pre, &mut out);
             linear_activation_inference(
                 shape,
                 &x,
-                (&w).into(),
+                Weight::Rows(&w),
                 Some(&bias),
                 Activation::GeluTanh,
                 &mut inference,

@@ -46,7 +46,7 @@ pub use elementwise::sum_of_squares;
 pub use embedding::{embedding_backward, embedding_forward};
 pub use layer_norm::{layer_norm_backward, layer_norm_forward};
 pub use linear::{
-    Layout, LinearShape, linear_activation_forward, linear_activation_inference, linear_backward_bias,
-    linear_backward_input, linear_backward_weight, linear_forward, matmul,
+    Layout, LinearShape, Weight, linear_activation_forward, linear_activation_inference,
+    linear_backward_bias, linear_backward_input, linear_backward_weight, linear_forward, matmul,
 };
 pub use transpose::transpose;

@@ -189,11 +189,11 @@ mod tests {
     use crate::backend::host::kernels::elements::{Elements, quantize_rows, to_bf16};
     use crate::backend::host::kernels::linear::{LinearShape, linear_forward, matmul};
     use crate::backend::host::kernels::testing::{assert_close, on_all_threads, product, random};
-    use crate::backend::host::kernels::{Layout, linear_activation_inference};
+    use crate::backend::host::kernels::{Layout, Weight, linear_activation_inference};
     use crate::{Activation, backend::host::kernels::activation::activation_forward};
     use proptest::prelude::*;
 
-    /// Every product with a narrow weight against the widened weight in f64.
+    /// Every product with a weight column by column, in each format, against the widened weight in f64.
     fn check(rows: usize, d_in: usize, d_out: usize, seed: u64) {
         let (x, bias) = (random(rows * d_in, seed), random(d_out, seed + 2));
         let w = random(d_in * d_out, seed + 1);
@@ -205,17 +205,19 @@ mod tests {
         let shape = LinearShape { rows, d_in, d_out };
         let results = on_all_threads(|| {
             let mut results = Vec::new();
-            for weight in [Elements::Bf16(&bf16), Elements::Int8(&int8, &scales)] {
+            for elements in [Elements::F32(&w), Elements::Bf16(&bf16), Elements::Int8(&int8, &scales)] {
+                let weight = Weight::Columns(elements);
                 let [mut y, mut activated, mut plain] = [(); 3].map(|()| vec![9.0; rows * d_out]);
                 linear_forward(shape, &x, weight, Some(&bias), &mut y);
                 let activation = Activation::GeluTanh;
                 linear_activation_inference(shape, &x, weight, Some(&bias), activation, &mut activated);
-                matmul(Layout::Nt, (rows, d_out, d_in), &x, weight, &mut plain, false);
+                matmul(Layout::Nt, (rows, d_out, d_in), &x, elements, &mut plain, false);
                 results.extend([y, activated, plain]);
             }
             results
         });
-        for (results, wide) in results.chunks(3).zip([&wide_bf16 as &dyn Fn(usize) -> f32, &wide_int8]) {
+        let wide: [&dyn Fn(usize) -> f32; 3] = [&|index| w[index], &wide_bf16, &wide_int8];
+        for (results, wide) in results.chunks(3).zip(wide) {
             let plain = product((rows, d_out, d_in), |i, p| x[i * d_in + p], |p, j| wide(j * d_in + p));
             let affine: Vec<f64> =
                 plain.iter().enumerate().map(|(index, y)| y + f64::from(bias[index % d_out])).collect();
@@ -230,7 +232,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(48))]
         #[test]
-        fn narrow_weights_compute_what_they_hold(rows in 1usize..20, d_in in 1usize..300, d_out in 1usize..200, seed in 0u64..1 << 40) {
+        fn columns_compute_what_they_hold(rows in 1usize..20, d_in in 1usize..300, d_out in 1usize..200, seed in 0u64..1 << 40) {
             check(rows, d_in, d_out, seed);
         }
     }

@@ -1,11 +1,13 @@
 //! Transposed copies: rows that are contiguous in memory become interleaved columns.
 
 use super::simd::{Simd, dispatch};
+use crate::allocation::vec_with_capacity;
 
 /// The transpose of a row-major matrix with rows of `columns` elements.
 pub fn transpose(values: &[f32], columns: usize) -> Vec<f32> {
     let rows = values.len() / columns.max(1);
-    let mut out = vec![0.0; rows * columns];
+    let mut out = vec_with_capacity(rows * columns);
+    out.resize(rows * columns, 0.0);
     dispatch!(interleave(values, columns, rows, columns, rows, &mut out));
     out
 }
