@@ -1,16 +1,15 @@
 //! Opening a model directory: every name, shape and dtype is checked before a weight is read.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::fs::File;
 use std::path::{Component, Path, PathBuf};
 
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{DType, Tensor, TensorData};
-use memmap2::Mmap;
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 
 use super::hf_config::HfConfig;
+use super::mapped::MappedFile;
 use super::names::{PREFIX, PathStack, is_known, is_mask_buffer, is_parameter, layout};
 use super::{CONFIG, INDEX, WEIGHTS};
 use crate::allocation::vec_with_capacity;
@@ -65,15 +64,15 @@ fn fill<B: Backend>(
 ) -> Result<GptModel<B>> {
     let config = load_config(directory)?;
     let files = weight_files(directory)?;
-    let maps = files.iter().map(|path| map(path)).collect::<Result<Vec<_>>>()?;
+    let files = files.iter().map(|path| MappedFile::open(path)).collect::<Result<Vec<_>>>()?;
     let mut tensors = HashMap::new();
-    for (path, map) in files.iter().zip(&maps) {
-        let file = SafeTensors::deserialize(map)
-            .map_err(|error| Error::format(path, format!("not a whole safetensors file: {error}")))?;
-        for (name, view) in file.tensors() {
+    for file in &files {
+        let content = SafeTensors::deserialize(file.bytes())
+            .map_err(|error| Error::format(&file.path, format!("not a whole safetensors file: {error}")))?;
+        for (name, view) in content.tensors() {
             let name = name.strip_prefix(PREFIX).unwrap_or(&name).to_owned();
-            if tensors.insert(name.clone(), (path.as_path(), view)).is_some() {
-                return Err(Error::format(path, format!("`{name}` stands here a second time")));
+            if tensors.insert(name.clone(), (file, view)).is_some() {
+                return Err(Error::format(&file.path, format!("`{name}` stands here a second time")));
             }
         }
     }
@@ -122,20 +121,12 @@ fn weight_files(directory: &Path) -> Result<Vec<PathBuf>> {
         .collect()
 }
 
-fn map(path: &Path) -> Result<Mmap> {
-    let file = File::open(path).map_err(Error::io(path))?;
-    // SAFETY: the map is read-only and private to this function's caller; we replace model files by renaming, never
-    // by writing into them. Another program that truncates the file under us would fault, as with any mapped file.
-    #[allow(unsafe_code)]
-    unsafe { Mmap::map(&file) }.map_err(Error::io(path))
-}
-
 /// Compares what the model needs with what the files hold. Nothing is allocated before: a configuration may claim any
 /// size, but not one that the files do not have.
 fn check(
     directory: &Path,
     config: &GptConfig,
-    tensors: &HashMap<String, (&Path, TensorView<'_>)>,
+    tensors: &HashMap<String, (&MappedFile, TensorView<'_>)>,
 ) -> Result<()> {
     let wanted = layout(config).filter(|(name, _)| is_parameter(config, name));
     let unfit = wanted.filter_map(|(name, shape)| match tensors.get(&name) {
@@ -166,7 +157,7 @@ fn check(
 
 /// Replaces each parameter of the shell by the tensor of its name.
 struct Filler<'a, B: Backend> {
-    tensors: HashMap<String, (&'a Path, TensorView<'a>)>,
+    tensors: HashMap<String, (&'a MappedFile, TensorView<'a>)>,
     path: PathStack,
     device: B::Device,
     precision: Option<Precision>,
@@ -184,13 +175,14 @@ impl<B: Backend> ModuleMapper<B> for Filler<'_, B> {
 
     fn map_float<const D: usize>(&mut self, parameter: Param<Tensor<B, D>>) -> Param<Tensor<B, D>> {
         let name = self.path.name();
-        let Some((path, view)) = self.tensors.get(&name) else {
+        let Some((file, view)) = self.tensors.get(&name) else {
             return parameter; // `check` has refused this already
         };
         let values = widen(view);
+        file.release(view.data());
         if let Some(at) = values.iter().position(|value| !value.is_finite()) {
             self.error.get_or_insert_with(|| {
-                Error::format(*path, format!("`{name}` holds {} at element {at}", values[at]))
+                Error::format(&file.path, format!("`{name}` holds {} at element {at}", values[at]))
             });
         }
         let data = TensorData::new(values, view.shape().to_vec());

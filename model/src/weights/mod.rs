@@ -9,6 +9,7 @@ mod dtype;
 mod gguf;
 mod hf_config;
 mod load;
+mod mapped;
 mod names;
 mod save;
 
