@@ -13,6 +13,7 @@ mod sampler;
 mod shard;
 mod source;
 pub mod tales;
+mod temporary;
 mod tokenizer;
 
 pub use batch::{Batch, Windows};

@@ -4,7 +4,7 @@
     python tests/reference/prepare.py target/release/kiln --gigabytes 5 --folder /some/disk
 
 Copies the Rust source of the cargo registry, each file with a line before it that no other copy has, until the folder is
-as large as asked for. Prepares it on two threads, on one, and with several kills on the way; the folders that come of it
+as large as asked for. Prepares it on two threads, on one, and with several kills on the way, one of them while the shards are put together; the folders that come of it
 must be equal byte for byte, and no process may have used more than 600 MB. Needs about four times the disk.
 """
 
@@ -41,13 +41,18 @@ def write_corpus(folder, size):
     return written, copy
 
 
-def prepare(kiln, corpus, out, *more, kill_after=None):
+def prepare(kiln, corpus, out, *more, kill_after=None, kill_at=None):
     """Seconds and peak memory of one process."""
     command = [kiln, "data", "prepare", "--data", corpus, "--include", "*.rs", "--lossy", "--tokenizer", "gpt2", "--out", out]
     start = time.perf_counter()
     process = subprocess.Popen([*map(str, command), *more], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     if kill_after is not None:
         time.sleep(kill_after)
+        process.send_signal(signal.SIGKILL)
+    if kill_at is not None:
+        while process.poll() is None and not kill_at.exists():
+            time.sleep(0.01)
+        time.sleep(0.2)
         process.send_signal(signal.SIGKILL)
     errors = process.stderr.read()
     _, status, usage = os.wait4(process.pid, 0)
@@ -96,6 +101,8 @@ def main():
         for _ in range(arguments.kills):
             after = seconds * random_.uniform(0.15, 0.35)
             most = max(most, report("killed", prepare(kiln, corpus, out, "--threads", "2", kill_after=after))[2])
+        at = out / ".prepare" / "whole"
+        most = max(most, report("killed", prepare(kiln, corpus, out, "--threads", "2", kill_at=at))[2])
         most = max(most, report("continued", prepare(kiln, corpus, out, "--threads", "2"))[2])
         digests["killed"] = digest(out)
         shutil.rmtree(out)

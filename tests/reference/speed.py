@@ -120,7 +120,7 @@ def learning(kiln, texts, held_out, vocab_size, rounds, folder):
               for tokenizer in (peer, mine)]
     faster = min(walls["tokenizers"]) / min(walls["kiln"])
     print(f"  {faster:.2f} times as fast; tokens {sizes[0]} and {sizes[1]}; bytes per token on {held_out_bytes / 1e6:.1f} MB "
-          f"held out {ratios[0]:.4f} and {ratios[1]:.4f}; {len(files)} different file in {rounds} runs")
+          f"held out {ratios[0]:.4f} and {ratios[1]:.4f}; {len(files)} distinct file in {rounds} runs")
     return faster > 1 and sizes[0] == sizes[1] and abs(ratios[1] / ratios[0] - 1) <= 0.01 and len(files) == 1
 
 

@@ -8,14 +8,17 @@ use std::path::Path;
 use super::batch::{Document, Fate};
 use super::dataset::{TRAIN, VALID};
 use super::journal::Journal;
-use super::manifest::{Manifest, SplitSummary};
+use super::manifest::{MANIFEST, Manifest, SplitSummary};
 use super::part::{Part, Record};
 use super::{Plan, PrepareOptions};
 use crate::error::{Error, Result};
 use crate::shard::token_width;
 use crate::{ShardWriter, Source, Tokenizer, mix};
 
-/// Writes the shards, the tokenizer and the manifest.
+/// Folder in which the result is put together, in that of unfinished work: a process that is killed leaves nothing else behind.
+const WHOLE: &str = "whole";
+
+/// Writes the shards, the tokenizer and the manifest in `scratch`, and moves them to `folder` when all of them are whole.
 pub(super) fn join(
     plan: &Plan,
     journal: &Journal,
@@ -50,8 +53,13 @@ pub(super) fn join(
             },
         });
     }
-    let mut train = Split::create(&folder.join(TRAIN), plan)?;
-    let mut valid = Split::create(&folder.join(VALID), plan)?;
+    let whole = scratch.join(WHOLE);
+    if whole.exists() {
+        std::fs::remove_dir_all(&whole).map_err(Error::io(&whole))?;
+    }
+    std::fs::create_dir(&whole).map_err(Error::io(&whole))?;
+    let mut train = Split::create(&whole.join(TRAIN), plan)?;
+    let mut valid = Split::create(&whole.join(VALID), plan)?;
     let mut cursors: Vec<Cursor<'_>> = (0..plan.weights.len())
         .map(|source| Cursor::new(source, plan, &parts, &decisions, scratch, options.seed))
         .collect();
@@ -64,9 +72,24 @@ pub(super) fn join(
     }
     manifest.train = train.finish()?;
     manifest.valid = valid.finish()?;
-    tokenizer.save(folder)?;
-    manifest.write(folder)?;
+    tokenizer.save(&whole)?;
+    manifest.write(&whole)?;
+    publish(&whole, folder)?;
     Ok(manifest)
+}
+
+/// Moves every file, the manifest last: where it is, the others are.
+fn publish(whole: &Path, folder: &Path) -> Result<()> {
+    let entries = std::fs::read_dir(whole).map_err(Error::io(whole))?;
+    let mut names = entries
+        .map(|entry| entry.map(|entry| entry.file_name()))
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(Error::io(whole))?;
+    names.sort_by_key(|name| name == MANIFEST);
+    for name in names {
+        std::fs::rename(whole.join(&name), folder.join(&name)).map_err(Error::io(folder.join(&name)))?;
+    }
+    Ok(())
 }
 
 /// What becomes of each document, in the order of the parts.

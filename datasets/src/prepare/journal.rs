@@ -86,7 +86,9 @@ impl Journal {
         for entry in std::fs::read_dir(folder).map_err(Error::io(folder))? {
             let path = entry.map_err(Error::io(folder))?.path();
             if path != self.path {
-                std::fs::remove_file(&path).map_err(Error::io(&path))?;
+                let remove =
+                    if path.is_dir() { std::fs::remove_dir_all } else { std::fs::remove_file::<&PathBuf> };
+                remove(&path).map_err(Error::io(&path))?;
             }
         }
         Ok(())

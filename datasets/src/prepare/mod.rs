@@ -99,15 +99,17 @@ pub fn prepare(
 ) -> Result<Manifest> {
     let reading = ReadOptions { lossy: options.lossy, ..ReadOptions::default() };
     let plan = Plan::make(sources, tokenizer, options)?;
+    let scratch = folder.join(SCRATCH);
     if let Some(manifest) = Manifest::read(folder)? {
-        return if manifest.plan == plan.fingerprint() {
-            Ok(manifest)
-        } else {
-            Err(Error::Prepared { path: folder.to_owned() })
+        if manifest.plan != plan.fingerprint() {
+            return Err(Error::Prepared { path: folder.to_owned() });
+        }
+        return match std::fs::remove_dir_all(&scratch) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(Error::io(&scratch)(error)),
+            _ => Ok(manifest),
         };
     }
     let existed = folder.exists();
-    let scratch = folder.join(SCRATCH);
     std::fs::create_dir_all(&scratch).map_err(Error::io(&scratch))?;
     let mut journal = Journal::open(&scratch, plan.fingerprint())?;
     let outcome = pipeline::run(&plan, tokenizer, &mut journal, &scratch, options, &reading, progress)

@@ -96,6 +96,34 @@ fn the_bytes_do_not_depend_on_the_number_of_threads_or_on_a_kill() {
 }
 
 #[test]
+fn nothing_is_left_of_a_process_that_was_killed_while_it_put_the_result_together() {
+    let [input, folder] = [(); 2].map(|()| tempfile::tempdir().expect("a temporary directory"));
+    let source = lines(input.path(), "a.jsonl", 20);
+    let (out, gpt2) = (folder.path().join("out"), Tokenizer::open("gpt2").expect("embedded"));
+    let leave = || {
+        let whole = out.join(".prepare/whole");
+        std::fs::create_dir_all(&whole).expect("writable");
+        for name in [".tmp0a1b2c", "train.tokens"] {
+            std::fs::write(whole.join(name), "half of a shard").expect("writable");
+        }
+    };
+    let run = || {
+        let options = PrepareOptions::default();
+        prepare(std::slice::from_ref(&source), &gpt2, &out, &options, &mut |_| leave()).expect("good input");
+        bytes(&folder)
+    };
+    leave();
+    let whole = run();
+    assert_eq!(
+        whole.keys().collect::<Vec<_>>(),
+        ["dataset.json", "tokenizer.json", "tokenizer_config.json", "train.tokens", "valid.tokens"]
+    );
+    // After the last file was moved to its place.
+    leave();
+    assert_eq!(run(), whole);
+}
+
+#[test]
 fn one_text_is_cut_as_nanogpt_cuts_it() {
     let input = tempfile::tempdir().expect("a temporary directory");
     let path = input.path().join("text.txt");

@@ -9,6 +9,7 @@ use xxhash_rust::xxh3::Xxh3;
 use super::header::{HEADER, Header};
 use super::{ShardFormat, Vocabulary};
 use crate::error::{Error, Result};
+use crate::temporary::temporary_beside;
 
 /// Writes a shard front to back; it appears under its name only when it is complete.
 pub struct ShardWriter {
@@ -27,9 +28,7 @@ impl ShardWriter {
     ///
     /// [`Error::Io`] if the folder cannot be written.
     pub fn create(path: &Path, vocabulary: Vocabulary) -> Result<Self> {
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let file = NamedTempFile::new_in(folder).map_err(Error::io(path))?;
-        let mut file = BufWriter::with_capacity(1 << 20, file);
+        let mut file = BufWriter::with_capacity(1 << 20, temporary_beside(path)?);
         file.write_all(&[0; HEADER]).map_err(Error::io(path))?;
         let width = token_width(vocabulary.size);
         Ok(Self { path: path.to_owned(), file, width, len: 0, vocabulary, checksum: Xxh3::new() })

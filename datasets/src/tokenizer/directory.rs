@@ -13,6 +13,7 @@ use super::char::CharTokenizer;
 use super::train::{END_OF_TEXT, Learned};
 use super::{FROM_FILE, Kind, Tokenizer, file, published, visible};
 use crate::error::{Error, Result};
+use crate::temporary::temporary_beside;
 
 const TOKENIZER: &str = "tokenizer.json";
 const VOCABULARY: &str = "vocab.json";
@@ -264,16 +265,9 @@ fn merges(tokens: &[&[u8]]) -> Vec<(String, String)> {
 fn replace(path: &Path, text: &str) -> Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
     std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
-    let file = tempfile::NamedTempFile::new_in(folder).map_err(Error::io(path))?;
+    let file = temporary_beside(path)?;
     std::fs::write(file.path(), text).map_err(Error::io(path))?;
     file.as_file().sync_all().map_err(Error::io(path))?;
-    // Temporary files are private; what we leave behind should be readable as any other file.
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        let readable = std::fs::Permissions::from_mode(0o644);
-        std::fs::set_permissions(file.path(), readable).map_err(Error::io(path))?;
-    }
     file.persist(path).map_err(|error| Error::io(path)(error.error))?;
     Ok(())
 }

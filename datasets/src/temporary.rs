@@ -1,0 +1,39 @@
+//! Files that get their name only when they are whole.
+
+use std::path::Path;
+
+use tempfile::{Builder, NamedTempFile};
+
+use crate::error::{Error, Result};
+
+/// A temporary file in the folder of `path`, to be renamed to it; whoever may read the folder may read it then, as any file.
+pub(crate) fn temporary_beside(path: &Path) -> Result<NamedTempFile> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut builder = Builder::new();
+    #[cfg(unix)]
+    let builder = {
+        use std::os::unix::fs::PermissionsExt;
+        // Less what the umask takes away.
+        builder.permissions(std::fs::Permissions::from_mode(0o666))
+    };
+    builder.tempfile_in(folder).map_err(Error::io(path))
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn a_file_that_was_temporary_has_the_permissions_of_any_other() {
+        let folder = tempfile::tempdir().expect("a temporary directory");
+        let mode = |name: &str| {
+            let metadata = std::fs::metadata(folder.path().join(name)).expect("just written");
+            metadata.permissions().mode()
+        };
+        std::fs::write(folder.path().join("plain"), "").expect("writable");
+        let path = folder.path().join("renamed");
+        temporary_beside(&path).expect("writable").persist(&path).expect("the same folder");
+        assert_eq!(mode("renamed"), mode("plain"));
+    }
+}
