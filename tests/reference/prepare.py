@@ -4,8 +4,9 @@
     python tests/reference/prepare.py target/release/kiln --gigabytes 5 --folder /some/disk
 
 Copies the Rust source of the cargo registry, each file with a line before it that no other copy has, until the folder is
-as large as asked for. Prepares it on two threads, on one, and with several kills on the way, one of them while the shards are put together; the folders that come of it
-must be equal byte for byte, and no process may have used more than 600 MB. Needs about four times the disk.
+as large as asked for. Prepares it on two threads, on one, and with several kills on the way, one of them while the
+shards are put together; the folders that come of it must be equal byte for byte, and no process may have used more than
+600 MB. Needs about four times the disk.
 """
 
 import argparse
@@ -48,12 +49,13 @@ def prepare(kiln, corpus, out, *more, kill_after=None, kill_at=None):
     process = subprocess.Popen([*map(str, command), *more], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     if kill_after is not None:
         time.sleep(kill_after)
-        process.send_signal(signal.SIGKILL)
+        os.kill(process.pid, signal.SIGKILL)
     if kill_at is not None:
-        while process.poll() is None and not kill_at.exists():
+        ended = os.WEXITED | os.WNOHANG | os.WNOWAIT
+        while os.waitid(os.P_PID, process.pid, ended) is None and not kill_at.exists():
             time.sleep(0.01)
         time.sleep(0.2)
-        process.send_signal(signal.SIGKILL)
+        os.kill(process.pid, signal.SIGKILL)
     errors = process.stderr.read()
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
