@@ -10,4 +10,4 @@ export RUSTFLAGS="-Zsanitizer=$sanitizer -Cunsafe-allow-abi-mismatch=sanitizer"
 # What a test leaves behind, such as teams of threads, is not looked for.
 export ASAN_OPTIONS=detect_leaks=0
 export TSAN_OPTIONS="suppressions=$PWD/scripts/sanitize-thread.txt"
-cargo test -p kiln-model --lib --target "$host" --target-dir "target/sanitize-$sanitizer" -- backend::host "${@:2}"
+cargo test -p kiln-model --lib --target "$host" --target-dir "target/sanitize-$sanitizer" -- "${2:-backend::host}"
