@@ -9,14 +9,15 @@ use crate::error::{Error, Result};
 /// A temporary file in the folder of `path`, to be renamed to it; whoever may read the folder may read it then, as any file.
 pub(crate) fn temporary_beside(path: &Path) -> Result<NamedTempFile> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut builder = Builder::new();
     #[cfg(unix)]
-    let builder = {
+    let file = {
         use std::os::unix::fs::PermissionsExt;
         // Less what the umask takes away.
-        builder.permissions(std::fs::Permissions::from_mode(0o666))
+        Builder::new().permissions(std::fs::Permissions::from_mode(0o666)).tempfile_in(folder)
     };
-    builder.tempfile_in(folder).map_err(Error::io(path))
+    #[cfg(not(unix))]
+    let file = Builder::new().tempfile_in(folder);
+    file.map_err(Error::io(path))
 }
 
 #[cfg(all(test, unix))]

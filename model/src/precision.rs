@@ -41,16 +41,16 @@ pub enum Channels {
 }
 
 impl<B: Backend> GptModel<B> {
-    /// The same model with its matrices as inference reads them fastest. In fewer bits than f32 it can generate, score
-    /// and be evaluated, but neither learn nor be saved.
+    /// The same model with its matrices as inference reads them fastest. It can generate, score and be
+    /// evaluated, but not learn; in fewer bits than f32 it cannot be saved either.
     ///
     /// # Errors
     ///
     /// [`Error::Precision`] if the backend cannot hold them so, [`Error::Narrow`] if they are in fewer bits already.
     pub fn with_precision(self, precision: Precision) -> Result<Self> {
-        let mut narrower = Narrower { precision, path: PathStack::default(), error: None };
-        let model = self.map(&mut narrower);
-        match narrower.error {
+        let mut converter = Converter { precision, path: PathStack::default(), error: None };
+        let model = self.map(&mut converter);
+        match converter.error {
             None => Ok(model),
             Some(error) => Err(error),
         }
@@ -58,7 +58,7 @@ impl<B: Backend> GptModel<B> {
 }
 
 /// The parameter of this name in this precision, if it is one of the matrices.
-pub(crate) fn narrow<B: Backend, const D: usize>(
+pub(crate) fn for_inference<B: Backend, const D: usize>(
     name: &str,
     weight: Tensor<B, D>,
     precision: Precision,
@@ -76,19 +76,19 @@ pub(crate) fn narrow<B: Backend, const D: usize>(
     }
     let backend = B::name(&weight.device());
     let matrix = Tensor::from_primitive(weight.into_primitive());
-    match backend::narrow::<B>(matrix, channels, precision) {
-        Some(narrow) => Ok(Tensor::from_primitive(narrow.into_primitive())),
+    match backend::for_inference::<B>(matrix, channels, precision) {
+        Some(weight) => Ok(Tensor::from_primitive(weight.into_primitive())),
         None => Err(Error::Precision { precision: precision.name(), backend }),
     }
 }
 
-struct Narrower {
+struct Converter {
     precision: Precision,
     path: PathStack,
     error: Option<Error>,
 }
 
-impl<B: Backend> ModuleMapper<B> for Narrower {
+impl<B: Backend> ModuleMapper<B> for Converter {
     fn enter_module(&mut self, name: &str, _container: &str) {
         self.path.enter(name);
     }
@@ -99,7 +99,7 @@ impl<B: Backend> ModuleMapper<B> for Narrower {
 
     fn map_float<const D: usize>(&mut self, parameter: Param<Tensor<B, D>>) -> Param<Tensor<B, D>> {
         let (id, weight, _) = parameter.consume();
-        match narrow(&self.path.name(), weight.clone(), self.precision) {
+        match for_inference(&self.path.name(), weight.clone(), self.precision) {
             Ok(weight) => Param::initialized(id, weight),
             Err(error) => {
                 self.error.get_or_insert(error);

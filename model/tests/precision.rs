@@ -81,6 +81,10 @@ fn a_directory_opens_in_fewer_bits_and_is_not_written_from_them() {
     let folder = tempfile::tempdir().expect("a temporary directory");
     let exact = config().init::<NdArray>(7, &device).expect("valid");
     kiln_model::save(&exact, folder.path(), kiln_model::Dtype::F32, None).expect("writable");
+    let opened = kiln_model::load_with_precision::<NdArray>(folder.path(), &device, Precision::F32);
+    let opened = opened.expect("a model");
+    assert!(difference(&logits(&opened), &logits(&exact)) <= 1e-6);
+    kiln_model::save(&opened, folder.path(), kiln_model::Dtype::F32, None).expect("f32 can be saved again");
     for precision in [Precision::Bf16, Precision::Int8] {
         let opened =
             kiln_model::load_with_precision::<NdArray>(folder.path(), &device, precision).expect("a model");

@@ -59,6 +59,8 @@ def prepare(kiln, corpus, out, *more, kill_after=None, kill_at=None):
     errors = process.stderr.read()
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode == 0 and (kill_after, kill_at) != (None, None):
+        sys.exit("it was done before it could be killed: use a larger folder")
     if process.returncode not in (0, -signal.SIGKILL):
         sys.exit(errors.decode())
     return process.returncode, time.perf_counter() - start, usage.ru_maxrss * 1024, usage.ru_utime + usage.ru_stime
@@ -104,6 +106,7 @@ def main():
             after = seconds * random_.uniform(0.15, 0.35)
             most = max(most, report("killed", prepare(kiln, corpus, out, "--threads", "2", kill_after=after))[2])
         at = out / ".prepare" / "whole"
+        shutil.rmtree(at, ignore_errors=True)
         most = max(most, report("killed", prepare(kiln, corpus, out, "--threads", "2", kill_at=at))[2])
         most = max(most, report("continued", prepare(kiln, corpus, out, "--threads", "2"))[2])
         digests["killed"] = digest(out)

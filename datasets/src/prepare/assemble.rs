@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::shard::token_width;
 use crate::{ShardWriter, Source, Tokenizer, mix};
 
-/// Folder in which the result is put together, in that of unfinished work: a process that is killed leaves nothing else behind.
+/// Folder in which the result is put together, in that of unfinished work: whoever is killed leaves no half of a file elsewhere.
 const WHOLE: &str = "whole";
 
 /// Writes the shards, the tokenizer and the manifest in `scratch`, and moves them to `folder` when all of them are whole.
@@ -78,14 +78,14 @@ pub(super) fn join(
     Ok(manifest)
 }
 
-/// Moves every file, the manifest last: where it is, the others are.
+/// Moves every file, the shards after what they are read with and the manifest last: where one is, those before it are.
 fn publish(whole: &Path, folder: &Path) -> Result<()> {
     let entries = std::fs::read_dir(whole).map_err(Error::io(whole))?;
     let mut names = entries
         .map(|entry| entry.map(|entry| entry.file_name()))
         .collect::<Result<Vec<_>, _>>()
         .map_err(Error::io(whole))?;
-    names.sort_by_key(|name| name == MANIFEST);
+    names.sort_by_key(|name| [VALID, TRAIN, MANIFEST].iter().position(|last| name == last));
     for name in names {
         std::fs::rename(whole.join(&name), folder.join(&name)).map_err(Error::io(folder.join(&name)))?;
     }

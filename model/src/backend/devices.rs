@@ -84,12 +84,16 @@ macro_rules! host_kernels {
             }
         }
 
-        fn narrow(
+        fn for_inference(
             weight: FloatTensor<Self>,
             channels: Channels,
             precision: Precision,
         ) -> Option<TensorPrimitive<Self>> {
-            host::applies::<Self>(&weight).then(|| host::narrow::<Self>(weight, channels, precision))
+            match host::applies::<Self>(&weight) {
+                true => Some(host::for_inference::<Self>(weight, channels, precision)),
+                // As it is.
+                false => (precision == Precision::F32).then_some(TensorPrimitive::Float(weight)),
+            }
         }
 
         fn narrow_embedding(weight: TensorPrimitive<Self>, ids: IntTensor<Self>) -> FloatTensor<Self> {

@@ -26,8 +26,8 @@ use crate::Activation;
 use crate::precision::{Channels, Precision};
 
 pub(crate) use ops::{
-    cached_attention, causal_attention, dropout, embedding, head, head_cross_entropy, is_narrow, layer_norm,
-    linear, narrow,
+    cached_attention, causal_attention, dropout, embedding, for_inference, head, head_cross_entropy,
+    is_narrow, layer_norm, linear,
 };
 
 /// What a forward pass keeps for its backward pass; only the backend that made it knows what it means.
@@ -296,20 +296,20 @@ pub trait Backend: burn::tensor::backend::Backend {
 
     /// The matrix of a linear map as inference reads it fastest; `None` where this backend cannot hold it so. In fewer
     /// bits than f32 only the `narrow_…` operations read it.
-    fn narrow(
+    fn for_inference(
         weight: FloatTensor<Self>,
         channels: Channels,
         precision: Precision,
     ) -> Option<TensorPrimitive<Self>> {
-        portable::narrow::<Self>(weight, channels, precision)
+        portable::for_inference::<Self>(weight, channels, precision)
     }
 
-    /// [`embedding`](Self::embedding) from a [narrow](Self::narrow) table.
+    /// [`embedding`](Self::embedding) from a [narrow](Self::for_inference) table.
     fn narrow_embedding(weight: TensorPrimitive<Self>, ids: IntTensor<Self>) -> FloatTensor<Self> {
         <Self as Backend>::embedding(portable::widen::<Self>(weight), ids)
     }
 
-    /// [`linear`](Self::linear) with a [narrow](Self::narrow) weight.
+    /// [`linear`](Self::linear) with a [narrow](Self::for_inference) weight.
     fn narrow_linear(
         input: FloatTensor<Self>,
         weight: TensorPrimitive<Self>,
@@ -319,12 +319,12 @@ pub trait Backend: burn::tensor::backend::Backend {
         <Self as Backend>::linear(input, portable::widen::<Self>(weight), bias, activation)
     }
 
-    /// [`head`](Self::head) with a [narrow](Self::narrow) weight.
+    /// [`head`](Self::head) with a [narrow](Self::for_inference) weight.
     fn narrow_head(hidden: FloatTensor<Self>, weight: TensorPrimitive<Self>) -> FloatTensor<Self> {
         Self::head(hidden, portable::widen::<Self>(weight))
     }
 
-    /// [`head_cross_entropy`](Self::head_cross_entropy) with a [narrow](Self::narrow) weight.
+    /// [`head_cross_entropy`](Self::head_cross_entropy) with a [narrow](Self::for_inference) weight.
     fn narrow_head_cross_entropy(
         hidden: FloatTensor<Self>,
         weight: TensorPrimitive<Self>,

@@ -17,7 +17,7 @@ fn unwrap<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> B::FloatTensorPri
 /// A weight as the operations take it.
 enum Weight<B: Backend> {
     Wide(B::FloatTensorPrimitive),
-    /// Made by [`Backend::narrow`].
+    /// In fewer bits than f32.
     Narrow(TensorPrimitive<B>),
 }
 
@@ -31,19 +31,19 @@ impl<B: Backend> Weight<B> {
     }
 }
 
-/// Whether a weight was made by [`Backend::narrow`].
+/// Whether a weight is in fewer bits than f32: made by [`Backend::for_inference`], and for the `narrow_…` operations only.
 pub(crate) fn is_narrow<B: Backend, const D: usize>(tensor: &Tensor<B, D>) -> bool {
     let dtype = tensor.dtype();
     dtype != <B::FloatElem as Element>::dtype() && dtype != DType::F32
 }
 
-/// See [`Backend::narrow`].
-pub(crate) fn narrow<B: Backend>(
+/// See [`Backend::for_inference`].
+pub(crate) fn for_inference<B: Backend>(
     weight: Tensor<B, 2>,
     channels: Channels,
     precision: Precision,
 ) -> Option<Tensor<B, 2>> {
-    B::narrow(unwrap(weight), channels, precision).map(Tensor::from_primitive)
+    B::for_inference(unwrap(weight), channels, precision).map(Tensor::from_primitive)
 }
 
 /// See [`Backend::embedding`].

@@ -42,8 +42,8 @@ pub fn load<B: Backend>(directory: &Path, device: &B::Device) -> Result<GptModel
     fill(directory, device, None)
 }
 
-/// [`load`] for inference, [as](GptModel::with_precision) the backend reads the matrices fastest; in fewer bits they never
-/// lie in memory as a whole in f32.
+/// [`load`] for inference, [as](GptModel::with_precision) the backend reads the matrices fastest: a model that is not to
+/// learn. In fewer bits its matrices never lie in memory as a whole in f32.
 ///
 /// # Errors
 ///
@@ -190,7 +190,7 @@ impl<B: Backend> ModuleMapper<B> for Filler<'_, B> {
         let Some(precision) = self.precision else {
             return Param::initialized(parameter.id, tensor.require_grad());
         };
-        match precision::narrow(&name, tensor, precision) {
+        match precision::for_inference(&name, tensor, precision) {
             Ok(tensor) => Param::initialized(parameter.id, tensor),
             Err(error) => {
                 self.error.get_or_insert(error);

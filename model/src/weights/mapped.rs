@@ -29,8 +29,9 @@ impl MappedFile {
 
     /// Gives back the memory of a part of [`bytes`](Self::bytes) that will not be read soon; it is still there to be read.
     pub(super) fn release(&self, part: &[u8]) {
-        let start = part.as_ptr() as usize - self.map.as_ptr() as usize;
-        assert!(start + part.len() <= self.map.len(), "a part of this file");
+        let start = (part.as_ptr() as usize).checked_sub(self.map.as_ptr() as usize);
+        let start = start.filter(|start| *start <= self.map.len() && part.len() <= self.map.len() - start);
+        let start = start.expect("a part of this file");
         #[cfg(unix)]
         // SAFETY: the pages of a read-only map of a file hold nothing that the file does not; they are read from it again.
         // What the advice is refused for stays as it is.

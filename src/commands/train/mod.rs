@@ -15,7 +15,7 @@ use anyhow::Result;
 use burn_autodiff::Autodiff;
 use burn_train::Interrupter;
 use kiln_datasets::{Dataset, Tokenizer};
-use kiln_model::{Backend, GptConfig, GptModel};
+use kiln_model::{Backend, GptConfig, GptModel, Precision};
 use kiln_training::{Checkpoint, Display, Pretraining, RunDir, Stopped, pretrain};
 
 use self::begin::{begun, discard};
@@ -149,7 +149,7 @@ impl Job for Training {
             return Ok(ExitCode::from(received.exit_code()));
         }
         if summary.best.is_some() {
-            let best = kiln_model::load::<B>(&folder.join("model"), &device)?;
+            let best = kiln_model::load_with_precision::<B>(&folder.join("model"), &device, Precision::F32)?;
             let writer = Writer { settings: settings.clone(), tokenizer };
             let stories = if settings.data.source == DataSource::Tales { STORIES } else { 1 };
             let mut out = std::io::stdout();

@@ -8,9 +8,9 @@ mod memory;
 pub(super) use adapter::adamw_update;
 pub(super) use adapter::{
     adamw_step, applies, cached_attention, causal_attention_backward, causal_attention_forward,
-    dropout_backward, dropout_forward, embedding, embedding_backward, head, head_cross_entropy,
-    head_cross_entropy_with_gradients, layer_norm_backward, layer_norm_forward, linear, linear_backward,
-    linear_forward, narrow, narrow_embedding, narrow_head, narrow_head_cross_entropy, narrow_linear,
+    dropout_backward, dropout_forward, embedding, embedding_backward, for_inference, head,
+    head_cross_entropy, head_cross_entropy_with_gradients, layer_norm_backward, layer_norm_forward, linear,
+    linear_backward, linear_forward, narrow_embedding, narrow_head, narrow_head_cross_entropy, narrow_linear,
     sum_of_squares,
 };
 #[cfg(feature = "tch")]

@@ -9,7 +9,7 @@ mod dropout;
 mod layer_norm;
 mod linear;
 mod matmul;
-mod narrow;
+mod precision;
 
 use burn::tensor::backend::Backend;
 use burn::tensor::ops::FloatTensor;
@@ -21,7 +21,7 @@ pub(super) use cross_entropy::{head, head_cross_entropy, head_cross_entropy_with
 pub(super) use dropout::{dropout_backward, dropout_forward};
 pub(super) use layer_norm::{layer_norm_backward, layer_norm_forward};
 pub(super) use linear::{linear_backward, linear_forward};
-pub(super) use narrow::{narrow, widen};
+pub(super) use precision::{for_inference, widen};
 
 /// [`linear_forward`] without what a backward pass needs.
 #[cfg(any(feature = "ndarray", feature = "flex"))]

@@ -6,8 +6,8 @@ mod embedding;
 mod head;
 mod layer_norm;
 mod linear;
-mod narrow;
 mod optimizer;
+mod precision;
 mod tensor;
 
 pub(in crate::backend) use attention::{
@@ -20,8 +20,8 @@ pub(in crate::backend) use head::{
 };
 pub(in crate::backend) use layer_norm::{layer_norm_backward, layer_norm_forward};
 pub(in crate::backend) use linear::{linear, linear_backward, linear_forward, narrow_linear};
-pub(in crate::backend) use narrow::narrow;
 #[cfg(feature = "tch")]
 pub(in crate::backend) use optimizer::adamw_update;
 pub(in crate::backend) use optimizer::{adamw_step, sum_of_squares};
+pub(in crate::backend) use precision::for_inference;
 pub(in crate::backend) use tensor::applies;

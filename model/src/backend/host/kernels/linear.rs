@@ -1,4 +1,4 @@
-//! The linear layer y = x·W + b on row-major matrices, its gradients, and plain matrix products.
+//! The linear layer y = x·W + b, its gradients, and plain products of row-major matrices.
 //!
 //! x is `[rows, d_in]`, W `[d_in, d_out]`, y `[rows, d_out]`. Backward: dx = dy·Wᵀ, dW = xᵀ·dy, db = Σ over rows of dy.
 

@@ -1,4 +1,4 @@
-//! Weights in fewer bits, on any backend that has the number format: widened again for every use.
+//! Weights for inference on any backend: in fewer bits if it has the number format, widened again for every use.
 
 use burn::tensor::ops::FloatTensor;
 use burn::tensor::{DType, FloatDType, TensorPrimitive};
@@ -7,7 +7,7 @@ use crate::backend::Backend;
 use crate::precision::{Channels, Precision};
 
 /// bf16 where the device computes with it; 8-bit weights with a scale for each channel are left to native kernels.
-pub(in crate::backend) fn narrow<B: Backend>(
+pub(in crate::backend) fn for_inference<B: Backend>(
     weight: FloatTensor<B>,
     _channels: Channels,
     precision: Precision,
