@@ -23,6 +23,8 @@ import time
 import ids
 
 LIMIT = 600e6
+# Text between two ends of a part, as datasets/src/prepare/batcher.rs cuts it.
+PART = 8 << 20
 
 
 def write_corpus(folder, size):
@@ -42,24 +44,20 @@ def write_corpus(folder, size):
     return written, copy
 
 
-def prepare(kiln, corpus, out, *more, kill_after=None, kill_at=None):
-    """Seconds and peak memory of one process."""
+def prepare(kiln, corpus, out, *more, kill_when=None):
+    """Exit code, seconds, peak memory and processor time of one process, killed as soon as `kill_when` says so."""
     command = [kiln, "data", "prepare", "--data", corpus, "--include", "*.rs", "--lossy", "--tokenizer", "gpt2", "--out", out]
     start = time.perf_counter()
     process = subprocess.Popen([*map(str, command), *more], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    if kill_after is not None:
-        time.sleep(kill_after)
-        os.kill(process.pid, signal.SIGKILL)
-    if kill_at is not None:
+    if kill_when is not None:
         ended = os.WEXITED | os.WNOHANG | os.WNOWAIT
-        while os.waitid(os.P_PID, process.pid, ended) is None and not kill_at.exists():
+        while os.waitid(os.P_PID, process.pid, ended) is None and not kill_when():
             time.sleep(0.01)
-        time.sleep(0.2)
         os.kill(process.pid, signal.SIGKILL)
     errors = process.stderr.read()
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode == 0 and (kill_after, kill_at) != (None, None):
+    if process.returncode == 0 and kill_when is not None:
         sys.exit("it was done before it could be killed: use a larger folder")
     if process.returncode not in (0, -signal.SIGKILL):
         sys.exit(errors.decode())
@@ -97,17 +95,18 @@ def main():
             return outcome
 
         out = folder / "two"
-        _, seconds, memory, _ = report("two threads", prepare(kiln, corpus, out, "--threads", "2"))
+        _, _, memory, _ = report("two threads", prepare(kiln, corpus, out, "--threads", "2"))
         digests["two"], most = digest(out), max(most, memory)
         shutil.rmtree(out)
 
         out, random_ = folder / "killed", random.Random(1)
-        for _ in range(arguments.kills):
-            after = seconds * random_.uniform(0.15, 0.35)
-            most = max(most, report("killed", prepare(kiln, corpus, out, "--threads", "2", kill_after=after))[2])
-        at = out / ".prepare" / "whole"
-        shutil.rmtree(at, ignore_errors=True)
-        most = max(most, report("killed", prepare(kiln, corpus, out, "--threads", "2", kill_at=at))[2])
+        scratch = out / ".prepare"
+        for kill in range(arguments.kills):
+            parts = size / PART * (kill + random_.uniform(0.1, 0.9)) / arguments.kills
+            enough = lambda: len(list(scratch.glob("*.part"))) > parts
+            most = max(most, report("killed", prepare(kiln, corpus, out, "--threads", "2", kill_when=enough))[2])
+        assembling = lambda: (scratch / "whole").exists()
+        most = max(most, report("killed", prepare(kiln, corpus, out, "--threads", "2", kill_when=assembling))[2])
         most = max(most, report("continued", prepare(kiln, corpus, out, "--threads", "2"))[2])
         digests["killed"] = digest(out)
         shutil.rmtree(out)
