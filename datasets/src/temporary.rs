@@ -20,6 +20,17 @@ pub(crate) fn temporary_beside(path: &Path) -> Result<NamedTempFile> {
     file.map_err(Error::io(path))
 }
 
+/// Writes `text` to `path`, whose folder need not exist: whoever reads `path` sees the old text or the new.
+pub(crate) fn replace(path: &Path, text: &str) -> Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
+    let file = temporary_beside(path)?;
+    std::fs::write(file.path(), text).map_err(Error::io(path))?;
+    file.as_file().sync_all().map_err(Error::io(path))?;
+    file.persist(path).map_err(|error| Error::io(path)(error.error))?;
+    Ok(())
+}
+
 #[cfg(all(test, unix))]
 mod tests {
     use super::*;

@@ -1,13 +1,12 @@
 //! What a prepared folder holds, in words and numbers: `dataset.json`.
 
-use std::io::Write;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use crate::Source;
 use crate::error::{Error, Result};
-use crate::temporary::temporary_beside;
+use crate::temporary::replace;
 
 /// Name of the file that describes a prepared folder. It is written last: a folder with it is complete.
 pub const MANIFEST: &str = "dataset.json";
@@ -103,12 +102,8 @@ impl Manifest {
     }
 
     pub(super) fn write(&self, folder: &Path) -> Result<()> {
-        let path = folder.join(MANIFEST);
-        let mut file = temporary_beside(&path)?;
         let text = serde_json::to_string_pretty(self).expect("plain values serialise");
-        writeln!(file, "{text}").and_then(|()| file.as_file().sync_all()).map_err(Error::io(&path))?;
-        file.persist(&path).map_err(|error| Error::io(&path)(error.error))?;
-        Ok(())
+        replace(&folder.join(MANIFEST), &format!("{text}\n"))
     }
 
     pub(super) fn skip(&mut self, skipped: &[Skipped]) {

@@ -13,7 +13,7 @@ use super::char::CharTokenizer;
 use super::train::{END_OF_TEXT, Learned};
 use super::{FROM_FILE, Kind, Tokenizer, file, published, visible};
 use crate::error::{Error, Result};
-use crate::temporary::temporary_beside;
+use crate::temporary::replace;
 
 const TOKENIZER: &str = "tokenizer.json";
 const VOCABULARY: &str = "vocab.json";
@@ -260,14 +260,4 @@ fn merges(tokens: &[&[u8]]) -> Vec<(String, String)> {
         }
     }
     found
-}
-
-fn replace(path: &Path, text: &str) -> Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
-    let file = temporary_beside(path)?;
-    std::fs::write(file.path(), text).map_err(Error::io(path))?;
-    file.as_file().sync_all().map_err(Error::io(path))?;
-    file.persist(path).map_err(|error| Error::io(path)(error.error))?;
-    Ok(())
 }

@@ -89,10 +89,10 @@ macro_rules! host_kernels {
             channels: Channels,
             precision: Precision,
         ) -> Option<TensorPrimitive<Self>> {
-            match host::applies::<Self>(&weight) {
-                true => Some(host::for_inference::<Self>(weight, channels, precision)),
-                // As it is.
-                false => (precision == Precision::F32).then_some(TensorPrimitive::Float(weight)),
+            if host::applies::<Self>(&weight) {
+                Some(host::for_inference::<Self>(weight, channels, precision))
+            } else {
+                (precision == Precision::F32).then_some(TensorPrimitive::Float(weight))
             }
         }
 
