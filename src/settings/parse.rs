@@ -131,9 +131,9 @@ fn with_suggestion(message: &str) -> String {
     match nearest {
         Some(name) if message.starts_with("unknown") => format!("{message}\nhint: did you mean `{name}`?"),
         _ if message.starts_with("unknown") => {
-            format!("{message}\nhint: README.md lists the keys of each section")
+            format!("{message}\nhint: docs/configuration.md lists the keys of each section")
         }
-        _ => format!("{message}\nhint: README.md lists what each key takes"),
+        _ => format!("{message}\nhint: docs/configuration.md lists what each key takes"),
     }
 }
 

@@ -2,7 +2,7 @@
 
     cargo build --release --workspace --examples --bins
     pip install tiktoken tokenizers
-    python tests/reference/speed.py target/release/kiln
+    python benches/peers/encode.py target/release/kiln
 
 Both sides read the same text, Rust source from the cargo registry or --text FILE, in the same run and in turns; of every
 series the best counts. A machine that does other work spoils times on the wall, those of several threads most of all:
@@ -24,7 +24,8 @@ import sys
 import tempfile
 import time
 
-import ids
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "tests/reference"))
+import ids  # noqa: E402
 
 
 def documents(arguments):

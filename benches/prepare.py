@@ -1,7 +1,7 @@
 """`kiln data prepare` of a large folder: peak memory, and the same shards after kills and on any number of threads.
 
     cargo build --release
-    python tests/reference/prepare.py target/release/kiln --gigabytes 5 --folder /some/disk
+    python benches/prepare.py target/release/kiln --gigabytes 5 --folder /some/disk
 
 Copies the Rust source of the cargo registry, each file with a line before it that no other copy has, until the folder is
 as large as asked for. Prepares it on two threads, on one, and with several kills on the way, one of them while the
@@ -20,7 +20,8 @@ import subprocess
 import sys
 import time
 
-import ids
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tests/reference"))
+import ids  # noqa: E402
 
 LIMIT = 600e6
 # Text between two ends of a part, as datasets/src/prepare/batcher.rs cuts it.
