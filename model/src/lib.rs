@@ -50,6 +50,7 @@ mod config;
 mod embedding;
 mod error;
 mod feed_forward;
+mod file;
 mod gpt;
 mod kv_cache;
 mod layer_norm;
@@ -67,11 +68,10 @@ pub use config::{Activation, GptConfig, PRESETS};
 pub use embedding::Embedding;
 pub use error::{Error, Result};
 pub use feed_forward::FeedForward;
+pub use file::{replace_file, write_file};
 pub use gpt::GptModel;
 pub use kv_cache::{KvCache, LayerCache};
 pub use layer_norm::LayerNorm;
 pub use linear::Linear;
 pub use precision::{Channels, Precision};
-pub use weights::{
-    Dtype, GgufVocabulary, load, load_config, load_with_precision, save, save_gguf, write_atomically,
-};
+pub use weights::{Dtype, GgufVocabulary, load, load_config, load_with_precision, save, save_gguf};

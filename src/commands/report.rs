@@ -9,11 +9,7 @@ pub fn run(args: Report) -> Result<()> {
         bail!("{}: a directory\nhint: name a file, for instance `--to report.html`", args.to.display());
     }
     let page = kiln_training::comparison(&args.runs)?;
-    let write = |temporary: &std::path::Path| {
-        std::fs::write(temporary, &page)
-            .map_err(|source| kiln_model::Error::Io { path: temporary.to_owned(), source })
-    };
-    kiln_model::write_atomically(&args.to, write)?;
+    kiln_model::write_file(&args.to, page)?;
     println!("{}", args.to.display());
     Ok(())
 }

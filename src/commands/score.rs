@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use kiln_datasets::Tokenizer;
 use kiln_inference::Score as Scored;
 use kiln_model::Backend;
@@ -65,5 +65,5 @@ fn write_logits(path: &Path, score: &Scored, tokens: usize) -> Result<()> {
     let bytes: Vec<u8> = score.logits.iter().flat_map(|logit| logit.to_le_bytes()).collect();
     let view = TensorView::new(Dtype::F32, vec![tokens, score.logits.len() / tokens], &bytes)?;
     let file = safetensors::serialize([("logits", view)], None)?;
-    std::fs::write(path, file).with_context(|| path.display().to_string())
+    Ok(kiln_model::write_file(path, file)?)
 }

@@ -30,10 +30,7 @@ impl JsonLines {
     /// after its last checkpoint. Lines that stay do so to the letter.
     pub(crate) fn open<T: DeserializeOwned>(path: &Path, keep: impl Fn(&T) -> bool) -> Result<Found<T>> {
         let (kept, lines, damaged) = read(path, keep)?;
-        kiln_model::write_atomically(path, |temporary| {
-            std::fs::write(temporary, lines)
-                .map_err(|source| kiln_model::Error::Io { path: temporary.to_owned(), source })
-        })?;
+        kiln_model::write_file(path, lines)?;
         let file = OpenOptions::new().append(true).open(path).map_err(Error::io(path))?;
         Ok(Found { file: Self { path: path.to_owned(), file }, kept, damaged })
     }

@@ -88,11 +88,7 @@ impl RunDir {
     ///
     /// [`Error::Io`] if it cannot be written.
     pub fn write_config(&self, config: &str) -> Result<()> {
-        kiln_model::write_atomically(&self.config(), |temporary| {
-            std::fs::write(temporary, config)
-                .map_err(|source| kiln_model::Error::Io { path: temporary.to_owned(), source })
-        })?;
-        Ok(())
+        Ok(kiln_model::write_file(&self.config(), config)?)
     }
 
     /// The newest whole checkpoint; damaged ones on the way are reported to `skipped`, with what is wrong with them.

@@ -5,9 +5,10 @@ use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;
 
+use super::Dtype;
 use super::collect::{Parameter, collect};
-use super::{Dtype, write_atomically};
 use crate::error::{Error, Result};
+use crate::file::replace_file;
 use crate::{Activation, Backend, GptConfig, GptModel};
 
 /// Tensors begin at multiples of this, counted from the first of them.
@@ -46,7 +47,7 @@ pub fn save_gguf<B: Backend>(
     let header = header(model.config(), dtype, vocabulary);
     let tensors: Vec<Tensor> =
         collect(model)?.into_iter().map(|parameter| Tensor::new(parameter, dtype)).collect();
-    write_atomically(file, |temporary| {
+    replace_file(file, |temporary| {
         let file = File::create(temporary).map_err(Error::io(temporary))?;
         write(&header, &tensors, BufWriter::new(file)).map_err(Error::io(temporary))
     })

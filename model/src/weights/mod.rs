@@ -3,7 +3,6 @@
 //! What `transformers` saves, [`load()`] opens; what [`save()`] writes, `transformers` opens, and what [`save_gguf`]
 //! writes, llama.cpp.
 
-mod atomic;
 mod collect;
 mod dtype;
 mod gguf;
@@ -13,7 +12,6 @@ mod mapped;
 mod names;
 mod save;
 
-pub use atomic::write_atomically;
 pub use dtype::Dtype;
 pub use gguf::{GgufVocabulary, save_gguf};
 pub use load::{load, load_config, load_with_precision};

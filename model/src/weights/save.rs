@@ -10,8 +10,9 @@ use serde_json::json;
 use super::collect::{Parameter, collect};
 use super::hf_config::HfConfig;
 use super::names::PREFIX;
-use super::{CONFIG, Dtype, GENERATION, WEIGHTS, write_atomically};
+use super::{CONFIG, Dtype, GENERATION, WEIGHTS};
 use crate::error::{Error, Result};
+use crate::file::{replace_file, write_file};
 use crate::{Backend, GptModel};
 
 /// Writes `config.json`, `generation_config.json` and `model.safetensors` into `directory`, which is created if need
@@ -41,7 +42,7 @@ pub fn save<B: Backend>(
     // Without this mark, transformers does not know which framework's layout it is and refuses.
     let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
     let weights = directory.join(WEIGHTS);
-    write_atomically(&weights, |temporary| {
+    replace_file(&weights, |temporary| {
         safetensors::serialize_to_file(tensors, Some(metadata), temporary).map_err(|error| match error {
             safetensors::SafeTensorError::IoError(source) => Error::Io { path: weights.clone(), source },
             other => Error::format(&weights, other.to_string()),
@@ -52,9 +53,7 @@ pub fn save<B: Backend>(
     let config = serde_json::to_value(&config).expect("a struct of numbers and strings serialises");
     let generation = json!({ "bos_token_id": end_of_text, "eos_token_id": end_of_text, "do_sample": true });
     for (name, value) in [(CONFIG, config), (GENERATION, generation)] {
-        write_atomically(&directory.join(name), |temporary| {
-            std::fs::write(temporary, format!("{value:#}\n")).map_err(Error::io(temporary))
-        })?;
+        write_file(&directory.join(name), format!("{value:#}\n"))?;
     }
     Ok(())
 }
