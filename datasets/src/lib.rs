@@ -4,6 +4,8 @@
 //! [`TokenShard`]s on disk, from which a [`Sampler`] draws each training [`Batch`] as a pure function of seed and
 //! step.
 
+#![warn(clippy::print_stderr, clippy::print_stdout)]
+
 mod batch;
 mod error;
 mod fetch;

@@ -4,6 +4,7 @@
 //! given text is, and [`evaluate()`] does so for a corpus.
 
 #![recursion_limit = "256"]
+#![warn(clippy::print_stderr, clippy::print_stdout)]
 
 mod batch;
 mod engine;

@@ -41,6 +41,7 @@
 //! ```
 
 #![recursion_limit = "256"]
+#![warn(clippy::print_stderr, clippy::print_stdout)]
 
 mod allocation;
 mod attention;

@@ -15,6 +15,7 @@
 //! | [`pretrain()`] | puts them together |
 
 #![recursion_limit = "256"]
+#![warn(clippy::print_stderr, clippy::print_stdout)]
 
 mod benchmark;
 mod checkpoint;
