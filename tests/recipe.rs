@@ -157,7 +157,7 @@ fn accumulation<B: AutodiffBackend>() {
     let windows = |step: usize| {
         let token = |i: usize, shift: usize| ((step * 577 + i * i * 31 + (i + shift) * 7) % 61) as i32;
         let all = |shift| (0..8 * 16).map(|i| token(i, shift)).collect();
-        Batch { inputs: all(0), targets: all(1), batch: 8, seq: 16 }
+        Batch { inputs: all(0), targets: all(1), windows: 8, seq: 16 }
     };
     let trained = |micro_batch: usize| {
         let adamw = AdamW { beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weight_decay: 0.1, decay_vectors: false };

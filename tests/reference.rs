@@ -218,7 +218,7 @@ fn ten_steps<B: AutodiffBackend>(case: &Case) {
                 .flat_map(|row| row[from..from + width - 1].iter().map(|token| *token as i32))
                 .collect()
         };
-        let batch = Batch { inputs: cut(0), targets: cut(1), batch: rows, seq: width - 1 };
+        let batch = Batch { inputs: cut(0), targets: cut(1), windows: rows, seq: width - 1 };
         let output = TrainStep::step(&model, MicroBatches(vec![batch]));
         let error = (output.item.loss - expected).abs();
         assert!(error <= 1e-4, "{}: the loss of step {step} is off by {error}", case.name);

@@ -7,7 +7,7 @@
 use std::hint::black_box;
 use std::time::Instant;
 
-use kiln_datasets::{Order, Sampler, ShardWriter, TokenShard, Vocabulary, mix};
+use kiln_datasets::{Order, ShardWriter, TokenShard, Vocabulary, WindowSampler, mix};
 
 /// Batches of a series.
 const BATCHES: u64 = 2000;
@@ -26,7 +26,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let shard = TokenShard::open(&path)?;
     let all: Vec<u16> = all.into_iter().map(|token| token as u16).collect();
 
-    let sampler = Sampler { order: Order::Random, seed: 1337, batch_size, context_length };
+    let sampler = WindowSampler { order: Order::Random, seed: 1337, batch_size, context_length };
     let starts = (tokens - context_length) as u64;
     let from_memory = |index: u64| {
         let room = batch_size * context_length;

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::source::Place;
+use crate::source::Location;
 
 /// Result of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -30,22 +30,22 @@ pub enum Error {
         offset: u64,
     },
     /// A document that cannot be used.
-    #[error("{}{place}: {reason}", path.display())]
+    #[error("{}{location}: {reason}", path.display())]
     Record {
         /// The file.
         path: PathBuf,
         /// Where in the file.
-        place: Place,
+        location: Location,
         /// What is wrong with it.
         reason: String,
     },
     /// A document that cannot be encoded.
-    #[error("{}{place}: {source}", path.display())]
+    #[error("{}{location}: {source}", path.display())]
     Document {
         /// The file.
         path: PathBuf,
         /// Where in the file.
-        place: Place,
+        location: Location,
         /// Why not.
         source: Box<Error>,
     },

@@ -1,7 +1,7 @@
 //! From raw text to batches of token ids.
 //!
 //! Text is read from a [`Source`] or generated ([`tales`]), split and encoded ([`prepare()`]) with a [`Tokenizer`] into
-//! [`TokenShard`]s on disk, from which a [`Sampler`] draws each training [`Batch`] as a pure function of seed and
+//! [`TokenShard`]s on disk, from which a [`WindowSampler`] draws each training [`Batch`] as a pure function of seed and
 //! step.
 
 #![warn(clippy::print_stderr, clippy::print_stdout)]
@@ -18,17 +18,18 @@ pub mod tales;
 mod temporary;
 mod tokenizer;
 
-pub use batch::{Batch, Windows};
+pub use batch::{Batch, IGNORED, Windows};
 pub use error::{Error, Result};
 pub use fetch::{CORPORA, FetchOptions, FetchProgress, Fetched, HubDataset, KnownCorpus, Origin, fetch};
 pub use info::CorpusInfo;
 pub use prepare::{
-    Corpus, Dataset, Lengths, MANIFEST, Manifest, PrepareOptions, Progress, REMEMBERED, Skipped,
-    SplitSummary, characters, prepare, sample,
+    Dataset, Lengths, MANIFEST, Manifest, PrepareOptions, PrepareProgress, REMEMBERED, Skipped, SplitSummary,
+    TextSplits, character_tokenizer, prepare, sample_documents,
 };
-pub use sampler::{Order, Sampler, mix};
+pub use sampler::{Order, WindowSampler, mix};
 pub use shard::{FileIdentity, ShardFormat, ShardWriter, TokenShard, Vocabulary};
 pub use source::{
-    CARGO, Compression, DEFAULT_FIELD, Event, Format, Place, ReadOptions, Source, SourceFile, read_text,
+    CARGO, Compression, DEFAULT_FIELD, Format, Location, ReadEvent, ReadOptions, Source, SourceFile,
+    read_text,
 };
 pub use tokenizer::{BpeTrainer, BytePairs, Splitting, StreamDecoder, TOKENIZERS, Tokenizer};

@@ -19,7 +19,7 @@ pub enum Order {
 
 /// Draws the windows of each step.
 #[derive(Clone, Debug)]
-pub struct Sampler {
+pub struct WindowSampler {
     /// How windows follow each other.
     pub order: Order,
     /// Chooses the random starts; without effect on sequential order.
@@ -30,7 +30,7 @@ pub struct Sampler {
     pub context_length: usize,
 }
 
-impl Sampler {
+impl WindowSampler {
     /// Batch number `index` of the run, counted from zero: micro-batch `m` of step `s` with `n` micro-batches a step
     /// is number `s * n + m`.
     ///
@@ -75,12 +75,12 @@ mod tests {
     use super::*;
 
     fn shard(len: u32) -> TokenShard {
-        TokenShard::in_memory(&(0..len).collect::<Vec<_>>(), len as usize).expect("a temporary file")
+        TokenShard::temporary(&(0..len).collect::<Vec<_>>(), len as usize).expect("a temporary file")
     }
 
     #[test]
     fn sequential_windows_follow_each_other_and_start_over() {
-        let sampler = Sampler { order: Order::Sequential, seed: 9, batch_size: 2, context_length: 4 };
+        let sampler = WindowSampler { order: Order::Sequential, seed: 9, batch_size: 2, context_length: 4 };
         let shard = shard(22); // five windows of four, and a target for the last: two batches
         assert_eq!(sampler.batch(&shard, 0).inputs, [0, 1, 2, 3, 4, 5, 6, 7]);
         assert_eq!(sampler.batch(&shard, 1).targets, [9, 10, 11, 12, 13, 14, 15, 16]);
@@ -89,11 +89,11 @@ mod tests {
 
     #[test]
     fn random_windows_depend_on_seed_and_step_alone_and_reach_every_start() {
-        let sampler = Sampler { order: Order::Random, seed: 1, batch_size: 8, context_length: 4 };
+        let sampler = WindowSampler { order: Order::Random, seed: 1, batch_size: 8, context_length: 4 };
         let shard = shard(14);
         assert_eq!(sampler.batch(&shard, 5), sampler.clone().batch(&shard, 5));
         assert_ne!(sampler.batch(&shard, 5), sampler.batch(&shard, 6));
-        assert_ne!(sampler.batch(&shard, 5), Sampler { seed: 2, ..sampler.clone() }.batch(&shard, 5));
+        assert_ne!(sampler.batch(&shard, 5), WindowSampler { seed: 2, ..sampler.clone() }.batch(&shard, 5));
         let mut counts = [0; 10];
         for index in 0..1000 {
             for window in sampler.batch(&shard, index).inputs.chunks(4) {

@@ -42,7 +42,7 @@ pub fn evaluate<B: Backend>(
     for (done, batch) in windows.enumerate() {
         progress(done, total);
         let count = batch.num_tokens();
-        let shape = [batch.batch, batch.seq];
+        let shape = [batch.windows, batch.seq];
         let upload = |values| Tensor::from_data(TensorData::new(values, shape), &device);
         let loss = model.loss(upload(batch.inputs), upload(batch.targets));
         sum += loss.into_data().iter::<f64>().sum::<f64>() * count as f64;

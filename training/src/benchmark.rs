@@ -64,13 +64,13 @@ pub fn time_steps<B: AutodiffBackend>(
     })
 }
 
-fn random_batch(config: &GptConfig, batch: usize, step: u64) -> Batch {
+fn random_batch(config: &GptConfig, windows: usize, step: u64) -> Batch {
     let seq = config.context_length;
     let token = |index: usize| (mix(step, index as u64) % config.vocab_size as u64) as i32;
     Batch {
-        inputs: (0..batch * seq).map(token).collect(),
-        targets: (1..=batch * seq).map(token).collect(),
-        batch,
+        inputs: (0..windows * seq).map(token).collect(),
+        targets: (1..=windows * seq).map(token).collect(),
+        windows,
         seq,
     }
 }

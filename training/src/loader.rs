@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use burn::data::dataloader::{DataLoader, DataLoaderIterator, Progress};
 use burn::tensor::backend::Backend;
-use kiln_datasets::{Batch, Sampler, TokenShard, Windows};
+use kiln_datasets::{Batch, TokenShard, WindowSampler, Windows};
 
 use crate::MicroBatches;
 
@@ -13,7 +13,7 @@ use crate::MicroBatches;
 #[derive(Clone)]
 pub(crate) struct TrainLoader {
     pub(crate) shard: Arc<TokenShard>,
-    pub(crate) sampler: Sampler,
+    pub(crate) sampler: WindowSampler,
     pub(crate) grad_accumulation: usize,
     /// Windows that are computed at a time.
     pub(crate) micro_batch: usize,

@@ -91,7 +91,7 @@ impl<B: Backend> InferenceStep for LanguageModel<B> {
 /// Inputs and targets on the device, both `[batch, seq]`.
 fn upload<B: Backend>(batch: &Batch, device: &B::Device) -> (Tensor<B, 2, Int>, Tensor<B, 2, Int>) {
     let tensor = |values: &[i32]| {
-        Tensor::from_data(TensorData::new(values.to_vec(), [batch.batch, batch.seq]), device)
+        Tensor::from_data(TensorData::new(values.to_vec(), [batch.windows, batch.seq]), device)
     };
     (tensor(&batch.inputs), tensor(&batch.targets))
 }

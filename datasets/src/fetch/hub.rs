@@ -100,9 +100,9 @@ pub(super) fn fetch(
     progress: &mut dyn FnMut(&FetchProgress),
 ) -> Result<Fetched> {
     let takes = dataset.takes()?;
-    let place = Place::of(dataset, folder, options);
+    let destination = Destination::of(dataset, folder, options);
     if options.offline {
-        return place.what_is_there(dataset, field, &takes);
+        return destination.what_is_there(dataset, field, &takes);
     }
     let HubDataset { repository, revision, .. } = dataset;
     let address = format!("{}/api/datasets/{repository}/revision/{revision}?blobs=true", client.endpoint());
@@ -119,7 +119,7 @@ pub(super) fn fetch(
         };
         return Err(Error::NotThere { url: address, reason });
     }
-    let root = place.root(&listing.sha);
+    let root = destination.root(&listing.sha);
     let mut files = Vec::new();
     for file in wanted {
         let name = &file.rfilename;
@@ -139,11 +139,11 @@ pub(super) fn fetch(
                 sha256: file.lfs.as_ref().map(|lfs| lfs.sha256.clone()),
             };
             let blob = expected.sha256.as_ref().or(file.blob_id.as_ref()).filter(|name| is_plain(name));
-            place.download(&path, blob, &url, &expected, client, progress)?;
+            destination.download(&path, blob, &url, &expected, client, progress)?;
         }
         files.push(path);
     }
-    place.remember(&listing.sha)?;
+    destination.remember(&listing.sha)?;
     Ok(Fetched { path: common(&root, &files), files, field })
 }
 
@@ -164,12 +164,12 @@ fn encoded(name: &str) -> String {
 }
 
 /// Where the files of a dataset go.
-enum Place {
+enum Destination {
     Folder(PathBuf),
     Cache { repo: Repo, cache: Cache },
 }
 
-impl Place {
+impl Destination {
     fn of(dataset: &HubDataset, folder: Option<&Path>, options: &FetchOptions) -> Self {
         let (repository, revision) = (dataset.repository.clone(), dataset.revision.clone());
         match folder {

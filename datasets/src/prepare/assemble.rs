@@ -5,11 +5,11 @@ use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::Path;
 
-use super::batch::{Document, Fate};
 use super::dataset::{TRAIN, VALID};
 use super::journal::Journal;
 use super::manifest::{MANIFEST, Manifest, SplitSummary};
 use super::part::{Part, Record};
+use super::text_batch::{Document, Fate};
 use super::{Plan, PrepareOptions};
 use crate::error::{Error, Result};
 use crate::shard::token_width;
@@ -58,8 +58,8 @@ pub(super) fn join(
         std::fs::remove_dir_all(&whole).map_err(Error::io(&whole))?;
     }
     std::fs::create_dir(&whole).map_err(Error::io(&whole))?;
-    let mut train = Split::create(&whole.join(TRAIN), plan)?;
-    let mut valid = Split::create(&whole.join(VALID), plan)?;
+    let mut train = SplitWriter::create(&whole.join(TRAIN), plan)?;
+    let mut valid = SplitWriter::create(&whole.join(VALID), plan)?;
     let mut cursors: Vec<Cursor<'_>> = (0..plan.weights.len())
         .map(|source| Cursor::new(source, plan, &parts, &decisions, scratch, options.seed))
         .collect();
@@ -148,13 +148,13 @@ fn unit(bits: u64) -> f64 {
 }
 
 /// A split while it is written.
-struct Split {
+struct SplitWriter {
     writer: ShardWriter,
     summary: SplitSummary,
     width: u64,
 }
 
-impl Split {
+impl SplitWriter {
     fn create(path: &Path, plan: &Plan) -> Result<Self> {
         let writer = ShardWriter::create(path, plan.vocabulary.clone())?;
         let width = token_width(plan.vocabulary.size) as u64;
@@ -252,7 +252,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// Copies the next document to its split, or passes over it.
-    fn step(&mut self, train: &mut Split, valid: &mut Split) -> Result<()> {
+    fn step(&mut self, train: &mut SplitWriter, valid: &mut SplitWriter) -> Result<()> {
         let (part, first) = self.parts[self.part];
         if self.open.is_none() {
             let records = part.records(self.scratch)?.into_iter();

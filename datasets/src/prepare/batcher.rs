@@ -2,10 +2,10 @@
 
 use xxhash_rust::xxh3::Xxh3;
 
-use super::batch::{Batch, Document, Fate, Piece};
 use super::manifest::Skipped;
+use super::text_batch::{Document, Fate, Piece, TextBatch};
 use crate::error::{Error, Result};
-use crate::{Event, Place};
+use crate::{Location, ReadEvent};
 
 /// Text of a batch, in bytes. A longer document is encoded in pieces.
 const BATCH: usize = 1 << 20;
@@ -18,9 +18,9 @@ const PART: u64 = 8 << 20;
 
 /// Turns what reading gives into batches.
 pub(super) struct Batcher<'a> {
-    batch: Batch,
+    batch: TextBatch,
     /// Receives each batch.
-    send: &'a mut dyn FnMut(Batch) -> Result<()>,
+    send: &'a mut dyn FnMut(TextBatch) -> Result<()>,
     skip_bad: bool,
     /// Characters until the single text of a corpus is cut.
     cut: Option<u64>,
@@ -43,8 +43,8 @@ struct Current {
 }
 
 impl<'a> Batcher<'a> {
-    pub fn new(skip_bad: bool, cut: Option<u64>, send: &'a mut dyn FnMut(Batch) -> Result<()>) -> Self {
-        Self { batch: Batch::default(), send, skip_bad, cut, part_bytes: 0, current: Current::default() }
+    pub fn new(skip_bad: bool, cut: Option<u64>, send: &'a mut dyn FnMut(TextBatch) -> Result<()>) -> Self {
+        Self { batch: TextBatch::default(), send, skip_bad, cut, part_bytes: 0, current: Current::default() }
     }
 
     /// Says which file the next events come from.
@@ -52,20 +52,20 @@ impl<'a> Batcher<'a> {
         self.current = Current { file, start: self.batch.text.len(), ..Current::default() };
     }
 
-    pub fn take(&mut self, event: Event<'_>) -> Result<()> {
+    pub fn take(&mut self, event: ReadEvent<'_>) -> Result<()> {
         match event {
-            Event::Text(text) => self.text(text),
-            Event::End(place) => {
+            ReadEvent::Text(text) => self.text(text),
+            ReadEvent::End(location) => {
                 // What follows the cut of a single text is its validation split.
                 let fate = if self.cut.is_some() { Fate::Valid } else { Fate::Open };
-                self.end(place, fate)
+                self.end(location, fate)
             }
-            Event::Bad(error) if self.skip_bad => {
+            ReadEvent::Bad(error) if self.skip_bad => {
                 self.batch.skipped.push(Skipped::from(&error));
                 self.current.visible = false;
-                self.end(Place::File, Fate::Dropped)
+                self.end(Location::File, Fate::Dropped)
             }
-            Event::Bad(error) => Err(error),
+            ReadEvent::Bad(error) => Err(error),
         }
     }
 
@@ -82,14 +82,14 @@ impl<'a> Batcher<'a> {
                 Some((at, _)) => {
                     self.cut = Some(0);
                     self.add(&text[..at])?;
-                    self.end(Place::File, Fate::Train)?;
+                    self.end(Location::File, Fate::Train)?;
                     return self.add(&text[at..]);
                 }
                 None => self.cut = Some(left - text.chars().count() as u64),
             }
             if self.cut == Some(0) {
                 self.add(text)?;
-                return self.end(Place::File, Fate::Train);
+                return self.end(Location::File, Fate::Train);
             }
         }
         self.add(text)
@@ -118,7 +118,7 @@ impl<'a> Batcher<'a> {
         match safe_cut(piece).or((gathered >= LONGEST_PIECE).then_some(gathered)) {
             Some(length) => {
                 let rest = self.batch.text.split_off(start + length);
-                self.piece(Place::File, None);
+                self.piece(Location::File, None);
                 self.send()?;
                 self.batch.text = rest;
                 self.current.start = 0;
@@ -130,14 +130,14 @@ impl<'a> Batcher<'a> {
     }
 
     /// Completes the document at hand, or forgets it.
-    fn end(&mut self, place: Place, fate: Fate) -> Result<()> {
+    fn end(&mut self, location: Location, fate: Fate) -> Result<()> {
         let fate = if self.current.visible { fate } else { Fate::Dropped };
         if fate == Fate::Dropped {
             self.batch.text.truncate(self.current.start);
         }
         if fate != Fate::Dropped || self.current.has_pieces {
             let Current { bytes, .. } = self.current;
-            self.piece(place, Some(Document { hash: self.current.hash.digest128(), bytes, fate }));
+            self.piece(location, Some(Document { hash: self.current.hash.digest128(), bytes, fate }));
             self.part_bytes += bytes;
         }
         let file = self.current.file;
@@ -149,14 +149,14 @@ impl<'a> Batcher<'a> {
         if self.batch.ends_part || self.batch.text.len() >= BATCH { self.send() } else { Ok(()) }
     }
 
-    fn piece(&mut self, place: Place, document: Option<Document>) {
+    fn piece(&mut self, location: Location, document: Option<Document>) {
         let (end, file) = (self.batch.text.len(), self.current.file);
-        self.batch.pieces.push(Piece { end, document, file, place });
+        self.batch.pieces.push(Piece { end, document, file, location });
     }
 
     fn send(&mut self) -> Result<()> {
         let part = self.batch.part + usize::from(self.batch.ends_part);
-        let batch = std::mem::replace(&mut self.batch, Batch { part, ..Batch::default() });
+        let batch = std::mem::replace(&mut self.batch, TextBatch { part, ..TextBatch::default() });
         self.current.start = 0;
         (self.send)(batch)
     }
@@ -209,9 +209,9 @@ mod tests {
     }
 
     /// Every batch that `events` give.
-    fn batches(skip_bad: bool, cut: Option<u64>, events: Vec<Event<'_>>) -> Vec<Batch> {
+    fn batches(skip_bad: bool, cut: Option<u64>, events: Vec<ReadEvent<'_>>) -> Vec<TextBatch> {
         let mut batches = Vec::new();
-        let mut send = |batch: Batch| {
+        let mut send = |batch: TextBatch| {
             batches.push(batch);
             Ok(())
         };
@@ -224,7 +224,7 @@ mod tests {
         batches
     }
 
-    fn fates(batches: &[Batch]) -> Vec<(u64, Fate)> {
+    fn fates(batches: &[TextBatch]) -> Vec<(u64, Fate)> {
         let documents = batches.iter().flat_map(|batch| &batch.pieces).filter_map(|piece| piece.document);
         documents.map(|document| (document.bytes, document.fate)).collect()
     }
@@ -235,7 +235,7 @@ mod tests {
         let wall = "x".repeat(20 << 20);
         for text in [&words, &wall] {
             let events = text.as_bytes().chunks(100_000).map(|chunk| str::from_utf8(chunk).expect("ASCII"));
-            let events = events.map(Event::Text).chain([Event::End(Place::File)]).collect();
+            let events = events.map(ReadEvent::Text).chain([ReadEvent::End(Location::File)]).collect();
             let batches = batches(false, None, events);
             assert_eq!(batches.iter().map(|batch| batch.text.as_str()).collect::<String>(), *text);
             assert!(batches.iter().all(|batch| batch.text.len() <= LONGEST_PIECE + 100_000));
@@ -246,7 +246,7 @@ mod tests {
     #[test]
     fn a_single_text_is_cut_by_characters() {
         let events = |parts: &[&'static str]| {
-            parts.iter().map(|part| Event::Text(part)).chain([Event::End(Place::File)]).collect()
+            parts.iter().map(|part| ReadEvent::Text(part)).chain([ReadEvent::End(Location::File)]).collect()
         };
         for parts in [&["añbcdefghijklmn"][..], &["añbcdefg", "hijklmn"], &["añbcdefghijkl", "mn"]] {
             let batches = batches(false, Some(13), events(parts));
@@ -257,22 +257,22 @@ mod tests {
 
     #[test]
     fn empty_and_bad_documents_leave_nothing() {
-        let bad = || Event::Bad(Error::UnknownToken { token: 1, vocab_size: 1 });
+        let bad = || ReadEvent::Bad(Error::UnknownToken { token: 1, vocab_size: 1 });
         let events = vec![
-            Event::Text("one"),
-            Event::End(Place::Line(1)),
-            Event::Text(" \n"),
-            Event::End(Place::Line(2)),
-            Event::Text("half a docu"),
+            ReadEvent::Text("one"),
+            ReadEvent::End(Location::Line(1)),
+            ReadEvent::Text(" \n"),
+            ReadEvent::End(Location::Line(2)),
+            ReadEvent::Text("half a docu"),
             bad(),
-            Event::Text("two"),
-            Event::End(Place::Line(4)),
+            ReadEvent::Text("two"),
+            ReadEvent::End(Location::Line(4)),
         ];
         let batches = batches(true, None, events);
         assert_eq!(batches[0].text, "onetwo");
         assert_eq!((fates(&batches).len(), batches[0].skipped.len()), (2, 1));
         let long = "words and ".repeat(200_000);
-        let batches = self::batches(true, None, vec![Event::Text(&long), bad()]);
+        let batches = self::batches(true, None, vec![ReadEvent::Text(&long), bad()]);
         assert_eq!(fates(&batches), [(2_000_000, Fate::Dropped)]);
     }
 }

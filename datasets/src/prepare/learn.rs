@@ -13,7 +13,7 @@ use crate::{Format, ReadOptions, Source, SourceFile, Tokenizer, mix};
 /// # Errors
 ///
 /// What [`Source::files`] and [`SourceFile::documents`] say.
-pub fn characters(sources: &[Source], options: &PrepareOptions) -> Result<Tokenizer> {
+pub fn character_tokenizer(sources: &[Source], options: &PrepareOptions) -> Result<Tokenizer> {
     let mut characters = BTreeSet::new();
     each_document(&files(sources)?, options, &mut |document| {
         characters.extend(document.chars());
@@ -28,7 +28,7 @@ pub fn characters(sources: &[Source], options: &PrepareOptions) -> Result<Tokeni
 /// # Errors
 ///
 /// What [`Source::files`] and [`SourceFile::documents`] say, [`Error::NoText`] if there is nothing.
-pub fn sample(sources: &[Source], options: &PrepareOptions, bytes: u64) -> Result<Vec<String>> {
+pub fn sample_documents(sources: &[Source], options: &PrepareOptions, bytes: u64) -> Result<Vec<String>> {
     let files = files(sources)?;
     let total: u64 = files.iter().map(|file| file.size).sum();
     let single = matches!(files.as_slice(), [file] if file.format == Format::Text);

@@ -8,9 +8,7 @@
 //!    shards, described by a [`manifest`].
 
 mod assemble;
-mod batch;
 mod batcher;
-mod corpus;
 mod dataset;
 mod journal;
 mod learn;
@@ -19,18 +17,20 @@ mod part;
 mod pipeline;
 mod plan;
 mod remember;
+mod text_batch;
+mod text_splits;
 
 use std::io::ErrorKind;
 use std::path::Path;
 
-pub use self::corpus::Corpus;
 pub use self::dataset::Dataset;
 pub(crate) use self::dataset::shards;
 use self::journal::Journal;
-pub use self::learn::{characters, sample};
+pub use self::learn::{character_tokenizer, sample_documents};
 pub use self::manifest::{Lengths, MANIFEST, Manifest, Skipped, SplitSummary};
 use self::plan::Plan;
 pub use self::remember::REMEMBERED;
+pub use self::text_splits::TextSplits;
 use crate::error::{Error, Result};
 use crate::{ReadOptions, Source, Tokenizer};
 
@@ -67,7 +67,7 @@ impl Default for PrepareOptions {
 
 /// How far preparing has come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Progress {
+pub struct PrepareProgress {
     /// Bytes taken from disk, those of an earlier attempt included.
     pub bytes_read: u64,
     /// Bytes there are on disk.
@@ -95,7 +95,7 @@ pub fn prepare(
     tokenizer: &Tokenizer,
     folder: &Path,
     options: &PrepareOptions,
-    progress: &mut dyn FnMut(Progress),
+    progress: &mut dyn FnMut(PrepareProgress),
 ) -> Result<Manifest> {
     let reading = ReadOptions { lossy: options.lossy, ..ReadOptions::default() };
     let plan = Plan::make(sources, tokenizer, options)?;

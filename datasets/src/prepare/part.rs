@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::Xxh3;
 
-use super::batch::{Document, Fate};
 use super::manifest::Skipped;
+use super::text_batch::{Document, Fate};
 use crate::error::{Error, Result};
 
 /// Bytes of a record: hash, bytes, tokens, fate.

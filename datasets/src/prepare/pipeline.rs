@@ -9,12 +9,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-use super::batch::{Batch, Document, Fate};
 use super::batcher::Batcher;
 use super::journal::Journal;
 use super::manifest::Skipped;
 use super::part::{Part, PartWriter, Record};
-use super::{Plan, PrepareOptions, Progress};
+use super::text_batch::{Document, Fate, TextBatch};
+use super::{Plan, PrepareOptions, PrepareProgress};
 use crate::error::{Error, Result};
 use crate::shard::to_bytes;
 use crate::{ReadOptions, Tokenizer};
@@ -24,7 +24,7 @@ struct Numbered {
     group: usize,
     /// Position among the batches of its group that are sent.
     number: u64,
-    batch: Batch,
+    batch: TextBatch,
 }
 
 /// A batch as tokens.
@@ -49,7 +49,7 @@ pub(super) fn run(
     scratch: &Path,
     options: &PrepareOptions,
     reading: &ReadOptions,
-    progress: &mut dyn FnMut(Progress),
+    progress: &mut dyn FnMut(PrepareProgress),
 ) -> Result<()> {
     let finished: Vec<_> = (0..plan.groups.len()).map(|group| journal.finished(group)).collect();
     let left: Vec<usize> = (0..plan.groups.len()).filter(|group| !finished[*group].1).collect();
@@ -57,7 +57,7 @@ pub(super) fn run(
     let resumed = plan.size() - left.iter().map(|group| plan.groups[*group].size()).sum::<u64>();
     reading.bytes_read.store(resumed, Ordering::Relaxed);
     let width = crate::shard::token_width(plan.vocabulary.size) as u64;
-    let mut state = Progress {
+    let mut state = PrepareProgress {
         bytes_total: plan.size(),
         bytes_read: resumed,
         bytes_resumed: resumed,
@@ -87,7 +87,7 @@ pub(super) fn run(
             scope.spawn(move || {
                 while let Some(&group) = left.get(next.fetch_add(1, Ordering::Relaxed)) {
                     let mut number = 0;
-                    let mut send = |batch: Batch| {
+                    let mut send = |batch: TextBatch| {
                         if batch.part < finished[group].0 {
                             return Ok(());
                         }
@@ -143,7 +143,7 @@ fn read_group(
     group: usize,
     options: &PrepareOptions,
     reading: &ReadOptions,
-    send: &mut dyn FnMut(Batch) -> Result<()>,
+    send: &mut dyn FnMut(TextBatch) -> Result<()>,
 ) -> Result<()> {
     let mut batcher = Batcher::new(options.skip_bad, plan.cut, send);
     for (index, file) in plan.groups[group].files.iter().enumerate() {
@@ -158,14 +158,14 @@ fn encode(
     tokenizer: &Tokenizer,
     Numbered { group, number, batch }: Numbered,
 ) -> Result<Encoded> {
-    let Batch { text, pieces, skipped, part, ends_part, ends_group } = batch;
+    let TextBatch { text, pieces, skipped, part, ends_part, ends_group } = batch;
     let (mut bytes, mut counts, mut start) = (Vec::new(), Vec::with_capacity(pieces.len()), 0);
     for piece in pieces {
         let text = &text[start..piece.end];
         start = piece.end;
         let mut tokens = tokenizer.encode_on_this_thread(text).map_err(|error| Error::Document {
             path: plan.groups[group].files[piece.file].path.clone(),
-            place: piece.place,
+            location: piece.location,
             source: Box::new(error),
         })?;
         if piece.document.is_some_and(|document| document.fate != Fate::Dropped) {

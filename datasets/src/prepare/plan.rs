@@ -6,7 +6,7 @@ use xxhash_rust::xxh3::Xxh3;
 
 use super::PrepareOptions;
 use crate::error::{Error, Result};
-use crate::{Event, Format, ReadOptions, Source, SourceFile, Tokenizer, Vocabulary};
+use crate::{Format, ReadEvent, ReadOptions, Source, SourceFile, Tokenizer, Vocabulary};
 
 /// Bytes of files on disk that make a group.
 const GROUP: u64 = 32 << 20;
@@ -84,7 +84,7 @@ fn count_characters(file: &SourceFile, options: &PrepareOptions) -> Result<u64> 
     let mut characters = 0;
     let reading = ReadOptions { lossy: options.lossy, ..ReadOptions::default() };
     file.read(&reading, &mut |event| {
-        if let Event::Text(text) = event {
+        if let ReadEvent::Text(text) = event {
             characters += text.chars().count() as u64;
         }
         Ok(())

@@ -128,7 +128,7 @@ fn one_text_is_cut_as_nanogpt_cuts_it() {
     let input = tempfile::tempdir().expect("a temporary directory");
     let path = input.path().join("text.txt");
     std::fs::write(&path, "añbcdefghijklmn").expect("writable");
-    let tokenizer = characters(&[Source::new(&path)], &PrepareOptions::default()).expect("text");
+    let tokenizer = character_tokenizer(&[Source::new(&path)], &PrepareOptions::default()).expect("text");
     let out = input.path().join("out");
     let options = PrepareOptions::default();
     prepare(&[Source::new(&path)], &tokenizer, &out, &options, &mut |_| {}).expect("good input");

@@ -114,7 +114,7 @@ impl TokenShard {
     /// # Errors
     ///
     /// [`Error::Io`] if there is no room for it.
-    pub fn in_memory(tokens: &[u32], vocab_size: usize) -> Result<Self> {
+    pub fn temporary(tokens: &[u32], vocab_size: usize) -> Result<Self> {
         let directory = std::env::temp_dir();
         let file = NamedTempFile::new().map_err(Error::io(&directory))?;
         let vocabulary = Vocabulary { size: vocab_size, ..Vocabulary::default() };

@@ -6,18 +6,18 @@ use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess
 use serde_json::Value;
 
 use super::input::{self, Input, ReadOptions};
-use super::{Event, Place, SourceFile};
+use super::{Location, ReadEvent, SourceFile};
 use crate::error::{Error, Result};
 
 /// One value a line.
 pub(super) fn read_lines(
     file: &SourceFile,
     options: &ReadOptions,
-    each: &mut dyn FnMut(Event<'_>) -> Result<()>,
+    each: &mut dyn FnMut(ReadEvent<'_>) -> Result<()>,
 ) -> Result<()> {
     let mut input = match open(file, options) {
         Ok(input) => input,
-        Err(error) => return each(Event::Bad(error)),
+        Err(error) => return each(ReadEvent::Bad(error)),
     };
     let mut bytes = Vec::new();
     let mut offset = 0;
@@ -26,12 +26,12 @@ pub(super) fn read_lines(
         match input.read_until(b'\n', &mut bytes) {
             Ok(0) => break,
             Ok(_) => {}
-            Err(error) => return each(Event::Bad(Error::io(&file.path)(error))),
+            Err(error) => return each(ReadEvent::Bad(Error::io(&file.path)(error))),
         }
         match std::str::from_utf8(&bytes) {
             Err(error) => {
                 let offset = offset + error.valid_up_to() as u64;
-                each(Event::Bad(Error::NotUtf8 { path: file.path.clone(), line, offset }))?;
+                each(ReadEvent::Bad(Error::NotUtf8 { path: file.path.clone(), line, offset }))?;
             }
             Ok(text) if text.trim().is_empty() => {}
             Ok(text) => {
@@ -39,7 +39,7 @@ pub(super) fn read_lines(
                 let found = Field(&file.field).deserialize(&mut deserializer);
                 let found = found.and_then(|found| deserializer.end().map(|()| found));
                 let found = found.map_err(|error| broken(&error));
-                give(file, Place::Line(line), found, each)?;
+                give(file, Location::Line(line), found, each)?;
             }
         }
         offset += bytes.len() as u64;
@@ -51,18 +51,18 @@ pub(super) fn read_lines(
 pub(super) fn read_values(
     file: &SourceFile,
     options: &ReadOptions,
-    each: &mut dyn FnMut(Event<'_>) -> Result<()>,
+    each: &mut dyn FnMut(ReadEvent<'_>) -> Result<()>,
 ) -> Result<()> {
     let mut input = match open(file, options) {
         Ok(input) => input,
-        Err(error) => return each(Event::Bad(error)),
+        Err(error) => return each(ReadEvent::Bad(error)),
     };
     let mut records = Records { file, number: 0, each, outcome: Ok(()) };
     loop {
         match skip_space(&mut input) {
             Ok(false) => return records.outcome,
             Ok(true) => {}
-            Err(error) => return (records.each)(Event::Bad(Error::io(&file.path)(error))),
+            Err(error) => return (records.each)(ReadEvent::Bad(Error::io(&file.path)(error))),
         }
         let mut deserializer = serde_json::Deserializer::from_reader(Read::by_ref(&mut input));
         if let Err(error) = (&mut records).deserialize(&mut deserializer) {
@@ -70,15 +70,15 @@ pub(super) fn read_values(
             let error = match error.io_error_kind() {
                 Some(_) => Error::io(&file.path)(error.into()),
                 None => {
-                    let place = match records.number {
-                        0 => Place::Line(error.line() as u64),
-                        number => Place::Record(number + 1),
+                    let location = match records.number {
+                        0 => Location::Line(error.line() as u64),
+                        number => Location::Record(number + 1),
                     };
-                    Error::Record { path: file.path.clone(), place, reason: broken(&error) }
+                    Error::Record { path: file.path.clone(), location, reason: broken(&error) }
                 }
             };
             // Where the next value begins is anyone's guess.
-            return (records.each)(Event::Bad(error));
+            return (records.each)(ReadEvent::Bad(error));
         }
     }
 }
@@ -121,20 +121,20 @@ fn broken(error: &serde_json::Error) -> String {
 /// Turns what was found in a record into events.
 fn give(
     file: &SourceFile,
-    place: Place,
+    location: Location,
     found: Result<Found, String>,
-    each: &mut dyn FnMut(Event<'_>) -> Result<()>,
+    each: &mut dyn FnMut(ReadEvent<'_>) -> Result<()>,
 ) -> Result<()> {
     let reason = match found {
         Ok(Found::Text(text)) => {
-            each(Event::Text(&text))?;
-            return each(Event::End(place));
+            each(ReadEvent::Text(&text))?;
+            return each(ReadEvent::End(location));
         }
         Ok(Found::Other(kind)) => format!("`{}` is {kind}, not a string", file.field),
         Ok(Found::Nothing(keys)) => super::no_field(&file.field, &keys),
         Err(reason) => reason,
     };
-    each(Event::Bad(Error::Record { path: file.path.clone(), place, reason }))
+    each(ReadEvent::Bad(Error::Record { path: file.path.clone(), location, reason }))
 }
 
 /// What a record holds under the name looked for.
@@ -197,7 +197,7 @@ impl<'de> Visitor<'de> for Field<'_> {
 struct Records<'a> {
     file: &'a SourceFile,
     number: u64,
-    each: &'a mut dyn FnMut(Event<'_>) -> Result<()>,
+    each: &'a mut dyn FnMut(ReadEvent<'_>) -> Result<()>,
     /// What the receiver said last.
     outcome: Result<()>,
 }
@@ -205,7 +205,7 @@ struct Records<'a> {
 impl Records<'_> {
     fn give(&mut self, found: Found) -> std::result::Result<(), ()> {
         self.number += 1;
-        self.outcome = give(self.file, Place::Record(self.number), Ok(found), self.each);
+        self.outcome = give(self.file, Location::Record(self.number), Ok(found), self.each);
         self.outcome.as_ref().map_err(drop).copied()
     }
 }

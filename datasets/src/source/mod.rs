@@ -9,8 +9,8 @@ mod guard;
 mod input;
 mod json;
 mod listing;
+mod location;
 mod parquet;
-mod place;
 mod table;
 mod text;
 
@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::format::{Compression, Format};
 pub use self::input::ReadOptions;
-pub use self::place::Place;
+pub use self::location::Location;
 use crate::error::{Error, Result};
 
 /// Name of the source that is the Rust code in the user's own cargo registry.
@@ -88,11 +88,11 @@ pub struct SourceFile {
 
 /// What reading a file gives: the text of a document in one or more pieces, then its end.
 #[derive(Debug)]
-pub enum Event<'a> {
+pub enum ReadEvent<'a> {
     /// More of the document at hand.
     Text(&'a str),
     /// The document is complete; where it stood.
-    End(Place),
+    End(Location),
     /// The document at hand, or the rest of the file, cannot be used. Returning the error ends the reading;
     /// returning `Ok` skips what is bad.
     Bad(Error),
@@ -103,8 +103,12 @@ impl SourceFile {
     ///
     /// # Errors
     ///
-    /// What `each` returns, and nothing else: bad input is an [`Event`].
-    pub fn read(&self, options: &ReadOptions, each: &mut dyn FnMut(Event<'_>) -> Result<()>) -> Result<()> {
+    /// What `each` returns, and nothing else: bad input is a [`ReadEvent`].
+    pub fn read(
+        &self,
+        options: &ReadOptions,
+        each: &mut dyn FnMut(ReadEvent<'_>) -> Result<()>,
+    ) -> Result<()> {
         match self.format {
             Format::Text => text::read(self, options, each),
             Format::Jsonl => json::read_lines(self, options, each),
@@ -122,20 +126,20 @@ impl SourceFile {
     pub fn documents(&self, options: &ReadOptions, each: &mut dyn FnMut(&str) -> Result<()>) -> Result<()> {
         let mut document = String::new();
         self.read(options, &mut |event| match event {
-            Event::Text(text) => {
+            ReadEvent::Text(text) => {
                 document.push_str(text);
                 Ok(())
             }
-            Event::End(_) => {
+            ReadEvent::End(_) => {
                 let outcome = if document.trim().is_empty() { Ok(()) } else { each(&document) };
                 document.clear();
                 outcome
             }
-            Event::Bad(_) if options.skip_bad => {
+            ReadEvent::Bad(_) if options.skip_bad => {
                 document.clear();
                 Ok(())
             }
-            Event::Bad(error) => Err(error),
+            ReadEvent::Bad(error) => Err(error),
         })
     }
 }

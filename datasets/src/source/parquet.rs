@@ -11,7 +11,7 @@ use parquet::file::reader::{FileReader, SerializedFileReader};
 
 use super::format::Compression;
 use super::input::ReadOptions;
-use super::{Event, Place, SourceFile, guard};
+use super::{Location, ReadEvent, SourceFile, guard};
 use crate::error::{Error, Result};
 
 /// Values that are decoded together.
@@ -21,19 +21,19 @@ const VALUES: usize = 256;
 pub(super) fn read(
     file: &SourceFile,
     options: &ReadOptions,
-    each: &mut dyn FnMut(Event<'_>) -> Result<()>,
+    each: &mut dyn FnMut(ReadEvent<'_>) -> Result<()>,
 ) -> Result<()> {
     let mut records = 0;
     let outcome = match open(file) {
         Ok((reader, column)) => read_column(file, options, &reader, column, &mut records, each),
-        Err(error) => return each(Event::Bad(error)),
+        Err(error) => return each(ReadEvent::Bad(error)),
     };
     match outcome {
         Ok(()) => Ok(()),
         Err(Stop::Receiver(error)) => Err(error),
-        Err(Stop::File(reason)) => each(Event::Bad(Error::Record {
+        Err(Stop::File(reason)) => each(ReadEvent::Bad(Error::Record {
             path: file.path.clone(),
-            place: Place::Record(records + 1),
+            location: Location::Record(records + 1),
             reason,
         })),
     }
@@ -73,7 +73,7 @@ fn read_column(
     reader: &SerializedFileReader<File>,
     column: usize,
     records: &mut u64,
-    each: &mut dyn FnMut(Event<'_>) -> Result<()>,
+    each: &mut dyn FnMut(ReadEvent<'_>) -> Result<()>,
 ) -> Result<(), Stop> {
     let damaged = |error: ParquetError| Stop::File(format!("damaged Parquet data: {error}"));
     let groups = reader.num_row_groups();
@@ -126,16 +126,16 @@ fn give(
     options: &ReadOptions,
     record: u64,
     bytes: &[u8],
-    each: &mut dyn FnMut(Event<'_>) -> Result<()>,
+    each: &mut dyn FnMut(ReadEvent<'_>) -> Result<()>,
 ) -> Result<()> {
-    let place = Place::Record(record);
+    let location = Location::Record(record);
     match std::str::from_utf8(bytes) {
-        Ok(text) => each(Event::Text(text))?,
-        Err(_) if options.lossy => each(Event::Text(&String::from_utf8_lossy(bytes)))?,
+        Ok(text) => each(ReadEvent::Text(text))?,
+        Err(_) if options.lossy => each(ReadEvent::Text(&String::from_utf8_lossy(bytes)))?,
         Err(error) => {
             let reason = format!("byte {} of the text is not UTF-8", error.valid_up_to());
-            return each(Event::Bad(Error::Record { path: file.path.clone(), place, reason }));
+            return each(ReadEvent::Bad(Error::Record { path: file.path.clone(), location, reason }));
         }
     }
-    each(Event::End(place))
+    each(ReadEvent::End(location))
 }

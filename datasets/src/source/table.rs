@@ -4,18 +4,18 @@ use csv::ByteRecord;
 
 use super::format::Format;
 use super::input::{self, ReadOptions};
-use super::{Event, Place, SourceFile};
+use super::{Location, ReadEvent, SourceFile};
 use crate::error::{Error, Result};
 
 /// Reads one column: by name, or by one-based number in a file without a header row.
 pub(super) fn read(
     file: &SourceFile,
     options: &ReadOptions,
-    each: &mut dyn FnMut(Event<'_>) -> Result<()>,
+    each: &mut dyn FnMut(ReadEvent<'_>) -> Result<()>,
 ) -> Result<()> {
     let input = match input::open(file, options) {
         Ok(input) => input,
-        Err(error) => return each(Event::Bad(error)),
+        Err(error) => return each(ReadEvent::Bad(error)),
     };
     let tabs = file.format == Format::Tsv;
     let number = file.field.parse::<usize>().ok().filter(|number| *number > 0);
@@ -33,15 +33,15 @@ pub(super) fn read(
                 let names: Vec<_> =
                     header.iter().map(|name| String::from_utf8_lossy(name).into_owned()).collect();
                 let Some(column) = names.iter().position(|name| *name == file.field) else {
-                    return each(Event::Bad(Error::Record {
+                    return each(ReadEvent::Bad(Error::Record {
                         path: file.path.clone(),
-                        place: Place::Line(1),
+                        location: Location::Line(1),
                         reason: super::no_field(&file.field, &names),
                     }));
                 };
                 column
             }
-            Err(error) => return each(Event::Bad(unreadable(file, error))),
+            Err(error) => return each(ReadEvent::Bad(unreadable(file, error))),
         },
     };
     let mut row = ByteRecord::new();
@@ -49,24 +49,24 @@ pub(super) fn read(
         match reader.read_byte_record(&mut row) {
             Ok(true) => {}
             Ok(false) => return Ok(()),
-            Err(error) => return each(Event::Bad(unreadable(file, error))),
+            Err(error) => return each(ReadEvent::Bad(unreadable(file, error))),
         }
         let position = row.position().cloned().unwrap_or_else(csv::Position::new);
         let line = position.line();
         match row.get(column).map(std::str::from_utf8) {
             Some(Ok(text)) => {
-                each(Event::Text(text))?;
-                each(Event::End(Place::Line(line)))?;
+                each(ReadEvent::Text(text))?;
+                each(ReadEvent::End(Location::Line(line)))?;
             }
             Some(Err(_)) => {
                 // Where the row begins: quotes make the place inside it hard to tell.
                 let offset = position.byte();
-                each(Event::Bad(Error::NotUtf8 { path: file.path.clone(), line, offset }))?;
+                each(ReadEvent::Bad(Error::NotUtf8 { path: file.path.clone(), line, offset }))?;
             }
             None => {
                 let reason = format!("{} columns, but the text is in column {}", row.len(), column + 1);
-                let (path, place) = (file.path.clone(), Place::Line(line));
-                each(Event::Bad(Error::Record { path, place, reason }))?;
+                let (path, location) = (file.path.clone(), Location::Line(line));
+                each(ReadEvent::Bad(Error::Record { path, location, reason }))?;
             }
         }
     }
@@ -78,7 +78,7 @@ fn unreadable(file: &SourceFile, error: csv::Error) -> Error {
         csv::ErrorKind::Io(error) => Error::io(&file.path)(error),
         kind => Error::Record {
             path: file.path.clone(),
-            place: Place::Line(line),
+            location: Location::Line(line),
             reason: format!("not a table: {kind:?}"),
         },
     }

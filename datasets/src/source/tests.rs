@@ -135,9 +135,9 @@ fn what_is_bad_can_be_skipped_and_wrong_bytes_replaced() {
         let (mut texts, mut bad) = (Vec::new(), 0);
         file.read(&options, &mut |event| {
             match event {
-                Event::Text(text) => texts.push(text.to_owned()),
-                Event::End(_) => {}
-                Event::Bad(_) => bad += 1,
+                ReadEvent::Text(text) => texts.push(text.to_owned()),
+                ReadEvent::End(_) => {}
+                ReadEvent::Bad(_) => bad += 1,
             }
             Ok(())
         })

@@ -3,7 +3,7 @@
 use std::io::Read;
 
 use super::input::{self, ReadOptions};
-use super::{Event, Place, SourceFile};
+use super::{Location, ReadEvent, SourceFile};
 use crate::error::{Error, Result};
 
 const CHUNK: usize = 1 << 18;
@@ -12,11 +12,11 @@ const CHUNK: usize = 1 << 18;
 pub(super) fn read(
     file: &SourceFile,
     options: &ReadOptions,
-    each: &mut dyn FnMut(Event<'_>) -> Result<()>,
+    each: &mut dyn FnMut(ReadEvent<'_>) -> Result<()>,
 ) -> Result<()> {
     let mut input = match input::open(file, options) {
         Ok(input) => input,
-        Err(error) => return each(Event::Bad(error)),
+        Err(error) => return each(ReadEvent::Bad(error)),
     };
     // Before the piece at hand.
     let (mut offset, mut lines) = (0, 0);
@@ -25,7 +25,7 @@ pub(super) fn read(
     loop {
         let read = match input.read(&mut bytes[held..]) {
             Ok(read) => read,
-            Err(error) => return each(Event::Bad(Error::io(&file.path)(error))),
+            Err(error) => return each(ReadEvent::Bad(Error::io(&file.path)(error))),
         };
         let filled = held + read;
         let valid = match std::str::from_utf8(&bytes[..filled]) {
@@ -36,14 +36,14 @@ pub(super) fn read(
                 let valid = error.valid_up_to();
                 let line = lines + newlines(&bytes[..valid]) + 1;
                 let offset = offset + valid as u64;
-                return each(Event::Bad(Error::NotUtf8 { path: file.path.clone(), line, offset }));
+                return each(ReadEvent::Bad(Error::NotUtf8 { path: file.path.clone(), line, offset }));
             }
         };
         if valid > 0 {
-            each(Event::Text(std::str::from_utf8(&bytes[..valid]).expect("just checked")))?;
+            each(ReadEvent::Text(std::str::from_utf8(&bytes[..valid]).expect("just checked")))?;
         }
         if read == 0 {
-            return each(Event::End(Place::File));
+            return each(ReadEvent::End(Location::File));
         }
         offset += valid as u64;
         lines += newlines(&bytes[..valid]);

@@ -6,8 +6,8 @@ const LONGEST: usize = 15;
 /// Most tokens that are remembered for a piece.
 const TOKENS: usize = 3;
 
-/// Places, a power of two: half a megabyte, which stays in the cache of a core.
-const PLACES: usize = 1 << 14;
+/// Slots, a power of two: half a megabyte, which stays in the cache of a core.
+const SLOTS: usize = 1 << 14;
 
 /// The bytes of a piece and its length as one number; `None` if there are more than 15 of them.
 #[inline(always)]
@@ -39,7 +39,7 @@ const MASKS: [u128; LONGEST + 1] = {
     masks
 };
 
-/// Each key has one place, which the last piece that fell there holds.
+/// Each key has one slot, which the last piece that fell there holds.
 #[derive(Debug)]
 pub(super) struct Cache(Vec<Entry>);
 
@@ -54,14 +54,14 @@ pub(super) struct Entry {
 
 impl Default for Cache {
     fn default() -> Self {
-        Self(vec![Entry::default(); PLACES])
+        Self(vec![Entry::default(); SLOTS])
     }
 }
 
 impl Cache {
     #[inline(always)]
     pub(super) fn get(&self, key: u128) -> Option<&Entry> {
-        let entry = &self.0[place(key)];
+        let entry = &self.0[slot(key)];
         (entry.key == key).then_some(entry)
     }
 
@@ -69,7 +69,7 @@ impl Cache {
         if tokens.len() <= TOKENS {
             let mut entry = Entry { key, length: tokens.len() as u32, tokens: [0; TOKENS] };
             entry.tokens[..tokens.len()].copy_from_slice(tokens);
-            self.0[place(key)] = entry;
+            self.0[slot(key)] = entry;
         }
     }
 }
@@ -87,8 +87,8 @@ impl Entry {
 
 /// Folds the key by a product of twice its width.
 #[inline(always)]
-fn place(key: u128) -> usize {
+fn slot(key: u128) -> usize {
     let (low, high) = (key as u64, (key >> 64) as u64);
     let product = u128::from(low ^ 0x9E37_79B9_7F4A_7C15) * u128::from(high ^ 0xD1B5_4A32_D192_ED03);
-    ((product as u64) ^ (product >> 64) as u64) as usize % PLACES
+    ((product as u64) ^ (product >> 64) as u64) as usize % SLOTS
 }

@@ -1,7 +1,7 @@
 //! `kiln data prepare`: text to token shards.
 
 use anyhow::{Result, bail};
-use kiln_datasets::{PrepareOptions, SplitSummary, characters};
+use kiln_datasets::{PrepareOptions, SplitSummary, character_tokenizer};
 
 use super::{Preparing, Sources};
 use crate::cli::Prepare;
@@ -28,7 +28,7 @@ pub fn run(args: Prepare) -> Result<()> {
         threads: args.threads.unwrap_or(defaults.threads),
     };
     let tokenizer = match args.tokenizer.as_str() {
-        "char" => characters(&sources.list, &options)?,
+        "char" => character_tokenizer(&sources.list, &options)?,
         name => tokenizer(name)?,
     };
     let mut preparing = Preparing::new();

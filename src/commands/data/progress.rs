@@ -4,7 +4,7 @@ use std::io::{IsTerminal, stderr};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
-use kiln_datasets::Progress;
+use kiln_datasets::PrepareProgress;
 
 /// Between two plain lines.
 const INTERVAL: Duration = Duration::from_secs(5);
@@ -25,7 +25,7 @@ impl Preparing {
         Self { bar, begun: Instant::now(), shown: Instant::now() }
     }
 
-    pub fn show(&mut self, progress: &Progress) {
+    pub fn show(&mut self, progress: &PrepareProgress) {
         let plain = self.bar.is_none();
         if plain && self.shown.elapsed() < INTERVAL {
             return;

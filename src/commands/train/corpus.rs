@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
-use kiln_datasets::{CARGO, Corpus, Dataset, PrepareOptions, Source, Tokenizer, tales};
+use kiln_datasets::{CARGO, Dataset, PrepareOptions, Source, TextSplits, Tokenizer, tales};
 
 use crate::commands::data::Preparing;
 use crate::settings::{DataSource, Settings};
@@ -15,7 +15,7 @@ const LEARNED_FROM: u64 = 64 << 20;
 pub enum Text {
     /// The embedded corpus, split.
     Tales {
-        corpus: Corpus,
+        corpus: TextSplits,
         /// Nats that the validation text costs even those who know how it was made.
         floor_nats: f64,
     },
@@ -33,8 +33,10 @@ impl Text {
                 let tales = tales::corpus(settings.training.seed, data.tales_bytes);
                 // On a story boundary, so that the floor is that of whole stories.
                 let boundary = tales.split_index(1.0 - data.valid_fraction);
-                let corpus =
-                    Corpus { train: vec![tales.text_of(..boundary)], valid: vec![tales.text_of(boundary..)] };
+                let corpus = TextSplits {
+                    train: vec![tales.text_of(..boundary)],
+                    valid: vec![tales.text_of(boundary..)],
+                };
                 return Ok(Self::Tales { corpus, floor_nats: tales.floor(boundary..).nats });
             }
             (DataSource::Path, Some(path)) if Dataset::is_in(path) => {
@@ -80,15 +82,16 @@ impl Text {
                     folder.display()
                 ),
             },
-            (Self::Tales { corpus, .. }, "char") => Ok(corpus.characters()),
+            (Self::Tales { corpus, .. }, "char") => Ok(corpus.character_tokenizer()),
             (Self::Files { source, options }, "char") => {
-                Ok(kiln_datasets::characters(std::slice::from_ref(source), options)?)
+                Ok(kiln_datasets::character_tokenizer(std::slice::from_ref(source), options)?)
             }
             (Self::Tales { corpus, .. }, "bpe") => {
                 Ok(Tokenizer::train_bpe(corpus.train.iter().map(String::as_str), vocab_size)?)
             }
             (Self::Files { source, options }, "bpe") => {
-                let texts = kiln_datasets::sample(std::slice::from_ref(source), options, LEARNED_FROM)?;
+                let texts =
+                    kiln_datasets::sample_documents(std::slice::from_ref(source), options, LEARNED_FROM)?;
                 Ok(Tokenizer::train_bpe(texts.iter().map(String::as_str), vocab_size)?)
             }
             (_, name) => crate::files::tokenizer(name),

@@ -11,7 +11,7 @@ use std::sync::{Arc, PoisonError, mpsc};
 
 use burn::optim::adaptor::OptimizerAdaptor;
 use burn_train::{FileApplicationLoggerInstaller, Learner, SupervisedTraining, TrainingStrategy};
-use kiln_datasets::Sampler;
+use kiln_datasets::WindowSampler;
 use kiln_model::{AutodiffBackend, GptModel};
 
 pub use self::parts::{Display, Pretraining, Stopped, Summary};
@@ -84,7 +84,12 @@ pub fn pretrain<B: AutodiffBackend>(parts: Pretraining<B>) -> Result<Summary> {
 
     let train = TrainLoader {
         shard: Arc::new(dataset.train),
-        sampler: Sampler { order, seed: training.seed, batch_size: training.batch_size, context_length },
+        sampler: WindowSampler {
+            order,
+            seed: training.seed,
+            batch_size: training.batch_size,
+            context_length,
+        },
         grad_accumulation: training.grad_accumulation,
         micro_batch: training.micro_batch(),
         steps: training.steps,

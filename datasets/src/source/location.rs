@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-/// A place in a file, for messages.
+/// A location in a file, for messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum Location {
     /// The file as a whole is the document.
     File,
     /// One-based line.
@@ -13,7 +13,7 @@ pub enum Place {
     Record(u64),
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for Location {
     /// What follows the name of the file in a message.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

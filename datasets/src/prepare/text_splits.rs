@@ -8,16 +8,16 @@ use crate::{ShardWriter, Tokenizer, Vocabulary};
 
 /// Text, split.
 #[derive(Clone, Debug)]
-pub struct Corpus {
+pub struct TextSplits {
     /// Documents of the training split.
     pub train: Vec<String>,
     /// Documents of the validation split.
     pub valid: Vec<String>,
 }
 
-impl Corpus {
+impl TextSplits {
     /// One token for each distinct character.
-    pub fn characters(&self) -> Tokenizer {
+    pub fn character_tokenizer(&self) -> Tokenizer {
         let all: String = self.train.iter().chain(&self.valid).map(String::as_str).collect();
         Tokenizer::characters_of(&all)
     }
@@ -51,9 +51,11 @@ mod tests {
     #[test]
     fn shards_hold_the_text_and_know_their_tokenizer() {
         let folder = tempfile::tempdir().expect("a temporary directory");
-        let corpus =
-            Corpus { train: vec!["to be or not to be, that is th".into()], valid: vec!["e question".into()] };
-        let tokenizer = corpus.characters();
+        let corpus = TextSplits {
+            train: vec!["to be or not to be, that is th".into()],
+            valid: vec!["e question".into()],
+        };
+        let tokenizer = corpus.character_tokenizer();
         let dataset = corpus.encode(&tokenizer, folder.path()).expect("known characters");
         let tokens: Vec<u32> =
             dataset.valid.tokens(0..dataset.valid.len()).map(|token| token as u32).collect();

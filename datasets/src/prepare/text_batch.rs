@@ -1,7 +1,7 @@
 //! What threads hand to each other: about a megabyte of consecutive documents, or a piece of a long one.
 
 use super::manifest::Skipped;
-use crate::Place;
+use crate::Location;
 
 /// Which split a document belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,7 +17,7 @@ pub(super) enum Fate {
 
 /// Consecutive text of a group.
 #[derive(Default)]
-pub(super) struct Batch {
+pub(super) struct TextBatch {
     pub text: String,
     /// Ends of the pieces in `text`, each encoded by itself.
     pub pieces: Vec<Piece>,
@@ -38,7 +38,7 @@ pub(super) struct Piece {
     pub document: Option<Document>,
     /// Index of the file in its group, for messages.
     pub file: usize,
-    pub place: Place,
+    pub location: Location,
 }
 
 /// What is known of a document when its last piece has been read.
