@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use common::{kiln, stdout, train};
+use kiln_datasets::{TokenShard, Tokenizer};
 
 /// Files of a folder, hidden ones left out.
 fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
@@ -101,6 +102,35 @@ fn killed_and_resumed_gives_the_same_bytes() {
     stdout(&kiln(path, PREPARE.into_iter().chain(["--out", "killed"])));
     assert_eq!(files(&path.join("killed")), files(&path.join("whole")));
     assert!(!path.join("killed/.prepare").exists());
+}
+
+#[test]
+fn text_has_the_loss_of_the_shard_that_is_prepared_from_it() {
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let path = folder.path();
+    std::fs::create_dir(path.join("in")).expect("writable");
+    corpus(&path.join("in/a.jsonl"), 30_000);
+    stdout(&kiln(path, ["tokenize", "train", "--data", "in", "--vocab-size", "300", "--out", "bpe"]));
+    let prepare = ["data", "prepare", "--data", "in", "--tokenizer", "bpe", "--valid-fraction", "0.3"];
+    stdout(&kiln(path, prepare.into_iter().chain(["--out", "out"])));
+    let set = ["--set", "data.path=out", "--set", "tokenizer.kind=bpe", "--set", "training.steps=2"];
+    stdout(&train(path, ["--run-dir", "run"].into_iter().chain(set)));
+
+    let tokenizer = Tokenizer::from_directory(&path.join("out")).expect("beside the shards");
+    let end = tokenizer.end_of_text().expect("a learned tokenizer has one");
+    let eval = |data: &str| stdout(&kiln(path, ["eval", "--model", "run", "--data", data, "--json"]));
+    for split in ["train", "valid"] {
+        let name = format!("out/{split}.tokens");
+        let shard = TokenShard::open(&path.join(&name)).expect("just written");
+        let tokens: Vec<u32> = shard.tokens(0..shard.len()).map(|token| token as u32).collect();
+        std::fs::create_dir(path.join(split)).expect("writable");
+        for (index, document) in tokens.split_inclusive(|token| *token == end).enumerate() {
+            let text = tokenizer.decode(&document[..document.len() - 1]).expect("own tokens");
+            std::fs::write(path.join(split).join(format!("{index:04}.txt")), text).expect("writable");
+        }
+        assert_eq!(eval(split), eval(&name), "{split}: a folder of texts, and the shard");
+    }
+    assert_eq!(eval("valid"), eval("out"), "the validation split of a prepared folder");
 }
 
 /// Runs `kiln ARGS` and checks that it is refused, as the user's to put right, with a message that has every one of

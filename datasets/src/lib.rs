@@ -24,12 +24,11 @@ pub use fetch::{CORPORA, FetchOptions, FetchProgress, Fetched, HubDataset, Known
 pub use info::CorpusInfo;
 pub use prepare::{
     Dataset, Lengths, MANIFEST, Manifest, PrepareOptions, PrepareProgress, REMEMBERED, Skipped, SplitSummary,
-    TextSplits, character_tokenizer, prepare, sample_documents,
+    TextSplits, character_tokenizer, encode_corpus, prepare, sample_documents,
 };
 pub use sampler::{Order, WindowSampler, mix};
 pub use shard::{FileIdentity, ShardFormat, ShardWriter, TokenShard, Vocabulary};
 pub use source::{
     CARGO, Compression, DEFAULT_FIELD, Format, Location, ReadEvent, ReadOptions, Source, SourceFile,
-    read_text,
 };
 pub use tokenizer::{BpeTrainer, BytePairs, Splitting, StreamDecoder, TOKENIZERS, Tokenizer};

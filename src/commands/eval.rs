@@ -2,12 +2,13 @@
 
 use anyhow::{Result, bail};
 use indicatif::{ProgressBar, ProgressStyle};
-use kiln_datasets::{Dataset, ShardWriter, TokenShard, Tokenizer, Vocabulary, read_text};
+use kiln_datasets::{Dataset, PrepareOptions, Source, TokenShard, Tokenizer, encode_corpus};
 use kiln_inference::Evaluation;
 use kiln_model::{Backend, Precision};
 
 use crate::backend::{Job, dispatch};
 use crate::cli::Eval;
+use crate::commands::data::Preparing;
 use crate::files::model_directory;
 
 pub fn run(args: Eval) -> Result<()> {
@@ -24,7 +25,7 @@ pub fn run(args: Eval) -> Result<()> {
     dispatch(&backend, Evaluating { args, shard })
 }
 
-/// Shards as they are, text encoded into a temporary one.
+/// Shards as they are; text is encoded as `kiln data prepare` does it.
 fn open(args: &Eval, tokenizer: &Tokenizer) -> Result<TokenShard> {
     if Dataset::is_in(&args.data) {
         return Ok(Dataset::open(&args.data, tokenizer)?.valid);
@@ -32,17 +33,13 @@ fn open(args: &Eval, tokenizer: &Tokenizer) -> Result<TokenShard> {
     if args.data.extension().is_some_and(|ending| ending == "tokens" || ending == "bin") {
         return Ok(TokenShard::open(&args.data)?.made_with(tokenizer)?);
     }
-    let folder = tempfile::tempdir()?;
-    let path = folder.path().join("eval.tokens");
-    let mut writer = ShardWriter::create(&path, Vocabulary::from(tokenizer))?;
-    let (mut documents, mut bytes) = (0, 0);
-    for text in read_text(&args.data)? {
-        documents += 1;
-        bytes += text.len() as u64;
-        writer.write(&tokenizer.encode(&text)?)?;
-    }
-    writer.finish(documents, bytes)?;
-    Ok(TokenShard::open(&path)?)
+    let mut preparing = Preparing::new();
+    let source = Source::new(&args.data);
+    let shard = encode_corpus(&[source], tokenizer, &PrepareOptions::default(), &mut |progress| {
+        preparing.show(&progress);
+    });
+    preparing.finish();
+    Ok(shard?)
 }
 
 struct Evaluating {

@@ -246,7 +246,15 @@ fn a_dataset_lands_in_the_shared_cache_and_is_found_without_network() {
     let snapshot = repository.join("snapshots/0123456789abcdef0123456789abcdef01234567");
     assert_eq!(fetched.path, snapshot.join("data"));
     assert_eq!(fetched.files, [snapshot.join("data/a.jsonl"), snapshot.join("data/b.jsonl")]);
-    assert_eq!(crate::read_text(&fetched.path).expect("text"), ["one", "two"]);
+    let mut documents = Vec::new();
+    for file in crate::Source::new(&fetched.path).files().expect("it is there") {
+        let mut keep = |document: &str| {
+            documents.push(document.to_owned());
+            Ok(())
+        };
+        file.documents(&crate::ReadOptions::default(), &mut keep).expect("text");
+    }
+    assert_eq!(documents, ["one", "two"]);
     let reference = std::fs::read_to_string(repository.join("refs/main")).expect("written");
     assert_eq!(reference, "0123456789abcdef0123456789abcdef01234567");
     #[cfg(unix)]

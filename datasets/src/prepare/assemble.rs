@@ -134,7 +134,7 @@ impl Decisions {
             }
         }
         match (trained, validated) {
-            (2.., 0) => fates[lowest.1] = Fate::Valid,
+            (2.., 0) if options.valid_fraction > 0.0 => fates[lowest.1] = Fate::Valid,
             (0, 2..) => fates[highest.1] = Fate::Train,
             _ => {}
         }

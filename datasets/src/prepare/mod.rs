@@ -10,6 +10,7 @@
 mod assemble;
 mod batcher;
 mod dataset;
+mod encode;
 mod journal;
 mod learn;
 mod manifest;
@@ -25,6 +26,7 @@ use std::path::Path;
 
 pub use self::dataset::Dataset;
 pub(crate) use self::dataset::shards;
+pub use self::encode::encode_corpus;
 use self::journal::Journal;
 pub use self::learn::{character_tokenizer, sample_documents};
 pub use self::manifest::{Lengths, MANIFEST, Manifest, Skipped, SplitSummary};
@@ -37,8 +39,8 @@ use crate::{ReadOptions, Source, Tokenizer};
 /// How a corpus is prepared.
 #[derive(Clone, Debug)]
 pub struct PrepareOptions {
-    /// Share of the documents that is kept for validation. A corpus of a single text file is cut instead: its first
-    /// `1 - valid_fraction` characters are for training, as nanoGPT does it.
+    /// Share of the documents that is kept for validation; 0 keeps none. A corpus of a single text file is cut
+    /// instead: its first `1 - valid_fraction` characters are for training, as nanoGPT does it.
     pub valid_fraction: f64,
     /// With the content of a document, decides its split.
     pub seed: u64,

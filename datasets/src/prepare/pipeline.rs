@@ -169,7 +169,7 @@ fn encode(
             source: Box::new(error),
         })?;
         if piece.document.is_some_and(|document| document.fate != Fate::Dropped) {
-            tokens.extend(plan.separator());
+            tokens.extend(plan.separator);
         }
         counts.push((tokens.len() as u64, piece.document));
         bytes.extend(to_bytes(&tokens, &plan.vocabulary)?);

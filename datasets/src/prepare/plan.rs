@@ -17,7 +17,9 @@ pub(super) struct Plan {
     /// Of each source.
     pub weights: Vec<f64>,
     pub vocabulary: Vocabulary,
-    /// If the corpus is a single text: how many of its characters are for training.
+    /// The token that follows each document. A corpus of a single text has none: nothing is separated.
+    pub separator: Option<u32>,
+    /// How many characters of a single text are for training, if the rest is for validation.
     pub cut: Option<u64>,
     fingerprint: u64,
 }
@@ -47,20 +49,19 @@ impl Plan {
                 }
             }
         }
-        let cut = match groups.as_slice() {
-            [group] => match group.files.as_slice() {
-                [file] if file.format == Format::Text => {
-                    let characters = count_characters(file, options)?;
-                    Some((characters as f64 * (1.0 - options.valid_fraction)) as u64)
-                }
-                _ => None,
-            },
+        let single = single_text(&groups);
+        let cut = match single {
+            Some(file) if options.valid_fraction > 0.0 => {
+                let characters = count_characters(file, options)?;
+                Some((characters as f64 * (1.0 - options.valid_fraction)) as u64)
+            }
             _ => None,
         };
         let vocabulary = Vocabulary::from(tokenizer);
+        let separator = vocabulary.end_of_text.filter(|_| single.is_none());
         let fingerprint = fingerprint(sources, &groups, &vocabulary, options)?;
         let weights = sources.iter().map(|source| source.weight).collect();
-        Ok(Self { groups, weights, vocabulary, cut, fingerprint })
+        Ok(Self { groups, weights, vocabulary, separator, cut, fingerprint })
     }
 
     /// Two plans with the same fingerprint give the same shards.
@@ -72,11 +73,13 @@ impl Plan {
     pub fn size(&self) -> u64 {
         self.groups.iter().map(Group::size).sum()
     }
+}
 
-    /// The token that ends each document.
-    pub fn separator(&self) -> Option<u32> {
-        self.vocabulary.end_of_text.filter(|_| self.cut.is_none())
-    }
+/// The only file of the corpus, if it is plain text.
+fn single_text(groups: &[Group]) -> Option<&SourceFile> {
+    let [group] = groups else { return None };
+    let [file] = group.files.as_slice() else { return None };
+    (file.format == Format::Text).then_some(file)
 }
 
 /// Reads the file once; a bad one is reported when it is read for good.

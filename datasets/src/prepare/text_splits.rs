@@ -1,4 +1,4 @@
-//! A small corpus that is in memory already: the embedded one.
+//! A text that is in memory and split already, as the embedded corpus is.
 
 use std::path::Path;
 
@@ -6,39 +6,32 @@ use crate::error::{Error, Result};
 use crate::prepare::dataset::{Dataset, TRAIN, VALID};
 use crate::{ShardWriter, Tokenizer, Vocabulary};
 
-/// Text, split.
+/// The two splits of a single text, in memory.
 #[derive(Clone, Debug)]
 pub struct TextSplits {
-    /// Documents of the training split.
-    pub train: Vec<String>,
-    /// Documents of the validation split.
-    pub valid: Vec<String>,
+    /// What the model learns from.
+    pub train: String,
+    /// What it is judged by.
+    pub valid: String,
 }
 
 impl TextSplits {
     /// One token for each distinct character.
     pub fn character_tokenizer(&self) -> Tokenizer {
-        let all: String = self.train.iter().chain(&self.valid).map(String::as_str).collect();
-        Tokenizer::characters_of(&all)
+        Tokenizer::characters_of(&[self.train.as_str(), &self.valid].concat())
     }
 
-    /// Encodes the corpus into two shards in `folder` and opens them.
+    /// Encodes each split into a shard in `folder` and opens both. As with any single text, nothing separates documents.
     ///
     /// # Errors
     ///
     /// [`Error::UnknownCharacter`] from a character tokenizer, [`Error::Io`] if the disk is full.
     pub fn encode(&self, tokenizer: &Tokenizer, folder: &Path) -> Result<Dataset> {
         std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
-        let separator = tokenizer.end_of_text().filter(|_| self.train.len() + self.valid.len() > 2);
-        for (name, documents) in [(TRAIN, &self.train), (VALID, &self.valid)] {
+        for (name, text) in [(TRAIN, &self.train), (VALID, &self.valid)] {
             let mut writer = ShardWriter::create(&folder.join(name), Vocabulary::from(tokenizer))?;
-            let mut text_bytes = 0;
-            for text in documents {
-                text_bytes += text.len() as u64;
-                writer.write(&tokenizer.encode(text)?)?;
-                writer.write(separator.as_slice())?;
-            }
-            writer.finish(documents.len() as u64, text_bytes)?;
+            writer.write(&tokenizer.encode(text)?)?;
+            writer.finish(1, text.len() as u64)?;
         }
         Dataset::open(folder, tokenizer)
     }
@@ -51,10 +44,8 @@ mod tests {
     #[test]
     fn shards_hold_the_text_and_know_their_tokenizer() {
         let folder = tempfile::tempdir().expect("a temporary directory");
-        let corpus = TextSplits {
-            train: vec!["to be or not to be, that is th".into()],
-            valid: vec!["e question".into()],
-        };
+        let corpus =
+            TextSplits { train: "to be or not to be, that is th".into(), valid: "e question".into() };
         let tokenizer = corpus.character_tokenizer();
         let dataset = corpus.encode(&tokenizer, folder.path()).expect("known characters");
         let tokens: Vec<u32> =

@@ -14,7 +14,7 @@ mod parquet;
 mod table;
 mod text;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
@@ -142,25 +142,6 @@ impl SourceFile {
             ReadEvent::Bad(error) => Err(error),
         })
     }
-}
-
-/// The documents at `path`, all in memory.
-///
-/// # Errors
-///
-/// What [`Source::files`] and [`SourceFile::documents`] say, and [`Error::NoText`] if every document is empty.
-pub fn read_text(path: &Path) -> Result<Vec<String>> {
-    let mut documents = Vec::new();
-    for file in Source::new(path).files()? {
-        file.documents(&ReadOptions::default(), &mut |document| {
-            documents.push(document.to_owned());
-            Ok(())
-        })?;
-    }
-    if documents.is_empty() {
-        return Err(Error::empty(path));
-    }
-    Ok(documents)
 }
 
 /// Why a record has no text, and what to do about it.

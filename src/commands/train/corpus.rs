@@ -33,10 +33,8 @@ impl Text {
                 let tales = tales::corpus(settings.training.seed, data.tales_bytes);
                 // On a story boundary, so that the floor is that of whole stories.
                 let boundary = tales.split_index(1.0 - data.valid_fraction);
-                let corpus = TextSplits {
-                    train: vec![tales.text_of(..boundary)],
-                    valid: vec![tales.text_of(boundary..)],
-                };
+                let corpus =
+                    TextSplits { train: tales.text_of(..boundary), valid: tales.text_of(boundary..) };
                 return Ok(Self::Tales { corpus, floor_nats: tales.floor(boundary..).nats });
             }
             (DataSource::Path, Some(path)) if Dataset::is_in(path) => {
@@ -86,9 +84,7 @@ impl Text {
             (Self::Files { source, options }, "char") => {
                 Ok(kiln_datasets::character_tokenizer(std::slice::from_ref(source), options)?)
             }
-            (Self::Tales { corpus, .. }, "bpe") => {
-                Ok(Tokenizer::train_bpe(corpus.train.iter().map(String::as_str), vocab_size)?)
-            }
+            (Self::Tales { corpus, .. }, "bpe") => Ok(Tokenizer::train_bpe([&corpus.train], vocab_size)?),
             (Self::Files { source, options }, "bpe") => {
                 let texts =
                     kiln_datasets::sample_documents(std::slice::from_ref(source), options, LEARNED_FROM)?;
