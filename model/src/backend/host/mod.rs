@@ -1,6 +1,7 @@
 //! The operations for backends whose tensors lie in this process's memory: ndarray and flex share every kernel.
 
 mod adapter;
+#[allow(unsafe_code, reason = "vector instructions, and parts of one slice on several threads")]
 mod kernels;
 mod memory;
 
