@@ -9,13 +9,13 @@
 mod batch;
 mod error;
 mod fetch;
+mod file;
 mod info;
 mod prepare;
 mod sampler;
 mod shard;
 mod source;
 pub mod tales;
-mod temporary;
 mod tokenizer;
 
 pub use batch::{Batch, IGNORED, Windows};

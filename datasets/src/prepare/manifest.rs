@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Source;
 use crate::error::{Error, Result};
-use crate::temporary::replace;
+use crate::file::write_file;
 
 /// Name of the file that describes a prepared folder. It is written last: a folder with it is complete.
 pub const MANIFEST: &str = "dataset.json";
@@ -103,7 +103,7 @@ impl Manifest {
 
     pub(super) fn write(&self, folder: &Path) -> Result<()> {
         let text = serde_json::to_string_pretty(self).expect("plain values serialise");
-        replace(&folder.join(MANIFEST), &format!("{text}\n"))
+        write_file(&folder.join(MANIFEST), text + "\n")
     }
 
     pub(super) fn skip(&mut self, skipped: &[Skipped]) {

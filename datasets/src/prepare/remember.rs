@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::Dataset;
 use crate::FileIdentity;
 use crate::error::{Error, Result};
+use crate::file::write_file;
 
 /// Name of the file in which a run remembers its tokens.
 pub const REMEMBERED: &str = "shards.json";
@@ -27,7 +28,7 @@ impl Dataset {
         let path = folder.join(REMEMBERED);
         let remembered = Remembered { train: self.train.identity(), valid: self.valid.identity() };
         let text = serde_json::to_string_pretty(&remembered).expect("plain values serialise");
-        std::fs::write(&path, text + "\n").map_err(Error::io(path))
+        write_file(&path, text + "\n")
     }
 
     /// Makes sure that these are the tokens that `folder` remembers, if it remembers any.

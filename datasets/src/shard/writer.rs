@@ -9,7 +9,7 @@ use xxhash_rust::xxh3::Xxh3;
 use super::header::{HEADER, Header};
 use super::{ShardFormat, Vocabulary};
 use crate::error::{Error, Result};
-use crate::temporary::temporary_beside;
+use crate::file::{replace_file, temporary_beside};
 
 /// Writes a shard front to back; it appears under its name only when it is complete.
 pub struct ShardWriter {
@@ -70,10 +70,8 @@ impl ShardWriter {
         let mut file = self.file.into_inner().map_err(|error| Error::io(&path)(error.into_error()))?;
         file.seek(SeekFrom::Start(0))
             .and_then(|_| file.write_all(&header.bytes()))
-            .and_then(|()| file.as_file().sync_all())
             .map_err(Error::io(&path))?;
-        file.persist(&path).map_err(|error| Error::io(&path)(error.error))?;
-        Ok(())
+        replace_file(&path, file)
     }
 }
 

@@ -13,7 +13,7 @@ use super::char::CharTokenizer;
 use super::train::{END_OF_TEXT, Learned};
 use super::{FROM_FILE, Kind, Tokenizer, file, published, visible};
 use crate::error::{Error, Result};
-use crate::temporary::replace;
+use crate::file::write_file;
 
 const TOKENIZER: &str = "tokenizer.json";
 const VOCABULARY: &str = "vocab.json";
@@ -145,7 +145,8 @@ pub(super) fn document(tokenizer: &Tokenizer) -> Result<String> {
 
 pub(super) fn write(tokenizer: &Tokenizer, directory: &Path) -> Result<()> {
     let text = document(tokenizer)?;
-    replace(&directory.join(TOKENIZER), &text)?;
+    std::fs::create_dir_all(directory).map_err(Error::io(directory))?;
+    write_file(&directory.join(TOKENIZER), text)?;
 
     let mut config =
         json!({"tokenizer_class": "PreTrainedTokenizerFast", "clean_up_tokenization_spaces": false});
@@ -156,7 +157,7 @@ pub(super) fn write(tokenizer: &Tokenizer, directory: &Path) -> Result<()> {
         config["eos_token"] = json!("<|endoftext|>");
         config["bos_token"] = json!("<|endoftext|>");
     }
-    replace(&directory.join(CONFIG), &format!("{config:#}\n"))
+    write_file(&directory.join(CONFIG), format!("{config:#}\n"))
 }
 
 /// The special tokens of a published tokenizer in the order of their ids, and fillers for ids that nothing uses.
