@@ -1,11 +1,16 @@
 //! Causal multi-head self-attention: every position looks back and gathers what it needs.
 
 use burn::module::Module;
-use burn::tensor::Tensor;
+use burn::tensor::activation::softmax;
+use burn::tensor::{Bool, Int, Tensor, TensorData};
 
-use crate::kv_cache::LayerCache;
+use crate::kv_cache::{LayerCache, padded};
 use crate::linear::Initializer;
-use crate::{Backend, GptConfig, Linear, backend};
+use crate::{Backend, GptConfig, Linear, Site, Tap, Watch, backend};
+
+/// Stands for `-∞`: no score comes near it, and `exp` takes it to zero on every device, also on those whose shaders do
+/// without infinities.
+const MASKED: f64 = -1e30;
 
 /// `softmax(Q Kᵀ · scale + causal mask) V` for `n_heads` heads side by side, between two linear maps
 /// (<https://arxiv.org/abs/1706.03762>, §3.2).
@@ -47,39 +52,87 @@ impl<B: Backend> Attention<B> {
         self.dropout = dropout;
     }
 
-    /// Attends within the sequence, each position to itself and those before it.
+    /// Attends to the positions of the same sequence: to its own and those before it. With a cache, `input` holds the
+    /// positions that follow the cached ones, and is added to the cache. `layer` says which block this is to the tap.
     ///
     /// # Shapes
     ///
     /// - input: `[batch, seq, d_model]`
     /// - output: `[batch, seq, d_model]`
-    pub fn forward(&self, input: Tensor<B, 3>) -> Tensor<B, 3> {
+    pub fn forward(
+        &self,
+        input: Tensor<B, 3>,
+        layer: usize,
+        cache: Option<&mut LayerCache<B>>,
+        tap: &mut impl Tap<B>,
+    ) -> Tensor<B, 3> {
         let qkv = self.c_attn.forward(input); // [batch, seq, 3 * d_model]
-        let dropout = if B::ad_enabled(&qkv.device()) { self.dropout } else { 0.0 };
-        let heads = backend::causal_attention(qkv, self.n_heads, self.scale, dropout); // [batch, seq, d_model]
-        backend::dropout(self.c_proj.forward(heads), self.dropout)
+        let mixed = if tap.watches() == Watch::Everything {
+            self.formula(qkv, layer, cache, tap)
+        } else if let Some(cache) = cache {
+            let [query, key, value] = self.split_heads(qkv); // [batch, n_heads, seq, head_dim] each
+            join_heads(backend::cached_attention(query, cache.append(key, value), self.scale))
+        } else {
+            let dropout = if B::ad_enabled(&qkv.device()) { self.dropout } else { 0.0 };
+            backend::causal_attention(qkv, self.n_heads, self.scale, dropout)
+        }; // [batch, seq, d_model]
+        backend::dropout(self.c_proj.forward(mixed), self.dropout)
     }
 
-    /// Attends to the cached positions and the new ones, and adds the new ones to the cache.
-    ///
-    /// # Shapes
-    ///
-    /// - input: `[batch, new, d_model]`
-    /// - output: `[batch, new, d_model]`
-    pub fn forward_cached(&self, input: Tensor<B, 3>, cache: &mut LayerCache<B>) -> Tensor<B, 3> {
-        let [batch, new, d_model] = input.dims();
-        let head_dim = d_model / self.n_heads;
-        let qkv =
-            self.c_attn.forward(input).reshape([batch, new, 3 * self.n_heads, head_dim]).swap_dims(1, 2);
-        let [query, key, value] = [0, 1, 2].map(|part| {
-            qkv.clone().narrow(1, part * self.n_heads, self.n_heads) // [batch, n_heads, new, head_dim]
-        });
-        let sequences = cache.append(key, value).into_iter().enumerate();
-        let heads = sequences.map(|(row, (keys, values, filled))| {
-            backend::cached_attention(query.clone().narrow(0, row, 1), keys, values, filled, self.scale)
-        });
-        let heads = Tensor::cat(heads.collect(), 0); // [batch, n_heads, new, head_dim]
-        let heads = heads.swap_dims(1, 2).reshape([batch, new, d_model]);
-        self.c_proj.forward(heads)
+    /// Step by step what [`forward`](Self::forward) computes in one operation.
+    fn formula(
+        &self,
+        qkv: Tensor<B, 3>,
+        layer: usize,
+        cache: Option<&mut LayerCache<B>>,
+        tap: &mut impl Tap<B>,
+    ) -> Tensor<B, 3> {
+        let [query, key, value] = self.split_heads(qkv);
+        let query = tap.at(Site::Query(layer), query); // [batch, n_heads, new, head_dim]
+        let key = tap.at(Site::Key(layer), key); // [batch, n_heads, new, head_dim]
+        let value = tap.at(Site::Value(layer), value); // [batch, n_heads, new, head_dim]
+        let [_, _, new, _] = query.dims();
+        let (keys, values, lengths) = match cache {
+            Some(cache) => padded(cache.append(key, value)),
+            None => (key, value, vec![new]),
+        }; // [batch, n_heads, seq, head_dim]
+
+        // How well each query matches each key.
+        let scores = backend::matmul(query, keys.swap_dims(2, 3)) * self.scale; // [batch, n_heads, new, seq]
+        // A query sees no key that comes after it.
+        let scores = scores.clone().mask_fill(future(&lengths, scores), MASKED); // [batch, n_heads, new, seq]
+        let scores = tap.at(Site::AttnScores(layer), scores);
+        // Scores become weights that sum to 1.
+        let pattern = tap.at(Site::Pattern(layer), softmax(scores, 3)); // [batch, n_heads, new, seq]
+        let pattern = backend::dropout(pattern, self.dropout);
+        // Each query gathers the values, weighted.
+        let mixed = tap.at(Site::Mixed(layer), backend::matmul(pattern, values)); // [batch, n_heads, new, head_dim]
+        join_heads(mixed) // [batch, new, d_model]
     }
+
+    /// `[batch, seq, 3 * d_model]` to queries, keys and values, each `[batch, n_heads, seq, head_dim]`.
+    fn split_heads(&self, qkv: Tensor<B, 3>) -> [Tensor<B, 4>; 3] {
+        let [batch, seq, width] = qkv.dims();
+        let head_dim = width / (3 * self.n_heads);
+        let heads = qkv.reshape([batch, seq, 3 * self.n_heads, head_dim]).swap_dims(1, 2);
+        [0, 1, 2].map(|part| heads.clone().narrow(1, part * self.n_heads, self.n_heads))
+    }
+}
+
+/// `[batch, n_heads, seq, head_dim] → [batch, seq, d_model]`.
+fn join_heads<B: Backend>(heads: Tensor<B, 4>) -> Tensor<B, 3> {
+    let [batch, n_heads, seq, head_dim] = heads.dims();
+    heads.swap_dims(1, 2).reshape([batch, seq, n_heads * head_dim])
+}
+
+/// The causal mask of `scores`, `[batch or 1, 1, new, seq]`: true where a key comes after the query. The queries are the
+/// last positions of sequences of these lengths.
+fn future<B: Backend>(lengths: &[usize], scores: Tensor<B, 4>) -> Tensor<B, 4, Bool> {
+    let ([_, _, new, seq], device) = (scores.dims(), scores.device());
+    let shape = [lengths.len(), 1, new, seq];
+    let positions = lengths.iter().flat_map(|length| (length - new..*length).map(|position| position as i64));
+    let queries = TensorData::new(positions.collect(), [lengths.len(), 1, new, 1]);
+    let queries = Tensor::<B, 4, Int>::from_data(queries, &device).expand(shape);
+    let keys = Tensor::<B, 1, Int>::arange(0..seq as i64, &device).reshape([1, 1, 1, seq]).expand(shape);
+    keys.greater(queries)
 }

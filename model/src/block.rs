@@ -5,7 +5,7 @@ use burn::tensor::Tensor;
 
 use crate::kv_cache::LayerCache;
 use crate::linear::Initializer;
-use crate::{Attention, Backend, FeedForward, GptConfig, LayerNorm};
+use crate::{Attention, Backend, FeedForward, GptConfig, LayerNorm, NormSite, Site, Tap};
 
 /// `x + attn(ln_1(x))`, then `x + mlp(ln_2(x))`: the norms come first ("pre-norm"), so the residual stream itself
 /// is never rescaled and gradients reach the first block unhindered.
@@ -38,27 +38,27 @@ impl<B: Backend> Block<B> {
         }
     }
 
+    /// `layer` says which block this is to the tap; with a cache, `input` holds the positions that follow the cached ones.
+    ///
     /// # Shapes
     ///
     /// - input: `[batch, seq, d_model]`
     /// - output: `[batch, seq, d_model]`
-    pub fn forward(&self, input: Tensor<B, 3>) -> Tensor<B, 3> {
-        let attended = self.attn.forward(self.ln_1.forward(input.clone()));
-        let residual = input + attended;
-        let transformed = self.mlp.forward(self.ln_2.forward(residual.clone()));
-        residual + transformed
-    }
-
-    /// [`forward`](Self::forward) for the positions that follow those in the cache.
-    ///
-    /// # Shapes
-    ///
-    /// - input: `[batch, new, d_model]`
-    /// - output: `[batch, new, d_model]`
-    pub fn forward_cached(&self, input: Tensor<B, 3>, cache: &mut LayerCache<B>) -> Tensor<B, 3> {
-        let attended = self.attn.forward_cached(self.ln_1.forward(input.clone()), cache);
-        let residual = input + attended;
-        let transformed = self.mlp.forward(self.ln_2.forward(residual.clone()));
-        residual + transformed
+    pub fn forward(
+        &self,
+        input: Tensor<B, 3>,
+        layer: usize,
+        cache: Option<&mut LayerCache<B>>,
+        tap: &mut impl Tap<B>,
+    ) -> Tensor<B, 3> {
+        let input = tap.at(Site::ResidPre(layer), input); // [batch, seq, d_model], as is everything here
+        let normalised = self.ln_1.forward(input.clone(), NormSite::Ln1(layer), tap);
+        let attended = self.attn.forward(normalised, layer, cache, tap);
+        let attended = tap.at(Site::AttnOut(layer), attended);
+        let residual = tap.at(Site::ResidMid(layer), input + attended);
+        let normalised = self.ln_2.forward(residual.clone(), NormSite::Ln2(layer), tap);
+        let transformed = self.mlp.forward(normalised, layer, tap);
+        let transformed = tap.at(Site::MlpOut(layer), transformed);
+        tap.at(Site::ResidPost(layer), residual + transformed)
     }
 }

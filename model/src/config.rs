@@ -1,30 +1,10 @@
 //! The shape of a GPT: every number that the architecture needs, and nothing about training it.
 
-use serde::{Deserialize, Serialize};
-
 use crate::error::{Error, Result};
-use crate::{Backend, GptModel};
+use crate::{Activation, Backend, GptModel};
 
 /// Names accepted by [`GptConfig::preset`], smallest first.
 pub const PRESETS: [&str; 4] = ["gpt2", "gpt2-medium", "gpt2-large", "gpt2-xl"];
-
-/// Nonlinearity of the feed-forward network.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Activation {
-    /// `0.5 x (1 + tanh(√(2/π) (x + 0.044715 x³)))`, GPT-2's form of GELU.
-    #[default]
-    #[serde(rename = "gelu_new", alias = "gelu_pytorch_tanh", alias = "gelu_fast")]
-    GeluTanh,
-    /// `x Φ(x)`, the exact GELU (<https://arxiv.org/abs/1606.08415>).
-    #[serde(rename = "gelu")]
-    Gelu,
-    /// `max(x, 0)`.
-    #[serde(rename = "relu")]
-    Relu,
-    /// `x σ(x)`, also called swish.
-    #[serde(rename = "silu", alias = "swish")]
-    Silu,
-}
 
 /// Configuration of a [`GptModel`].
 #[derive(Clone, Debug, PartialEq)]

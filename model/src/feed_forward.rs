@@ -4,7 +4,7 @@ use burn::module::Module;
 use burn::tensor::Tensor;
 
 use crate::linear::Initializer;
-use crate::{Activation, Backend, GptConfig, Linear, backend};
+use crate::{Activation, Backend, GptConfig, Linear, Site, Tap, Watch, backend};
 
 /// `y = activation(x W_fc + b_fc) W_proj + b_proj`, with a hidden layer wider than the residual stream.
 #[derive(Module, Debug)]
@@ -34,12 +34,20 @@ impl<B: Backend> FeedForward<B> {
         self.dropout = dropout;
     }
 
+    /// `layer` says which block this is to the tap.
+    ///
     /// # Shapes
     ///
     /// - input: `[batch, seq, d_model]`
     /// - output: `[batch, seq, d_model]`
-    pub fn forward(&self, input: Tensor<B, 3>) -> Tensor<B, 3> {
-        let hidden = self.c_fc.forward_activated(input, self.activation); // [batch, seq, d_ff]
-        backend::dropout(self.c_proj.forward(hidden), self.dropout) // [batch, seq, d_model]
+    pub fn forward(&self, input: Tensor<B, 3>, layer: usize, tap: &mut impl Tap<B>) -> Tensor<B, 3> {
+        let hidden = if tap.watches() == Watch::Everything {
+            let expanded = tap.at(Site::MlpPre(layer), self.c_fc.forward(input)); // [batch, seq, d_ff]
+            tap.at(Site::MlpPost(layer), self.activation.apply(expanded)) // [batch, seq, d_ff]
+        } else {
+            self.c_fc.forward_activated(input, self.activation) // [batch, seq, d_ff], both in one operation
+        };
+        let contracted = self.c_proj.forward(hidden); // [batch, seq, d_model]
+        backend::dropout(contracted, self.dropout)
     }
 }

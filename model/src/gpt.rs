@@ -1,10 +1,13 @@
 //! The whole model: tokens in, a score for every possible next token out.
 
 use burn::module::Module;
-use burn::tensor::{Int, Tensor, TensorData};
+use burn::tensor::{Element, Int, Tensor, TensorData};
 
 use crate::linear::Initializer;
-use crate::{Backend, Block, Embedding, GptConfig, KvCache, LayerNorm, backend};
+use crate::loss::cross_entropy;
+use crate::{
+    Backend, Block, Embedding, GptConfig, KvCache, LayerNorm, NoTap, NormSite, Site, Tap, Watch, backend,
+};
 
 /// A GPT-2 style language model (<https://cdn.openai.com/better-language-models/language_models_are_unsupervised_multitask_learners.pdf>).
 ///
@@ -55,6 +58,11 @@ impl<B: Backend> GptModel<B> {
         &self.config
     }
 
+    /// Where its parameters are.
+    pub fn device(&self) -> B::Device {
+        self.wte.weight.device()
+    }
+
     /// The same model with another dropout probability, for training on.
     pub fn with_dropout(mut self, dropout: f64) -> Self {
         self.config.dropout = dropout;
@@ -93,10 +101,30 @@ impl<B: Backend> GptModel<B> {
     ///
     /// If `seq` exceeds the context length.
     pub fn forward(&self, tokens: Tensor<B, 2, Int>) -> Tensor<B, 3> {
-        backend::head(self.hidden(tokens), self.head())
+        self.forward_tapped(tokens, None, &mut NoTap)
     }
 
-    /// Mean cross-entropy, in nats, of predicting `targets[b, t]` from `tokens[b, ..=t]`.
+    /// [`forward`](Self::forward) with a tap, and from a cache if there is one: `tokens` then follow those in it.
+    ///
+    /// # Shapes
+    ///
+    /// - tokens: `[batch, seq]`
+    /// - output: logits, `[batch, seq, vocab]`
+    ///
+    /// # Panics
+    ///
+    /// If the positions exceed the context length, or the cache is one of another number of sequences.
+    pub fn forward_tapped(
+        &self,
+        tokens: Tensor<B, 2, Int>,
+        cache: Option<&mut KvCache<B>>,
+        tap: &mut impl Tap<B>,
+    ) -> Tensor<B, 3> {
+        let stream = self.stream(tokens, cache, tap);
+        self.logits(stream, tap)
+    }
+
+    /// Mean cross-entropy, in nats, of predicting `targets[b, t]` from `tokens[b, ..=t]`. Negative targets are ignored.
     ///
     /// The logits are never held as a whole: head and loss are one operation.
     ///
@@ -109,7 +137,31 @@ impl<B: Backend> GptModel<B> {
     ///
     /// If `seq` exceeds the context length.
     pub fn loss(&self, tokens: Tensor<B, 2, Int>, targets: Tensor<B, 2, Int>) -> Tensor<B, 1> {
-        backend::head_cross_entropy(self.hidden(tokens), self.head(), targets)
+        self.loss_tapped(tokens, targets, &mut NoTap)
+    }
+
+    /// [`loss`](Self::loss) with a tap.
+    ///
+    /// # Shapes
+    ///
+    /// - tokens, targets: `[batch, seq]`
+    /// - output: `[1]`
+    ///
+    /// # Panics
+    ///
+    /// If `seq` exceeds the context length.
+    pub fn loss_tapped(
+        &self,
+        tokens: Tensor<B, 2, Int>,
+        targets: Tensor<B, 2, Int>,
+        tap: &mut impl Tap<B>,
+    ) -> Tensor<B, 1> {
+        let stream = self.stream(tokens, None, tap); // [batch, seq, d_model]
+        if tap.watches() == Watch::Everything {
+            return cross_entropy(self.logits(stream, tap), targets);
+        }
+        let hidden = self.ln_f.forward(stream, NormSite::Final, tap); // [batch, seq, d_model]
+        backend::head_cross_entropy(hidden, self.head(), targets)
     }
 
     /// Logits of the position after the last of `tokens`, which follow those already in the cache; sequences may
@@ -125,21 +177,9 @@ impl<B: Backend> GptModel<B> {
     /// If the cache has no room for `new` more positions, or is one of another number of sequences.
     pub fn forward_cached(&self, tokens: Tensor<B, 2, Int>, cache: &mut KvCache<B>) -> Tensor<B, 2> {
         let [batch, new] = tokens.dims();
-        let (start, capacity) = (cache.len(), cache.capacity());
-        assert!(
-            start + new <= capacity,
-            "{start} cached and {new} new positions exceed the context of {capacity}"
-        );
-
-        let lengths = cache.lengths();
-        assert_eq!(lengths.len(), batch, "the cache must have one sequence for each of the batch");
-        let mut stream = self.embed(tokens, &lengths);
-        for (block, layer) in self.h.iter().zip(&mut cache.layers) {
-            stream = block.forward_cached(stream, layer);
-        }
+        let stream = self.stream(tokens, Some(cache), &mut NoTap); // [batch, new, d_model]
         let last = stream.narrow(1, new - 1, 1); // [batch, 1, d_model]
-        let logits = backend::head(self.ln_f.forward(last), self.head()); // [batch, 1, vocab]
-        logits.reshape([batch, self.config.vocab_size])
+        self.logits(last, &mut NoTap).reshape([batch, self.config.vocab_size])
     }
 
     /// The residual stream after the last block, normalised: what the head reads.
@@ -148,30 +188,99 @@ impl<B: Backend> GptModel<B> {
     ///
     /// - tokens: `[batch, seq]`
     /// - output: `[batch, seq, d_model]`
+    ///
+    /// # Panics
+    ///
+    /// If `seq` exceeds the context length.
     pub fn hidden(&self, tokens: Tensor<B, 2, Int>) -> Tensor<B, 3> {
-        let [_, seq] = tokens.dims();
-        let context = self.config.context_length;
-        assert!(seq <= context, "a sequence of {seq} tokens exceeds the context of {context}");
+        self.ln_f.forward(self.stream(tokens, None, &mut NoTap), NormSite::Final, &mut NoTap)
+    }
 
-        let mut stream = backend::dropout(self.embed(tokens, &[0]), self.config.dropout);
-        for block in &self.h {
-            stream = block.forward(stream);
+    /// The residual stream: embeddings go in, each block reads it and adds to it.
+    ///
+    /// # Shapes
+    ///
+    /// - tokens: `[batch, seq]`
+    /// - output: the stream after the last block, `[batch, seq, d_model]`
+    ///
+    /// # Panics
+    ///
+    /// If the positions exceed the context length, or the cache is one of another number of sequences.
+    pub fn stream(
+        &self,
+        tokens: Tensor<B, 2, Int>,
+        mut cache: Option<&mut KvCache<B>>,
+        tap: &mut impl Tap<B>,
+    ) -> Tensor<B, 3> {
+        let starts = self.starts(tokens.dims(), cache.as_deref());
+        let mut stream = backend::dropout(self.embed(tokens, &starts, tap), self.config.dropout);
+        for (layer, block) in self.h.iter().enumerate() {
+            let cache = cache.as_mut().map(|cache| &mut cache.layers[layer]);
+            stream = block.forward(stream, layer, cache, tap); // [batch, seq, d_model]
         }
-        self.ln_f.forward(stream)
+        stream
+    }
+
+    /// What the head makes of the residual stream.
+    ///
+    /// # Shapes
+    ///
+    /// - stream: `[batch, seq, d_model]`
+    /// - output: logits, `[batch, seq, vocab]`
+    pub fn logits(&self, stream: Tensor<B, 3>, tap: &mut impl Tap<B>) -> Tensor<B, 3> {
+        backend::head(self.ln_f.forward(stream, NormSite::Final, tap), self.head())
+    }
+
+    /// The position of the first of `tokens` in each sequence; one number where it is the same in all.
+    fn starts(&self, [batch, seq]: [usize; 2], cache: Option<&KvCache<B>>) -> Vec<usize> {
+        let context = self.config.context_length;
+        let Some(cache) = cache else {
+            assert!(seq <= context, "a sequence of {seq} tokens exceeds the context of {context}");
+            return vec![0];
+        };
+        let start = cache.len();
+        assert!(
+            start + seq <= cache.capacity(),
+            "{start} cached and {seq} new positions exceed the context of {}",
+            cache.capacity()
+        );
+        let lengths = cache.lengths();
+        assert_eq!(lengths.len(), batch, "the cache must have one sequence for each of the batch");
+        lengths
     }
 
     /// Token plus position embedding, positions counted from `starts`, one for each sequence or one for all:
     /// `[batch, seq] → [batch, seq, d_model]`.
-    fn embed(&self, tokens: Tensor<B, 2, Int>, starts: &[usize]) -> Tensor<B, 3> {
-        let [_, seq] = tokens.dims();
-        let positions: Vec<i64> =
+    fn embed(&self, tokens: Tensor<B, 2, Int>, starts: &[usize], tap: &mut impl Tap<B>) -> Tensor<B, 3> {
+        let ([_, seq], device) = (tokens.dims(), tokens.device());
+        let positions =
             starts.iter().flat_map(|start| (*start..start + seq).map(|position| position as i64)).collect();
-        let positions = TensorData::new(positions, [starts.len(), seq]);
-        self.wte.forward(tokens.clone()) + self.wpe.forward(Tensor::from_data(positions, &tokens.device()))
+        let positions = token_tensor(positions, [starts.len(), seq], &device); // [batch or 1, seq]
+        let tokens = tap.at(Site::Embed, self.wte.forward(tokens)); // [batch, seq, d_model]
+        let positions = tap.at(Site::PosEmbed, self.wpe.forward(positions)); // [batch or 1, seq, d_model]
+        tokens + positions
     }
 
     /// The matrix that scores tokens, `[vocab, d_model]`.
     fn head(&self) -> Tensor<B, 2> {
         self.lm_head.as_ref().unwrap_or(&self.wte).weight.val()
     }
+}
+
+/// Token ids as the model takes them: row by row, on `device`.
+///
+/// # Shapes
+///
+/// - ids: `batch * seq` of them
+/// - output: `[batch, seq]`
+///
+/// # Panics
+///
+/// If there are not as many ids as the shape has room for.
+pub fn token_tensor<B: Backend, E: Element>(
+    ids: Vec<E>,
+    shape: [usize; 2],
+    device: &B::Device,
+) -> Tensor<B, 2, Int> {
+    Tensor::from_data(TensorData::new(ids, shape), device)
 }

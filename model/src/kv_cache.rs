@@ -19,24 +19,30 @@ struct SequenceCache<B: Backend> {
     len: usize,
 }
 
+/// One sequence of a cache, with the positions that were just added.
+#[derive(Debug, Clone)]
+pub struct CachedSequence<B: Backend> {
+    /// `[1, n_heads, context_length, head_dim]`
+    pub keys: Tensor<B, 4>,
+    /// `[1, n_heads, context_length, head_dim]`
+    pub values: Tensor<B, 4>,
+    /// Positions that count; the rest of the buffers is room.
+    pub filled: usize,
+}
+
 impl<B: Backend> LayerCache<B> {
-    /// Writes new positions of every sequence behind its cached ones and returns its whole buffers, and how many
-    /// positions of them are filled, sequence by sequence: they need not be equally long.
+    /// Writes new positions of every sequence behind its cached ones and gives all sequences with them: they need not be
+    /// equally long.
     ///
     /// # Shapes
     ///
     /// - key, value: `[batch, n_heads, new, head_dim]`
-    /// - output: keys and values, `[1, n_heads, context_length, head_dim]` each
     ///
     /// # Panics
     ///
     /// If the cache has no room for them: [`GptModel::forward_cached`](crate::GptModel::forward_cached) checks
     /// first.
-    pub fn append(
-        &mut self,
-        key: Tensor<B, 4>,
-        value: Tensor<B, 4>,
-    ) -> Vec<(Tensor<B, 4>, Tensor<B, 4>, usize)> {
+    pub fn append(&mut self, key: Tensor<B, 4>, value: Tensor<B, 4>) -> Vec<CachedSequence<B>> {
         let row = |tensor: &Tensor<B, 4>, row| tensor.clone().narrow(0, row, 1);
         let sequences = self.sequences.iter_mut().enumerate();
         sequences.map(|(index, sequence)| sequence.append(row(&key, index), row(&value, index))).collect()
@@ -44,7 +50,7 @@ impl<B: Backend> LayerCache<B> {
 }
 
 impl<B: Backend> SequenceCache<B> {
-    fn append(&mut self, key: Tensor<B, 4>, value: Tensor<B, 4>) -> (Tensor<B, 4>, Tensor<B, 4>, usize) {
+    fn append(&mut self, key: Tensor<B, 4>, value: Tensor<B, 4>) -> CachedSequence<B> {
         let [_, n_heads, new, head_dim] = key.dims();
         let filled = self.len + new;
         let room = [0..1, 0..n_heads, self.len..filled, 0..head_dim];
@@ -52,8 +58,20 @@ impl<B: Backend> SequenceCache<B> {
         self.keys.inplace(|keys| keys.slice_assign(room.clone(), key));
         self.values.inplace(|values| values.slice_assign(room, value));
         self.len = filled;
-        (self.keys.clone(), self.values.clone(), filled)
+        CachedSequence { keys: self.keys.clone(), values: self.values.clone(), filled }
     }
+}
+
+/// Keys and values of sequences of unequal lengths as one tensor each, `[batch, n_heads, seq, head_dim]` with the length of
+/// the longest, and the lengths of all.
+pub(crate) fn padded<B: Backend>(
+    sequences: Vec<CachedSequence<B>>,
+) -> (Tensor<B, 4>, Tensor<B, 4>, Vec<usize>) {
+    let lengths: Vec<usize> = sequences.iter().map(|sequence| sequence.filled).collect();
+    let longest = lengths.iter().copied().max().unwrap_or(0);
+    let cut = |buffer: Tensor<B, 4>| buffer.narrow(2, 0, longest);
+    let (keys, values) = sequences.into_iter().map(|one| (cut(one.keys), cut(one.values))).unzip();
+    (Tensor::cat(keys, 0), Tensor::cat(values, 0), lengths)
 }
 
 /// Keys and values of every block of a model, for the sequences of a batch.

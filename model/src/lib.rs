@@ -43,6 +43,7 @@
 #![recursion_limit = "256"]
 #![warn(clippy::print_stderr, clippy::print_stdout)]
 
+mod activation;
 mod allocation;
 mod attention;
 mod backend;
@@ -54,25 +55,32 @@ mod feed_forward;
 mod file;
 mod gpt;
 mod kv_cache;
-mod layer_norm;
 mod linear;
+mod loss;
+mod norm;
+mod parameters;
 mod precision;
+mod tap;
 mod weights;
 
+pub use activation::Activation;
 pub use allocation::keep_freed_memory;
 pub use attention::Attention;
 pub use backend::{
     AdamWStep, AutodiffBackend, Backend, HeadGradients, LayerNormGradients, LinearGradients, Saved,
 };
 pub use block::Block;
-pub use config::{Activation, GptConfig, PRESETS};
+pub use config::{GptConfig, PRESETS};
 pub use embedding::Embedding;
 pub use error::{Error, Result};
 pub use feed_forward::FeedForward;
 pub use file::{replace_file, write_file};
-pub use gpt::GptModel;
-pub use kv_cache::{KvCache, LayerCache};
-pub use layer_norm::LayerNorm;
+pub use gpt::{GptModel, token_tensor};
+pub use kv_cache::{CachedSequence, KvCache, LayerCache};
 pub use linear::Linear;
+pub use loss::{MeanLoss, cross_entropy};
+pub use norm::LayerNorm;
+pub use parameters::{Parameter, Role, parameters};
 pub use precision::{Channels, Precision};
+pub use tap::{NoTap, NormSite, Site, Tap, Watch};
 pub use weights::{Dtype, GgufVocabulary, load, load_config, load_with_precision, save, save_gguf};

@@ -29,6 +29,7 @@ pub(crate) use ops::{
     cached_attention, causal_attention, dropout, embedding, for_inference, head, head_cross_entropy,
     is_narrow, layer_norm, linear,
 };
+pub(crate) use portable::matmul;
 
 /// What a forward pass keeps for its backward pass; only the backend that made it knows what it means.
 pub type Saved<B> = Vec<FloatTensor<B>>;

@@ -4,6 +4,7 @@ use burn::tensor::{DType, Element, Int, Tensor, TensorPrimitive};
 
 use super::Backend;
 use crate::Activation;
+use crate::kv_cache::CachedSequence;
 use crate::precision::{Channels, Precision};
 
 fn wrap<B: Backend, const D: usize>(primitive: B::FloatTensorPrimitive) -> Tensor<B, D> {
@@ -56,7 +57,7 @@ pub(crate) fn embedding<B: Backend>(weight: Tensor<B, 2>, ids: Tensor<B, 2, Int>
 }
 
 /// [`Backend::dropout`] while training; on a backend that cannot differentiate, nothing.
-pub(crate) fn dropout<B: Backend>(input: Tensor<B, 3>, probability: f64) -> Tensor<B, 3> {
+pub(crate) fn dropout<B: Backend, const D: usize>(input: Tensor<B, D>, probability: f64) -> Tensor<B, D> {
     if probability == 0.0 || !B::ad_enabled(&input.device()) {
         return input;
     }
@@ -105,15 +106,17 @@ pub(crate) fn causal_attention<B: Backend>(
     wrap(B::causal_attention(unwrap(qkv), n_heads, scale, dropout))
 }
 
-/// See [`Backend::cached_attention`].
+/// See [`Backend::cached_attention`]: each sequence of the batch over its own cache.
 pub(crate) fn cached_attention<B: Backend>(
     query: Tensor<B, 4>,
-    keys: Tensor<B, 4>,
-    values: Tensor<B, 4>,
-    filled: usize,
+    caches: Vec<CachedSequence<B>>,
     scale: f64,
 ) -> Tensor<B, 4> {
-    wrap(B::cached_attention(unwrap(query), unwrap(keys), unwrap(values), filled, scale))
+    let attend = |(row, CachedSequence { keys, values, filled })| -> Tensor<B, 4> {
+        let query = unwrap(query.clone().narrow(0, row, 1));
+        wrap(B::cached_attention(query, unwrap(keys), unwrap(values), filled, scale))
+    };
+    Tensor::cat(caches.into_iter().enumerate().map(attend).collect(), 0)
 }
 
 /// See [`Backend::head_cross_entropy`].

@@ -4,7 +4,6 @@
 use burn::tensor::TensorMetadata;
 use burn::tensor::ops::FloatTensor;
 
-use super::activation::{activate, derivative};
 use super::matmul::matmul;
 use super::{rows, unrows, unwrap, wrap};
 use crate::Activation;
@@ -25,7 +24,7 @@ pub(in crate::backend) fn linear_forward<B: Backend>(
     match activation {
         None => (unrows(output, &shape), vec![input]),
         Some(activation) => {
-            let activated = activate(output.clone(), activation);
+            let activated = activation.apply(output.clone());
             (unrows(activated, &shape), vec![input, unwrap(output)])
         }
     }
@@ -45,7 +44,7 @@ pub(in crate::backend) fn linear_backward<B: Backend>(
     let mut gradient = rows::<B>(gradient); // [rows, d_out]
     if let Some(activation) = activation {
         let before = saved.next().expect("linear_forward saved what it activated");
-        gradient = gradient * derivative(wrap::<B, 2>(before), activation);
+        gradient = gradient * activation.derivative(wrap::<B, 2>(before));
     }
 
     let bias = has_bias.then(|| unwrap(gradient.clone().sum_dim(0).squeeze_dim::<1>(0)));

@@ -8,7 +8,7 @@ use crate::backend::Backend;
 const WHOLE: usize = 64;
 
 /// `lhs · rhs` over the last two axes: `[.., m, k] · [.., k, n] → [.., m, n]`.
-pub(super) fn matmul<B: Backend, const D: usize>(lhs: Tensor<B, D>, rhs: Tensor<B, D>) -> Tensor<B, D> {
+pub(crate) fn matmul<B: Backend, const D: usize>(lhs: Tensor<B, D>, rhs: Tensor<B, D>) -> Tensor<B, D> {
     let (row, column) = (D - 2, D - 1);
     let (lhs, rhs) = whole_stages(lhs, rhs);
     let [m, k, n] = [lhs.dims()[row], lhs.dims()[column], rhs.dims()[column]];

@@ -1,7 +1,6 @@
 //! Every operation composed of Burn's tensor operations: what any backend can run, and what native kernels are
 //! checked against.
 
-mod activation;
 mod adamw;
 mod attention;
 mod cross_entropy;
@@ -21,6 +20,7 @@ pub(super) use cross_entropy::{head, head_cross_entropy, head_cross_entropy_with
 pub(super) use dropout::{dropout_backward, dropout_forward};
 pub(super) use layer_norm::{layer_norm_backward, layer_norm_forward};
 pub(super) use linear::{linear_backward, linear_forward};
+pub(crate) use matmul::matmul;
 pub(super) use precision::{for_inference, widen};
 
 /// [`linear_forward`] without what a backward pass needs.
