@@ -1,5 +1,7 @@
 //! The shape of a GPT: every number that the architecture needs, and nothing about training it.
 
+use serde::{Deserialize, Serialize};
+
 use crate::error::{Error, Result};
 use crate::{Activation, Backend, GptModel};
 
@@ -7,7 +9,17 @@ use crate::{Activation, Backend, GptModel};
 pub const PRESETS: [&str; 4] = ["gpt2", "gpt2-medium", "gpt2-large", "gpt2-xl"];
 
 /// Configuration of a [`GptModel`].
-#[derive(Clone, Debug, PartialEq)]
+///
+/// A start from [`new`](Self::new) or [`preset`](Self::preset) keeps compiling when a later version adds a field:
+///
+/// ```
+/// use kiln_model::GptConfig;
+///
+/// let config = GptConfig { vocab_size: 65, context_length: 256, ..GptConfig::new(6, 6, 384) };
+/// assert!(config.validate().is_ok());
+/// ```
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct GptConfig {
     /// Number of distinct tokens.
     pub vocab_size: usize,
@@ -27,13 +39,13 @@ pub struct GptConfig {
     pub bias: bool,
     /// Whether the head that predicts tokens shares the token embedding's matrix.
     pub tied_head: bool,
+    /// Nonlinearity of the feed-forward network.
+    pub activation: Activation,
     /// Added to the variance in layer norms.
     pub layer_norm_epsilon: f64,
     /// Standard deviation of the initial weights; projections onto the residual stream divide it by
     /// `√(2 · n_layers)`.
     pub init_std: f64,
-    /// Nonlinearity of the feed-forward network.
-    pub activation: Activation,
     /// Whether attention scores are divided by `√head_dim`.
     pub scale_attention: bool,
     /// Whether attention scores are also divided by the block's one-based index.
@@ -53,9 +65,9 @@ impl GptConfig {
             dropout: 0.0,
             bias: true,
             tied_head: true,
+            activation: Activation::GeluTanh,
             layer_norm_epsilon: 1e-5,
             init_std: 0.02,
-            activation: Activation::GeluTanh,
             scale_attention: true,
             scale_attention_by_layer: false,
         }
@@ -117,26 +129,20 @@ impl GptConfig {
             ("d_ff", self.d_ff),
         ];
         for (key, value) in positive {
-            ensure(value > 0, key, value, || "must be at least 1".into())?;
+            ensure(key, value, value > 0, || "must be at least 1".into())?;
         }
-        ensure(self.d_model.is_multiple_of(self.n_heads), "n_heads", self.n_heads, || {
+        ensure("n_heads", self.n_heads, self.d_model.is_multiple_of(self.n_heads), || {
             format!("does not divide model.d_model = {}", self.d_model)
         })?;
-        ensure((0.0..1.0).contains(&self.dropout), "dropout", self.dropout, || {
+        ensure("dropout", self.dropout, (0.0..1.0).contains(&self.dropout), || {
             "must be at least 0 and less than 1".into()
         })?;
-        ensure(
-            self.layer_norm_epsilon.is_finite() && self.layer_norm_epsilon > 0.0,
-            "layer_norm_epsilon",
-            self.layer_norm_epsilon,
-            || "must be a positive number".into(),
-        )?;
-        ensure(self.init_std.is_finite() && self.init_std > 0.0, "init_std", self.init_std, || {
-            "must be a positive number".into()
-        })?;
+        for (key, value) in [("layer_norm_epsilon", self.layer_norm_epsilon), ("init_std", self.init_std)] {
+            ensure(key, value, value.is_finite() && value > 0.0, || "must be a positive number".into())?;
+        }
         // Beyond this, sizes in bytes would no longer fit in an address.
         let parameters = self.checked_num_parameters().filter(|count| *count < 1 << 46);
-        ensure(parameters.is_some(), "d_model", self.d_model, || {
+        ensure("d_model", self.d_model, parameters.is_some(), || {
             format!(
                 "a model with model.n_layers = {}, model.d_ff = {} and a vocabulary of {} is larger than any memory",
                 self.n_layers, self.d_ff, self.vocab_size
@@ -157,9 +163,9 @@ impl GptConfig {
 }
 
 fn ensure(
-    holds: bool,
     key: &'static str,
     value: impl ToString,
+    holds: bool,
     reason: impl FnOnce() -> String,
 ) -> Result<()> {
     if holds { Ok(()) } else { Err(Error::Config { key, value: value.to_string(), reason: reason() }) }

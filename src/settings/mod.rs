@@ -1,10 +1,12 @@
 //! `Config.toml`: what was written, checked, and what it means.
 
 mod locate;
+mod model;
 mod parse;
 mod resume;
 mod sections;
 
+pub use model::ModelSection;
 pub use parse::{load, parse};
 pub use resume::check_resume;
-pub use sections::{DataSource, ModelSection, Settings};
+pub use sections::{DataSource, Settings};

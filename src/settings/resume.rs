@@ -69,7 +69,7 @@ mod tests {
         check_resume(&settings, &begun, begun.training.steps).expect("all of this may change");
         settings.optimizer.learning_rate = 0.5;
         settings.training.seed = 7;
-        settings.model.n_layers = Some(3);
+        settings.model = toml::from_str("n_layers = 3").expect("a key of the section");
         let message = check_resume(&settings, &begun, 5000).expect_err("three contradictions").to_string();
         for line in [
             "optimizer.learning_rate = 0.5, the checkpoint has 0.0006",

@@ -69,14 +69,14 @@ fn continued_from(directory: &Path, settings: &Settings, tokenizer: &Tokenizer) 
             tokenizer.vocab_size()
         );
     }
-    let context_length = settings.model.context_length.unwrap_or(theirs.context_length);
+    let context_length = settings.model.given("context_length").unwrap_or(theirs.context_length);
     if context_length < theirs.context_length {
         eprintln!(
             "context shortened from {} to model.context_length = {context_length}",
             theirs.context_length
         );
     }
-    let dropout = settings.model.dropout.unwrap_or_default();
+    let dropout = settings.model.given("dropout").unwrap_or_default();
     Ok(GptConfig { context_length: context_length.min(theirs.context_length), dropout, ..theirs })
 }
 
