@@ -108,7 +108,7 @@ fn models_and_prompts_that_cannot_be_used() {
     generate("", &["prompt is empty"]);
     refuse(path, &["generate", "--model", "run", "--prompt", "a", "--top-p", "1.5"], &["top_p = 1.5"]);
     refuse(path, &["score", "--model", "run", "--tokens", "1,9999"], &["9999", "vocabulary"]);
-    refuse(path, &["score", "--model", "run", "--tokens", "1"], &["too few"]);
+    refuse(path, &["score", "--model", "run", "--tokens", "1"], &["1 tokens", "at least 2"]);
     refuse(path, &["eval", "--model", "run", "--data", "nowhere.txt"], &["nowhere.txt"]);
     // A run is never overwritten.
     refuse(path, &["train", "--run-dir", "run"], &["already holds a run", "--resume", "--run-dir"]);

@@ -1,5 +1,6 @@
 //! What can go wrong outside our control.
 
+use std::io::ErrorKind;
 use std::path::PathBuf;
 
 use crate::source::Location;
@@ -50,7 +51,7 @@ pub enum Error {
         source: Box<Error>,
     },
     /// A folder that holds another prepared corpus.
-    #[error("{}: holds a corpus that was prepared from other files or with other settings\nhint: choose another --out, or remove this folder", path.display())]
+    #[error("{}: holds a corpus that was prepared from other files or with other settings", path.display())]
     Prepared {
         /// The folder.
         path: PathBuf,
@@ -188,6 +189,21 @@ pub enum Error {
 }
 
 impl Error {
+    /// The class of this error in the standard library's terms: `InvalidInput` for a request that cannot be met,
+    /// `InvalidData` for a file's contents, the system's own
+    /// for a file that could not be read or written, `Other` for what failed on the way.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Io { source, .. } => source.kind(),
+            Self::Document { source, .. } => source.kind(),
+            Self::NotThere { .. } => ErrorKind::NotFound,
+            Self::Busy { .. } => ErrorKind::ResourceBusy,
+            Self::Download { .. } | Self::Cancelled => ErrorKind::Other,
+            Self::NotUtf8 { .. } | Self::Record { .. } | Self::Format { .. } => ErrorKind::InvalidData,
+            _ => ErrorKind::InvalidInput,
+        }
+    }
+
     /// Pairs an I/O error with the path it happened at.
     pub(crate) fn io(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.into();

@@ -1,5 +1,7 @@
 //! What can go wrong outside our control.
 
+use std::io::ErrorKind;
+
 /// Result of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -18,7 +20,7 @@ pub enum Error {
         reason: &'static str,
     },
     /// There is nothing to continue.
-    #[error("the prompt is empty\nhint: give at least one character to continue from")]
+    #[error("the prompt is empty")]
     EmptyPrompt,
     /// A token id that the model does not have.
     #[error("token {token} is outside the model's vocabulary of {vocab_size}")]
@@ -37,9 +39,16 @@ pub enum Error {
         context_length: usize,
     },
     /// Too few tokens to predict any.
-    #[error("{tokens} token is too few to score: at least 2 are needed")]
+    #[error("{tokens} tokens: scoring needs at least 2")]
     TooShort {
         /// Tokens given.
         tokens: usize,
     },
+}
+
+impl Error {
+    /// The class of this error in the standard library's terms: every request that cannot be met is `InvalidInput`.
+    pub fn kind(&self) -> ErrorKind {
+        ErrorKind::InvalidInput
+    }
 }

@@ -1,5 +1,6 @@
 //! What can go wrong outside our control.
 
+use std::io::ErrorKind;
 use std::path::PathBuf;
 
 /// Result of this crate.
@@ -28,7 +29,7 @@ pub enum Error {
         source: std::io::Error,
     },
     /// The directory holds no model.
-    #[error("{}: no model here (there is no `{missing}`)\nhint: name a directory that `kiln train` or transformers' `save_pretrained` wrote", path.display())]
+    #[error("{}: no model here (there is no `{missing}`)", path.display())]
     NoModel {
         /// The directory.
         path: PathBuf,
@@ -70,6 +71,17 @@ pub enum Error {
 }
 
 impl Error {
+    /// The class of this error in the standard library's terms: `InvalidInput` for a request that cannot be met,
+    /// `InvalidData` for a file's contents, the system's own for a file that could not be read or written.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Io { source, .. } => source.kind(),
+            Self::NoModel { .. } => ErrorKind::NotFound,
+            Self::Format { .. } => ErrorKind::InvalidData,
+            _ => ErrorKind::InvalidInput,
+        }
+    }
+
     /// Pairs an I/O error with the path it happened at.
     pub(crate) fn io(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.into();

@@ -1,5 +1,6 @@
 //! What can go wrong outside our control.
 
+use std::io::ErrorKind;
 use std::path::PathBuf;
 
 /// Result of this crate.
@@ -22,7 +23,7 @@ pub enum Error {
         reason: String,
     },
     /// The run directory is taken.
-    #[error("{}: already holds a run\nhint: continue it with `kiln train --run-dir {} --resume`, or choose another place with `--run-dir`", path.display(), path.display())]
+    #[error("{}: already holds a run", path.display())]
     RunExists {
         /// The run directory.
         path: PathBuf,
@@ -100,6 +101,21 @@ pub enum Error {
 }
 
 impl Error {
+    /// The class of this error in the standard library's terms: `InvalidInput` for a request that cannot be met,
+    /// `InvalidData` for a file's contents, the system's own
+    /// for a file that could not be read or written, `Other` for what failed on the way.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Io { source, .. } => source.kind(),
+            Self::Model(source) => source.kind(),
+            Self::Data(source) => source.kind(),
+            Self::Diverged { .. } | Self::RunRemoved { .. } => ErrorKind::Other,
+            Self::RunLocked { .. } => ErrorKind::ResourceBusy,
+            Self::Format { .. } => ErrorKind::InvalidData,
+            _ => ErrorKind::InvalidInput,
+        }
+    }
+
     /// Pairs an I/O error with the path it happened at.
     pub(crate) fn io(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.into();
