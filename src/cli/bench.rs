@@ -2,20 +2,22 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, Subcommand};
+use kiln_model::Precision;
 
 use super::BackendArgs;
+use super::precision::in_memory;
 
 /// `kiln bench`
 #[derive(Subcommand, Debug)]
 pub enum Bench {
-    /// Tokens in a second of whole training steps: forward, backward, clipping, AdamW.
+    /// Measure tokens per second of whole training steps: forward, backward, clipping, AdamW.
     Train(BenchTrain),
-    /// Tokens in a second of generation, one token at a time, with a KV cache.
+    /// Measure tokens per second of generation, one token at a time, with a KV cache.
     Decode(BenchDecode),
-    /// Tokens in a second of reading a prompt.
+    /// Measure tokens per second of reading a prompt.
     Prefill(BenchPrefill),
-    /// Megabytes of text encoded in a second, on one thread and on several, beside tiktoken-rs.
+    /// Measure megabytes of text encoded per second, on one thread and on several, beside tiktoken-rs.
     Tokenize(BenchTokenize),
 }
 
@@ -53,7 +55,7 @@ pub struct BenchTrain {
     /// Steps that are timed, after one that is not; default: as many as take five seconds, at least five.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub steps: Option<u32>,
-    /// Prints one JSON object.
+    /// Print one JSON object.
     #[arg(long)]
     pub json: bool,
     #[command(flatten)]
@@ -69,7 +71,7 @@ pub struct ModelSource {
     #[command(flatten)]
     pub shape: ModelShape,
     /// Number format of the weights.
-    #[arg(long, value_enum, default_value_t = Precision::F32)]
+    #[arg(long, value_parser = in_memory(), default_value = "f32")]
     pub dtype: Precision,
 }
 
@@ -84,7 +86,7 @@ pub struct BenchDecode {
     /// Tokens that are timed.
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..))]
     pub tokens: u32,
-    /// Prints one JSON object.
+    /// Print one JSON object.
     #[arg(long)]
     pub json: bool,
     #[command(flatten)]
@@ -102,7 +104,7 @@ pub struct BenchPrefill {
     /// How often it is read.
     #[arg(long, value_name = "N", default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..))]
     pub repetitions: u32,
-    /// Prints one JSON object.
+    /// Print one JSON object.
     #[arg(long)]
     pub json: bool,
     #[command(flatten)]
@@ -121,7 +123,7 @@ pub struct BenchTokenize {
     /// Threads of the second measurement; default: all.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub threads: Option<u16>,
-    /// Prints one JSON object.
+    /// Print one JSON object.
     #[arg(long)]
     pub json: bool,
 }
@@ -132,27 +134,5 @@ fn size(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(size) if (1..=MOST).contains(&size) => Ok(size),
         _ => Err(format!("must be a number from 1 to {MOST}")),
-    }
-}
-
-/// Number formats of weights in memory.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum Precision {
-    /// 32-bit IEEE.
-    #[default]
-    F32,
-    /// 16-bit brain float: half the memory, three significant digits.
-    Bf16,
-    /// 8-bit integers with a scale for each output channel: a quarter of the memory.
-    Int8,
-}
-
-impl From<Precision> for kiln_model::Precision {
-    fn from(precision: Precision) -> Self {
-        match precision {
-            Precision::F32 => Self::F32,
-            Precision::Bf16 => Self::Bf16,
-            Precision::Int8 => Self::Int8,
-        }
     }
 }

@@ -9,21 +9,21 @@ use kiln_datasets::{CORPORA, DEFAULT_FIELD, Format};
 /// `kiln tokenize`
 #[derive(Subcommand, Debug)]
 pub enum Tokenize {
-    /// Text to token ids.
+    /// Turn text into token ids.
     Encode {
         /// byte, gpt2, cl100k_base, o200k_base, or a model, run or tokenizer directory.
         #[arg(long, value_name = "NAME|DIR")]
         tokenizer: String,
         #[command(flatten)]
         input: EncodeInput,
-        /// Special tokens that are written out in the text, such as <|endoftext|>, become their ids.
+        /// Encode special tokens that are written out in the text, such as <|endoftext|>, as their ids.
         #[arg(long)]
         special: bool,
-        /// Prints one JSON object.
+        /// Print one JSON object.
         #[arg(long)]
         json: bool,
     },
-    /// Token ids to text.
+    /// Turn token ids into text.
     Decode {
         /// byte, gpt2, cl100k_base, o200k_base, or a model, run or tokenizer directory.
         #[arg(long, value_name = "NAME|DIR")]
@@ -32,7 +32,7 @@ pub enum Tokenize {
         #[arg(long, value_name = "1,2,3", value_delimiter = ',')]
         tokens: Vec<u32>,
     },
-    /// Learns a byte-level BPE from text and writes it as a tokenizer directory.
+    /// Learn a byte-level BPE from text and write it as a tokenizer directory.
     Train {
         /// File, folder, pattern, `-` for standard input, or `cargo` for the Rust code in your cargo registry; may be
         /// repeated.
@@ -64,21 +64,21 @@ pub struct EncodeInput {
 /// `kiln data`
 #[derive(Subcommand, Debug)]
 pub enum Data {
-    /// Text to token shards for training; continues where an earlier attempt was cut off.
+    /// Turn text into token shards for training; resume where an earlier attempt was cut off.
     Prepare(Prepare),
-    /// Tokens, documents, bytes per token, lengths and first lines of a corpus.
+    /// Show tokens, documents, bytes per token, lengths and first lines of a corpus.
     Info(DataInfo),
-    /// Downloads a well-known corpus, or a dataset of the Hugging Face hub.
+    /// Download a well-known corpus, or a dataset of the Hugging Face hub.
     Fetch(Fetch),
 }
 
 /// What to read, and how.
 #[derive(Args, Debug)]
 pub struct SourceArgs {
-    /// In folders, only files that match: `*.rs` by name, `src/**/*.rs` by path; may be repeated.
+    /// Read only files of a folder that match: `*.rs` by name, `src/**/*.rs` by path; may be repeated.
     #[arg(long, value_name = "GLOB")]
     pub include: Vec<String>,
-    /// In folders, no file that matches; may be repeated.
+    /// Skip files of a folder that match; may be repeated.
     #[arg(long, value_name = "GLOB")]
     pub exclude: Vec<String>,
     /// Field or column that holds the text; a number picks a column of a file without a header row.
@@ -87,7 +87,7 @@ pub struct SourceArgs {
     /// Format of the files, if their names do not tell.
     #[arg(long, value_name = "FORMAT", value_parser = formats())]
     pub format: Option<Format>,
-    /// Replaces bytes that are not UTF-8 by U+FFFD.
+    /// Replace bytes that are not UTF-8 by U+FFFD.
     #[arg(long)]
     pub lossy: bool,
 }
@@ -120,19 +120,19 @@ pub struct Prepare {
     /// Share of the documents that is kept for validation; a single text is cut.
     #[arg(long, value_name = "F", default_value_t = 0.1)]
     pub valid_fraction: f64,
-    /// With the content of a document, decides its split.
+    /// Seed that decides, with the content of a document, its split.
     #[arg(long, value_name = "S", default_value_t = 1337)]
     pub seed: u64,
-    /// Drops documents that have been there before, byte for byte.
+    /// Drop documents that have been there before, byte for byte.
     #[arg(long)]
     pub dedup: bool,
-    /// Counts bad documents and goes on.
+    /// Count bad documents and go on.
     #[arg(long)]
     pub skip_bad: bool,
     /// Threads that encode; default: one for each core.
     #[arg(long, value_name = "N")]
     pub threads: Option<usize>,
-    /// Prints one JSON object.
+    /// Print one JSON object.
     #[arg(long)]
     pub json: bool,
 }
@@ -148,7 +148,7 @@ pub struct DataInfo {
     pub tokenizer: Option<String>,
     #[command(flatten)]
     pub source: SourceArgs,
-    /// Prints one JSON object.
+    /// Print one JSON object.
     #[arg(long)]
     pub json: bool,
 }
@@ -161,7 +161,7 @@ pub struct Fetch {
     /// Folder to write; default: the cache of Hugging Face for its datasets, data/NAME for others.
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
-    /// Only what is here already.
+    /// Use only what is here already.
     #[arg(long)]
     pub offline: bool,
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{BackendArgs, Precision};
+use super::ModelArgs;
 
 /// `kiln generate`
 #[derive(Args, Debug)]
@@ -18,29 +18,23 @@ pub struct Generate {
     /// Most tokens to add.
     #[arg(long, value_name = "N", default_value_t = 200)]
     pub max_tokens: usize,
-    /// Below 1 sharper, above 1 wilder; 0 always takes the most probable token.
+    /// Sharpen the distribution below 1, flatten it above; 0 always takes the most probable token.
     #[arg(long, value_name = "T", default_value_t = 0.8)]
     pub temperature: f64,
-    /// Considers only the K most probable tokens; 0 considers all.
+    /// Consider only the K most probable tokens; 0 considers all.
     #[arg(long, value_name = "K", default_value_t = 0)]
     pub top_k: usize,
-    /// Considers only the most probable tokens that together reach P.
+    /// Consider only the most probable tokens that together reach P.
     #[arg(long, value_name = "P", default_value_t = 1.0)]
     pub top_p: f64,
-    /// The same seed gives the same text; default: another one each time.
+    /// Draw from this seed: the same one gives the same text; default: another one each time.
     #[arg(long, value_name = "S")]
     pub seed: Option<u64>,
-    /// Computes every position anew for every token.
+    /// Compute every position again for every token.
     #[arg(long)]
     pub no_kv_cache: bool,
-    /// Prints one JSON object instead of streaming the text.
-    #[arg(long)]
-    pub json: bool,
-    /// Number format of the weights; fewer bits are faster to read, and cost a little exactness.
-    #[arg(long, value_enum, default_value_t = Precision::F32)]
-    pub dtype: Precision,
     #[command(flatten)]
-    pub backend: BackendArgs,
+    pub common: ModelArgs,
 }
 
 /// `kiln score`
@@ -51,17 +45,11 @@ pub struct Score {
     pub model: PathBuf,
     #[command(flatten)]
     pub input: ScoreInput,
-    /// Writes the logits, `[tokens, vocab]` in f32, as tensor `logits` of a safetensors file.
+    /// Write the logits, `[tokens, vocab]` in f32, as tensor `logits` of a safetensors file.
     #[arg(long, value_name = "FILE")]
     pub logits: Option<PathBuf>,
-    /// Prints one JSON object.
-    #[arg(long)]
-    pub json: bool,
-    /// Number format of the weights; fewer bits are faster to read, and cost a little exactness.
-    #[arg(long, value_enum, default_value_t = Precision::F32)]
-    pub dtype: Precision,
     #[command(flatten)]
-    pub backend: BackendArgs,
+    pub common: ModelArgs,
 }
 
 /// What to score.
@@ -88,12 +76,6 @@ pub struct Eval {
     /// Windows computed together.
     #[arg(long, value_name = "B", default_value_t = 8)]
     pub batch_size: usize,
-    /// Prints one JSON object.
-    #[arg(long)]
-    pub json: bool,
-    /// Number format of the weights; fewer bits are faster to read, and cost a little exactness, which is reported.
-    #[arg(long, value_enum, default_value_t = Precision::F32)]
-    pub dtype: Precision,
     #[command(flatten)]
-    pub backend: BackendArgs,
+    pub common: ModelArgs,
 }

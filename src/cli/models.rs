@@ -3,8 +3,10 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
+use kiln_model::Dtype;
 
 use super::BackendArgs;
+use super::precision::in_files;
 
 /// `kiln export`
 #[derive(Args, Debug)]
@@ -19,8 +21,8 @@ pub struct Export {
     #[arg(long, value_enum, default_value_t = ExportFormat::Hf)]
     pub format: ExportFormat,
     /// Number format of the weights.
-    #[arg(long, value_enum, default_value_t = ExportDtype::F32)]
-    pub dtype: ExportDtype,
+    #[arg(long, value_parser = in_files(), default_value = "f32")]
+    pub dtype: Dtype,
 }
 
 /// Layouts of exported models.
@@ -32,21 +34,10 @@ pub enum ExportFormat {
     Gguf,
 }
 
-/// Number formats of exported weights.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub enum ExportDtype {
-    /// 32-bit IEEE.
-    F32,
-    /// 16-bit brain float.
-    Bf16,
-    /// 16-bit IEEE.
-    F16,
-}
-
 /// `kiln verify`
 #[derive(Subcommand, Debug)]
 pub enum Verify {
-    /// Trains GPT-2 124M for ten steps and compares the losses with those that llm.c published.
+    /// Train GPT-2 124M for ten steps and compare the losses with those that llm.c published.
     Gpt2(VerifyGpt2),
 }
 
@@ -59,7 +50,7 @@ pub struct VerifyGpt2 {
     /// The text of tinyshakespeare, whose beginning the steps read.
     #[arg(long, value_name = "FILE")]
     pub data: Option<PathBuf>,
-    /// Prints one JSON object.
+    /// Print one JSON object.
     #[arg(long)]
     pub json: bool,
     #[command(flatten)]
@@ -70,13 +61,13 @@ pub struct VerifyGpt2 {
 #[derive(Args, Debug)]
 #[group(required = true, multiple = false)]
 pub struct Info {
-    /// Model or run directory: architecture, parameters, tokenizer.
+    /// Show architecture, parameters and tokenizer of a model or run directory.
     #[arg(long, value_name = "DIR")]
     pub model: Option<PathBuf>,
-    /// Run directory: how far it came, and how good it is.
+    /// Show how far the run in a run directory came, and how good it is.
     #[arg(long, value_name = "RUN_DIR")]
     pub run: Option<PathBuf>,
-    /// The backends of this build.
+    /// List the backends of this build.
     #[arg(long)]
     pub backends: bool,
 }

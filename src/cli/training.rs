@@ -12,19 +12,19 @@ pub struct Train {
     /// The run's configuration; default: ./Config.toml if there is one, else the one built in.
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Changes one key of the configuration; may be repeated.
+    /// Change one key of the configuration; may be repeated.
     #[arg(long, value_name = "SECTION.KEY=VALUE")]
     pub set: Vec<String>,
     /// Where the run is written; default: training.run_dir, or the next free runs/NAME.
     #[arg(long, value_name = "DIR")]
     pub run_dir: Option<PathBuf>,
-    /// Continue the run in --run-dir from its newest checkpoint.
+    /// Resume the run in --run-dir from its newest checkpoint.
     #[arg(long)]
     pub resume: bool,
     /// Start from the weights and tokenizer of a model instead of random ones.
     #[arg(long, value_name = "MODEL_DIR", conflicts_with = "resume")]
     pub init_from: Option<PathBuf>,
-    /// Plain lines instead of the dashboard.
+    /// Print plain lines instead of the dashboard.
     #[arg(long)]
     pub plain: bool,
     #[command(flatten)]
@@ -37,19 +37,19 @@ pub struct Sweep {
     /// The configuration that all runs share; default: ./Config.toml if there is one, else the one built in.
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Changes one key of it; may be repeated.
+    /// Change one key of it; may be repeated.
     #[arg(long, value_name = "SECTION.KEY=VALUE")]
     pub set: Vec<String>,
     /// Values to try for a key; may be repeated, and then every combination is tried.
     #[arg(long, value_name = "SECTION.KEY=VALUE,…", required = true, num_args = 1..)]
     pub grid: Vec<String>,
-    /// Where the runs are written; the same command again continues there.
+    /// Where the runs are written; the same command resumes them there.
     #[arg(long, value_name = "DIR", default_value = "runs/sweep")]
     pub dir: PathBuf,
-    /// Plain lines instead of the dashboard.
+    /// Print plain lines instead of the dashboard.
     #[arg(long)]
     pub plain: bool,
-    /// Prints the table as one JSON object.
+    /// Print the table as one JSON object.
     #[arg(long)]
     pub json: bool,
     #[command(flatten)]

@@ -21,7 +21,7 @@ pub fn run(args: Eval) -> Result<()> {
     if shard.len() < 2 {
         bail!("{}: {} token is too few to predict any", args.data.display(), shard.len());
     }
-    let backend = args.backend.clone();
+    let backend = args.common.backend.clone();
     dispatch(&backend, Evaluating { args, shard })
 }
 
@@ -52,13 +52,13 @@ impl Job for Evaluating {
 
     fn run<B: Backend>(self, device: B::Device, _name: &'static str) -> Result<()> {
         let Self { args, shard } = self;
-        let precision = Precision::from(args.dtype);
+        let precision = args.common.dtype;
         let evaluation = evaluate::<B>(&args, &shard, precision, &device)?;
         // What the fewer bits cost, beside what the model was made with.
         let wide = (precision != Precision::F32)
             .then(|| evaluate::<B>(&args, &shard, Precision::F32, &device))
             .transpose()?;
-        if args.json {
+        if args.common.json {
             let mut report = serde_json::to_value(&evaluation)?;
             report["dtype"] = precision.name().into();
             if let Some(wide) = &wide {

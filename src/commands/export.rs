@@ -2,10 +2,10 @@
 
 use anyhow::{Result, bail};
 use kiln_datasets::{Splitting, Tokenizer};
-use kiln_model::{Backend, Dtype, GgufVocabulary};
+use kiln_model::{Backend, GgufVocabulary};
 
 use crate::backend::{Job, dispatch};
-use crate::cli::{Export, ExportDtype, ExportFormat};
+use crate::cli::{BackendArgs, Export, ExportFormat};
 use crate::files::model_directory;
 
 pub fn run(args: Export) -> Result<()> {
@@ -22,7 +22,7 @@ pub fn run(args: Export) -> Result<()> {
         );
     }
     // Nothing is computed: any backend will do.
-    dispatch(&crate::cli::BackendArgs::default(), args)
+    dispatch(&BackendArgs::default(), args)
 }
 
 impl Job for Export {
@@ -31,11 +31,6 @@ impl Job for Export {
     fn run<B: Backend>(self, device: B::Device, _name: &'static str) -> Result<()> {
         let directory = model_directory(&self.model);
         let model = kiln_model::load::<B>(&directory, &device)?;
-        let dtype = match self.dtype {
-            ExportDtype::F32 => Dtype::F32,
-            ExportDtype::Bf16 => Dtype::Bf16,
-            ExportDtype::F16 => Dtype::F16,
-        };
         // A model may come without a tokenizer, and then goes without one.
         let tokenizer = match Tokenizer::is_in(&directory) {
             true => Some(Tokenizer::from_directory(&directory)?),
@@ -44,14 +39,14 @@ impl Job for Export {
         match self.format {
             ExportFormat::Hf => {
                 let end_of_text = tokenizer.as_ref().and_then(Tokenizer::end_of_text);
-                kiln_model::save(&model, &self.to, dtype, end_of_text)?;
+                kiln_model::save(&model, &self.to, self.dtype, end_of_text)?;
                 if let Some(tokenizer) = tokenizer {
                     tokenizer.save(&self.to)?;
                 }
             }
             ExportFormat::Gguf => {
                 let vocabulary = tokenizer.as_ref().map(vocabulary).transpose()?;
-                kiln_model::save_gguf(&model, &self.to, dtype, vocabulary.as_ref())?;
+                kiln_model::save_gguf(&model, &self.to, self.dtype, vocabulary.as_ref())?;
             }
         }
         println!("{}", self.to.display());

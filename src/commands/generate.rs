@@ -21,7 +21,7 @@ pub fn run(args: Generate) -> Result<()> {
     kiln_model::load_config(&directory)?;
     let tokenizer = Tokenizer::from_directory(&directory)?;
     let prompt = tokenizer.encode_with_special_tokens(&args.prompt)?;
-    let backend = args.backend.clone();
+    let backend = args.common.backend.clone();
     dispatch(&backend, Generating { args, sampling, tokenizer, prompt })
 }
 
@@ -38,7 +38,7 @@ impl Job for Generating {
     fn run<B: Backend>(self, device: B::Device, _name: &'static str) -> Result<()> {
         let Self { args, sampling, tokenizer, prompt } = self;
         let directory = model_directory(&args.model);
-        let model = kiln_model::load_with_precision::<B>(&directory, &device, args.dtype.into())?;
+        let model = kiln_model::load_with_precision::<B>(&directory, &device, args.common.dtype)?;
         let request = Generation {
             prompt: prompt.clone(),
             max_tokens: args.max_tokens,
@@ -47,7 +47,7 @@ impl Job for Generating {
         };
         let mut sampler = Sampler::new(sampling, args.seed.unwrap_or_else(clock_seed));
         let mut output = std::io::stdout().lock();
-        if !args.json {
+        if !args.common.json {
             write!(output, "{}", args.prompt)?;
             output.flush()?;
         }
@@ -55,7 +55,7 @@ impl Job for Generating {
         let mut written = Ok(());
         let began = Instant::now();
         let tokens = kiln_inference::generate(&model, &request, &mut sampler, |token| {
-            if args.json {
+            if args.common.json {
                 return true;
             }
             let bytes = tokenizer.decode_bytes(&[token]).unwrap_or_default();
@@ -64,7 +64,7 @@ impl Job for Generating {
         })?;
         let seconds = began.elapsed().as_secs_f64();
         written?;
-        if args.json {
+        if args.common.json {
             let object = json!({
                 "prompt_tokens": prompt,
                 "tokens": tokens,

@@ -21,7 +21,7 @@ pub fn run(args: Score) -> Result<()> {
         (Some(text), _) => Tokenizer::from_directory(&directory)?.encode_with_special_tokens(text)?,
         (None, tokens) => tokens.clone().unwrap_or_default(),
     };
-    let backend = args.backend.clone();
+    let backend = args.common.backend.clone();
     dispatch(&backend, Scoring { args, tokens })
 }
 
@@ -36,12 +36,12 @@ impl Job for Scoring {
     fn run<B: Backend>(self, device: B::Device, _name: &'static str) -> Result<()> {
         let Self { args, tokens } = self;
         let directory = model_directory(&args.model);
-        let model = kiln_model::load_with_precision::<B>(&directory, &device, args.dtype.into())?;
+        let model = kiln_model::load_with_precision::<B>(&directory, &device, args.common.dtype)?;
         let score = kiln_inference::score(&model, &tokens)?;
         if let Some(path) = &args.logits {
             write_logits(path, &score, tokens.len())?;
         }
-        if args.json {
+        if args.common.json {
             println!("{}", json!({ "tokens": tokens, "logprobs": score.logprobs, "loss": score.loss }));
             return Ok(());
         }

@@ -3,13 +3,12 @@
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
-use burn_autodiff::Autodiff;
 use kiln_datasets::Tokenizer;
-use kiln_model::Backend;
+use kiln_model::AutodiffBackend;
 use kiln_training::{LLM_C_BATCH, LLM_C_CONTEXT, LLM_C_LOSSES, LLM_C_TOLERANCE, llm_c_losses};
 use serde_json::json;
 
-use crate::backend::{Job, dispatch};
+use crate::backend::{TrainingJob, dispatch_training};
 use crate::cli::{Verify, VerifyGpt2};
 use crate::files::{model_directory, read_text};
 
@@ -36,7 +35,7 @@ pub fn run(command: Verify) -> Result<ExitCode> {
     };
     let tokens = tokens(&read_text(data)?, &gpt2).with_context(|| data.display().to_string())?;
     let backend = args.backend.clone();
-    dispatch(&backend, Verifying { args, tokens })
+    dispatch_training(&backend, Verifying { args, tokens })
 }
 
 /// The first tokens of the text as llm.c prepares it: end-of-text before every paragraph, the blank line after it kept.
@@ -59,14 +58,14 @@ struct Verifying {
     tokens: Vec<u32>,
 }
 
-impl Job for Verifying {
+impl TrainingJob for Verifying {
     type Output = ExitCode;
 
-    fn run<B: Backend>(self, device: B::Device, name: &'static str) -> Result<ExitCode> {
+    fn run<B: AutodiffBackend>(self, device: B::Device, name: &'static str) -> Result<ExitCode> {
         let Self { args, tokens } = self;
         let directory = model_directory(&args.model);
         eprintln!("ten training steps of {} on {name}", directory.display());
-        let model = kiln_model::load::<Autodiff<B>>(&directory, &device)?;
+        let model = kiln_model::load::<B>(&directory, &device)?;
         let losses = llm_c_losses(model, &tokens);
         let differences = losses.iter().zip(LLM_C_LOSSES).map(|(ours, published)| (ours - published).abs());
         let largest = differences.fold(0.0, f64::max);

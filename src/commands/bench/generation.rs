@@ -5,13 +5,13 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use burn::tensor::{Int, Tensor, TensorData};
 use kiln_inference::{Generation, Sampler, Sampling, generate};
-use kiln_model::{Backend, GptModel, KvCache};
+use kiln_model::{Backend, GptModel, KvCache, Precision};
 use serde_json::json;
 
 use super::model::{megabytes, open, peak_memory};
 use super::spread::Spread;
 use crate::backend::{Job, dispatch};
-use crate::cli::{BenchDecode, BenchPrefill, ModelSource, Precision};
+use crate::cli::{BenchDecode, BenchPrefill, ModelSource};
 
 pub fn decode(args: BenchDecode) -> Result<()> {
     let backend = args.backend.clone();
@@ -90,7 +90,7 @@ fn report<B: Backend>(
     as_json: bool,
 ) {
     let parameters = model.config().num_parameters();
-    let dtype = kiln_model::Precision::from(source.dtype).name();
+    let dtype = source.dtype.name();
     let memory = peak_memory();
     if as_json {
         let report = json!({

@@ -24,7 +24,7 @@ pub fn config(shape: &ModelShape, context: usize) -> Result<GptConfig> {
 
 /// The model, with room for `context` tokens.
 pub fn open<B: Backend>(source: &ModelSource, context: usize, device: &B::Device) -> Result<GptModel<B>> {
-    let precision = source.dtype.into();
+    let precision = source.dtype;
     let Some(directory) = &source.model else {
         let config = config(&source.shape, context)?;
         return Ok(config.init::<B>(1337, device)?.with_precision(precision)?);

@@ -3,14 +3,13 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use burn_autodiff::Autodiff;
-use kiln_model::{Backend, GptConfig};
+use kiln_model::{AutodiffBackend, GptConfig};
 use kiln_training::time_steps;
 use serde_json::json;
 
 use super::model::{config, megabytes, peak_memory};
 use super::spread::Spread;
-use crate::backend::{Job, dispatch};
+use crate::backend::{TrainingJob, dispatch_training};
 use crate::cli::BenchTrain;
 
 /// Without --steps: as many as take this long, and not fewer than that.
@@ -20,7 +19,7 @@ const FEWEST: usize = 5;
 pub fn run(args: BenchTrain) -> Result<()> {
     let config = config(&args.shape, args.context)?;
     let backend = args.backend.clone();
-    dispatch(&backend, Training { args, config })
+    dispatch_training(&backend, Training { args, config })
 }
 
 struct Training {
@@ -28,16 +27,16 @@ struct Training {
     config: GptConfig,
 }
 
-impl Job for Training {
+impl TrainingJob for Training {
     type Output = ();
 
-    fn run<B: Backend>(self, device: B::Device, name: &'static str) -> Result<()> {
+    fn run<B: AutodiffBackend>(self, device: B::Device, name: &'static str) -> Result<()> {
         let Self { args, config } = self;
         let enough = |steps: &[Duration]| match args.steps {
             Some(count) => steps.len() >= count as usize,
             None => steps.len() >= FEWEST && steps.iter().sum::<Duration>() >= LONG_ENOUGH,
         };
-        let times = time_steps::<Autodiff<B>>(&config, args.batch, &device, enough)?;
+        let times = time_steps::<B>(&config, args.batch, &device, enough)?;
         let speed = Spread::per_second(times.tokens, &times.steps);
         let flops_per_second = speed.median * times.flops_per_token;
         let share = flops_per_second / times.matmul_flops_per_second;

@@ -12,16 +12,15 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Result;
-use burn_autodiff::Autodiff;
 use burn_train::Interrupter;
 use kiln_datasets::{Dataset, Tokenizer};
-use kiln_model::{Backend, GptConfig, GptModel, Precision};
+use kiln_model::{AutodiffBackend, GptConfig, GptModel, Precision};
 use kiln_training::{Checkpoint, Display, Pretraining, RunDir, Stopped, pretrain};
 
 use self::begin::{begun, discard};
 use self::resume::continued;
 use self::writer::Writer;
-use crate::backend::{Job, dispatch};
+use crate::backend::{TrainingJob, dispatch_training};
 use crate::cli::Train;
 use crate::settings::{DataSource, Settings};
 use crate::signals;
@@ -36,7 +35,7 @@ pub fn run(args: Train) -> Result<ExitCode> {
     let folder = prepared.run.path().to_owned();
     let (fresh, data_was_there) = (!args.resume, prepared.data_was_there);
     let display = if args.plain { Display::Plain } else { Display::Auto };
-    dispatch(&backend, Training { prepared, display }).map_err(|error| {
+    dispatch_training(&backend, Training { prepared, display }).map_err(|error| {
         if RunDir::holds_run(&folder) {
             return with_a_way_on(error, &folder);
         }
@@ -100,13 +99,13 @@ struct Training {
     display: Display,
 }
 
-impl Job for Training {
+impl TrainingJob for Training {
     type Output = ExitCode;
 
-    fn run<B: Backend>(self, device: B::Device, name: &'static str) -> Result<ExitCode> {
+    fn run<B: AutodiffBackend>(self, device: B::Device, name: &'static str) -> Result<ExitCode> {
         let Self { prepared, display } = self;
         let Prepared { settings, config, tokenizer, dataset, run, floor, start, .. } = prepared;
-        let model: GptModel<Autodiff<B>> = match &start {
+        let model: GptModel<B> = match &start {
             Start::Model(directory) => kiln_model::load(directory, &device)?
                 .with_dropout(config.dropout)
                 .with_context_length(config.context_length),
@@ -124,7 +123,7 @@ impl Job for Training {
         let interrupter = Interrupter::new();
         let received = signals::handle(interrupter.clone())?;
         let writer = Writer { settings: settings.clone(), tokenizer: tokenizer.clone() };
-        let summary = pretrain(Pretraining::<Autodiff<B>> {
+        let summary = pretrain(Pretraining::<B> {
             model,
             tokenizer: tokenizer.clone(),
             dataset,
@@ -149,7 +148,11 @@ impl Job for Training {
             return Ok(ExitCode::from(received.exit_code()));
         }
         if summary.best.is_some() {
-            let best = kiln_model::load_with_precision::<B>(&folder.join("model"), &device, Precision::F32)?;
+            let best = kiln_model::load_with_precision::<B::InnerBackend>(
+                &folder.join("model"),
+                &device,
+                Precision::F32,
+            )?;
             let writer = Writer { settings: settings.clone(), tokenizer };
             let stories = if settings.data.source == DataSource::Tales { STORIES } else { 1 };
             let mut out = std::io::stdout();

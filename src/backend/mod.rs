@@ -1,13 +1,14 @@
-//! Choosing the backend: its type is named here and nowhere else.
+//! Choosing the backend: its type, with gradients or without, is named here and nowhere else.
+
+mod device;
 
 use anyhow::{Result, bail};
-use kiln_model::Backend;
+use burn_autodiff::Autodiff;
+use kiln_model::{AutodiffBackend, Backend};
 use kiln_training::Place;
 
 use self::device::*;
 use crate::cli::BackendArgs;
-
-mod device;
 
 /// Every backend Kiln knows, fastest first (wgpu and libtorch on a GPU), and whether this build has it.
 pub const BACKENDS: [(&str, bool, &str); 8] = [
@@ -52,6 +53,30 @@ pub fn dispatch<J: Job>(args: &BackendArgs, job: J) -> Result<J::Output> {
         #[cfg(feature = "rocm")]
         "rocm" => job.run::<burn_rocm::Rocm>(burn_rocm::RocmDevice::new(index(name, device, "rocm")?), name),
         _ => bail!("the {name} backend is not built in"),
+    }
+}
+
+/// Something to do that needs gradients.
+pub trait TrainingJob {
+    /// What it gives.
+    type Output;
+
+    /// Does it; `name` is what the backend is called.
+    fn run<B: AutodiffBackend>(self, device: B::Device, name: &'static str) -> Result<Self::Output>;
+}
+
+/// [`dispatch`] for a job that needs gradients.
+pub fn dispatch_training<J: TrainingJob>(args: &BackendArgs, job: J) -> Result<J::Output> {
+    dispatch(args, WithGradients(job))
+}
+
+struct WithGradients<J>(J);
+
+impl<J: TrainingJob> Job for WithGradients<J> {
+    type Output = J::Output;
+
+    fn run<B: Backend>(self, device: B::Device, name: &'static str) -> Result<J::Output> {
+        self.0.run::<Autodiff<B>>(device, name)
     }
 }
 

@@ -1,0 +1,31 @@
+//! Options that several commands share.
+
+use clap::Args;
+use kiln_model::Precision;
+
+use super::precision::in_memory;
+
+/// Where to compute.
+#[derive(Args, Debug, Default, Clone)]
+pub struct BackendArgs {
+    /// Backend to compute with, of those built in (see `kiln info --backends`); default: the fastest.
+    #[arg(long, value_name = "NAME")]
+    pub backend: Option<String>,
+    /// Device of the backend: cpu, gpu:0, cuda:0, mps, …; default: libtorch's GPU where it finds one, else the backend's
+    /// first.
+    #[arg(long, value_name = "DEVICE")]
+    pub device: Option<String>,
+}
+
+/// How to compute with a model, and how to print what came out.
+#[derive(Args, Debug, Clone)]
+pub struct ModelArgs {
+    /// Print one JSON object.
+    #[arg(long)]
+    pub json: bool,
+    /// Number format of the weights; fewer bits are read faster and cost a little accuracy.
+    #[arg(long, value_parser = in_memory(), default_value = "f32")]
+    pub dtype: Precision,
+    #[command(flatten)]
+    pub backend: BackendArgs,
+}
