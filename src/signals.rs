@@ -83,6 +83,6 @@ fn act(signal: i32, first: &Received, interrupter: &Interrupter) {
     if signal == SIGHUP {
         return;
     }
-    kiln_training::dashboard::restore();
+    kiln_training::restore_terminal();
     signal_hook::low_level::exit(exit_code(signal));
 }

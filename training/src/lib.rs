@@ -1,59 +1,33 @@
 //! Pretraining on [`burn_train`]: its learner drives, and the parts that a GPT run needs otherwise are replaced
 //! behind its traits.
 //!
-//! | file | what it is |
+//! | folder | what it is |
 //! |---|---|
-//! | `config` | every number of a recipe |
-//! | `optimizer`, `clip`, `schedule` | AdamW with decay groups, global-norm clipping, warm-up and cosine |
-//! | `step`, `loader` | what one optimizer step computes, and from which windows |
-//! | `strategy`, `controls` | the loop: step, evaluate, sample, checkpoint, stop |
-//! | `outlier`, `utilization`, `memory` | z-scores, MFU, and whether a run fits into the machine |
-//! | `checkpoint`, `run_dir`, `metrics`, `json_lines`, `tensorboard` | what a run leaves on disk |
-//! | [`dashboard`], `renderer`, `report`, [`comparison()`] | what a person sees while and after it runs |
-//! | `benchmark` | how fast a step is |
+//! | `recipe` | what a run is trained with: every number, AdamW, clipping, the schedule |
+//! | `objective` | what is learned: a module, its batches and its loss |
+//! | `fit` | the loop: step, evaluate, sample, checkpoint, stop |
+//! | `run` | what a run leaves on the disk: metrics, checkpoints, event files |
+//! | `view` | what a person sees: dashboard, plain lines, `loss.svg`, the page that compares runs |
+//! | `machine` | whether a run fits into memory, and how fast a step is |
 //! | `verify` | llm.c's published check of GPT-2 |
-//! | [`pretrain()`] | puts them together |
 
 #![recursion_limit = "256"]
 #![warn(clippy::print_stderr, clippy::print_stdout)]
 
-mod benchmark;
-mod checkpoint;
-mod clip;
-mod comparison;
-mod config;
-mod controls;
-pub mod dashboard;
 mod error;
-mod json_lines;
-mod loader;
-mod memory;
-mod metrics;
-mod optimizer;
-mod outlier;
-mod pretrain;
-mod renderer;
-mod report;
-mod run_dir;
-mod schedule;
-mod step;
-mod strategy;
-mod tensorboard;
-mod utilization;
+mod fit;
+mod machine;
+mod objective;
+mod recipe;
+mod run;
 mod verify;
+mod view;
 
-pub use benchmark::{StepTimes, time_steps};
-pub use checkpoint::Checkpoint;
-pub use clip::ClipGlobalNorm;
-pub use comparison::comparison;
-pub use config::{OptimizerConfig, ScheduleConfig, TrainingConfig};
 pub use error::{Error, Result};
-pub use memory::{MemoryPlan, Place};
-pub use metrics::{MetricsLine, SampleLine, Split};
-pub use optimizer::AdamW;
-pub use pretrain::{Display, Pretraining, Stopped, Summary, pretrain};
-pub use report::loss_svg;
-pub use run_dir::RunDir;
-pub use schedule::WarmupCosine;
-pub use step::{LanguageModel, MicroBatches, StepOutput};
+pub use fit::{Display, Pretraining, Stopped, Summary, pretrain};
+pub use machine::{MemoryPlan, Place, StepTimes, time_steps};
+pub use objective::{LanguageModel, MicroBatches, StepOutput};
+pub use recipe::{AdamW, ClipGlobalNorm, OptimizerConfig, ScheduleConfig, TrainingConfig, WarmupCosine};
+pub use run::{Checkpoint, MetricsLine, RunDir, SampleLine, Split};
 pub use verify::{LLM_C_BATCH, LLM_C_CONTEXT, LLM_C_LOSSES, LLM_C_TOLERANCE, llm_c_losses};
+pub use view::{comparison, loss_svg, restore_terminal};

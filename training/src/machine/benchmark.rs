@@ -1,0 +1,76 @@
+//! Timing whole training steps on random tokens.
+
+use std::time::{Duration, Instant};
+
+use burn::optim::Optimizer as _;
+use burn::optim::adaptor::OptimizerAdaptor;
+use burn_train::TrainStep;
+use kiln_datasets::{Batch, mix};
+use kiln_model::{AutodiffBackend, GptConfig};
+
+use crate::error::{Error, Result};
+use crate::machine::utilization::{flops_per_token, matmul_flops_per_second};
+use crate::{AdamW, ClipGlobalNorm, LanguageModel, MicroBatches};
+
+/// What a device did in a number of training steps.
+#[derive(Clone, Debug)]
+pub struct StepTimes {
+    /// Each timed step.
+    pub steps: Vec<Duration>,
+    /// Tokens of a step.
+    pub tokens: usize,
+    /// Floating-point operations of the model on one token, forward and backward.
+    pub flops_per_token: f64,
+    /// Floating-point operations a second in a large matrix product on the same device.
+    pub matmul_flops_per_second: f64,
+}
+
+/// Times steps of a new model: forward, backward, clipping to norm 1, AdamW with decay groups. One step comes first
+/// that is not timed. Stops when `enough` says so of the steps so far.
+///
+/// # Errors
+///
+/// [`Error::Model`] for an impossible architecture.
+pub fn time_steps<B: AutodiffBackend>(
+    config: &GptConfig,
+    batch_size: usize,
+    device: &B::Device,
+    mut enough: impl FnMut(&[Duration]) -> bool,
+) -> Result<StepTimes> {
+    let mut model = LanguageModel { gpt: config.init::<B>(1337, device).map_err(Error::Model)? };
+    let adamw = AdamW { beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weight_decay: 0.1, decay_vectors: false };
+    let adamw = OptimizerAdaptor::<AdamW, LanguageModel<B>, B>::from(adamw);
+    let mut optimizer = ClipGlobalNorm::new(adamw, 1.0);
+    let mut steps = Vec::new();
+    for number in 0.. {
+        let batch = random_batch(config, batch_size, number);
+        let began = Instant::now();
+        let output = TrainStep::step(&model, MicroBatches(vec![batch]));
+        model = optimizer.step(1e-4, model, output.grads);
+        // An error of the device shows in the next step.
+        let _ = B::sync(device);
+        if number > 0 {
+            steps.push(began.elapsed());
+            if enough(&steps) {
+                break;
+            }
+        }
+    }
+    Ok(StepTimes {
+        steps,
+        tokens: batch_size * config.context_length,
+        flops_per_token: flops_per_token(config),
+        matmul_flops_per_second: matmul_flops_per_second::<B::InnerBackend>(device),
+    })
+}
+
+fn random_batch(config: &GptConfig, windows: usize, step: u64) -> Batch {
+    let seq = config.context_length;
+    let token = |index: usize| (mix(step, index as u64) % config.vocab_size as u64) as i32;
+    Batch {
+        inputs: (0..windows * seq).map(token).collect(),
+        targets: (1..=windows * seq).map(token).collect(),
+        windows,
+        seq,
+    }
+}
