@@ -1,5 +1,6 @@
 //! What can go wrong outside our control.
 
+use std::fmt;
 use std::io::ErrorKind;
 use std::path::PathBuf;
 
@@ -21,7 +22,7 @@ pub enum Error {
         source: std::io::Error,
     },
     /// A text file is not text.
-    #[error("{}:{line}: byte {offset} of the file is not UTF-8\nhint: convert the file, for instance with `iconv -f latin1 -t utf-8`, or replace such bytes with --lossy", path.display())]
+    #[error("{}:{line}: byte {offset} of the file is not UTF-8", path.display())]
     NotUtf8 {
         /// The file.
         path: PathBuf,
@@ -40,6 +41,18 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// A record or a table without the field that holds the text.
+    #[error("{}{location}: no field `{field}`; there is {}", path.display(), listed(names))]
+    NoField {
+        /// The file.
+        path: PathBuf,
+        /// Where in the file.
+        location: Location,
+        /// The field that is asked for.
+        field: String,
+        /// The fields that are there.
+        names: Vec<String>,
+    },
     /// A document that cannot be encoded.
     #[error("{}{location}: {source}", path.display())]
     Document {
@@ -49,6 +62,12 @@ pub enum Error {
         location: Location,
         /// Why not.
         source: Box<Error>,
+    },
+    /// A Parquet file inside a compressed one, which cannot be read.
+    #[error("{}: a compressed Parquet file cannot be read", path.display())]
+    CompressedParquet {
+        /// The file.
+        path: PathBuf,
     },
     /// A folder that holds another prepared corpus.
     #[error("{}: holds a corpus that was prepared from other files or with other settings", path.display())]
@@ -63,7 +82,7 @@ pub enum Error {
         path: PathBuf,
     },
     /// A corpus that nobody knows.
-    #[error("unknown corpus \"{name}\"\nhint: use {}, or hf://datasets/OWNER/NAME", crate::fetch::CORPORA.map(|corpus| corpus.name).join(", "))]
+    #[error("unknown corpus \"{name}\"")]
     UnknownCorpus {
         /// The name given.
         name: String,
@@ -73,11 +92,11 @@ pub enum Error {
     NotThere {
         /// The address.
         url: String,
-        /// What the server said.
-        reason: String,
+        /// Why there is nothing.
+        reason: Absence,
     },
     /// A download that failed for good.
-    #[error("{url}: {reason}\nhint: run the same command again; it continues where it stopped")]
+    #[error("{url}: {reason}")]
     Download {
         /// The address.
         url: String,
@@ -103,8 +122,55 @@ pub enum Error {
         /// Why there is no text in it.
         reason: String,
     },
+    /// A folder without a file that is text by its name.
+    #[error("{}: no .txt, .md, .jsonl, .json, .csv, .tsv or .parquet file in this folder", path.display())]
+    NoTextFile {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// There is no Rust code in the user's cargo registry.
+    #[error("{}: cargo has unpacked no crates here", path.display())]
+    NoCrates {
+        /// Where the registry would be.
+        path: PathBuf,
+    },
+    /// A folder without token shards.
+    #[error("{}: no token shards here", path.display())]
+    NoShards {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A folder with token shards of one split only.
+    #[error("{}: a .bin file with `{there}` in its name, but none with `{lacking}`", path.display())]
+    OneSplit {
+        /// The folder.
+        path: PathBuf,
+        /// The split that is there: `train` or `val`.
+        there: &'static str,
+        /// The split that is not.
+        lacking: &'static str,
+    },
+    /// A shard of another version of its format.
+    #[error("{}: shard version {found}, expected {expected}", path.display())]
+    ShardVersion {
+        /// The shard.
+        path: PathBuf,
+        /// Its version.
+        found: u32,
+        /// The version that can be read.
+        expected: u32,
+    },
+    /// A piece of unfinished work that has changed since it was written.
+    #[error("{}: damaged", path.display())]
+    DamagedPart {
+        /// The file.
+        path: PathBuf,
+    },
     /// A corpus has fewer tokens than one training window.
-    #[error("the {split} split has {tokens} tokens, but a window of context_length = {context_length} needs {needed}\nhint: use more text or a smaller model.context_length{more}", needed = context_length + 1, more = if *split == "validation" { ", or a larger data.valid_fraction" } else { "" })]
+    #[error(
+        "the {split} split has {tokens} tokens, but a window of context_length = {context_length} needs {}",
+        context_length + 1
+    )]
     TooShort {
         /// `training` or `validation`.
         split: &'static str,
@@ -114,9 +180,7 @@ pub enum Error {
         context_length: usize,
     },
     /// A character that a character tokenizer has never seen.
-    #[error(
-        "the tokenizer has no token for {character:?} (character {position} of the text)\nhint: this model was trained on a corpus without that character; `kiln info --model DIR` lists those it knows"
-    )]
+    #[error("the tokenizer has no token for {character:?} (character {position} of the text)")]
     UnknownCharacter {
         /// The character.
         character: char,
@@ -124,9 +188,7 @@ pub enum Error {
         position: usize,
     },
     /// Bytes that are not text, for a tokenizer that needs text.
-    #[error(
-        "byte {byte} is not UTF-8, which the tokenizer \"{tokenizer}\" needs\nhint: byte, gpt2, cl100k_base and o200k_base take any bytes"
-    )]
+    #[error("byte {byte} is not UTF-8, which the tokenizer \"{tokenizer}\" needs")]
     InvalidUtf8 {
         /// One-based position of the first invalid byte.
         byte: usize,
@@ -142,9 +204,7 @@ pub enum Error {
         vocab_size: usize,
     },
     /// A vocabulary too small to learn.
-    #[error(
-        "tokenizer.vocab_size = {vocab_size}: must be at least {least}, for every byte and the end-of-text token"
-    )]
+    #[error("vocab_size = {vocab_size}: must be at least {least}, for every byte and the end-of-text token")]
     VocabSize {
         /// Tokens asked for.
         vocab_size: usize,
@@ -152,16 +212,13 @@ pub enum Error {
         least: usize,
     },
     /// A tokenizer name that nothing answers to.
-    #[error(
-        "unknown tokenizer \"{name}\"\nhint: use {}, or a directory with a tokenizer.json",
-        crate::TOKENIZERS.join(", ")
-    )]
+    #[error("unknown tokenizer \"{name}\"")]
     UnknownTokenizer {
         /// The name given.
         name: String,
     },
     /// Tokens that belong to another tokenizer.
-    #[error("{}: made with the tokenizer {theirs}, but this one is {ours}\nhint: prepare the corpus again with `kiln data prepare --tokenizer`, or use the tokenizer that made it", path.display())]
+    #[error("{}: made with the tokenizer {theirs}, but this one is {ours}", path.display())]
     OtherTokenizer {
         /// The shard.
         path: PathBuf,
@@ -170,8 +227,8 @@ pub enum Error {
         /// The tokenizer that is to read it.
         ours: String,
     },
-    /// Tokens that are not those that a run began with.
-    #[error("{}: changed since the run began: {reason}\nhint: put back what was there, or begin a new run", path.display())]
+    /// Tokens that are not those that a run started with.
+    #[error("{}: changed since the run began: {reason}", path.display())]
     OtherTokens {
         /// The file.
         path: PathBuf,
@@ -188,10 +245,33 @@ pub enum Error {
     },
 }
 
+/// Why a file of the network cannot be had.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Absence {
+    /// It has not been fetched, and nothing may be fetched now.
+    Offline,
+    /// The server wants to know who asks; its status.
+    Denied(String),
+    /// The server does not know it; its status.
+    Unknown(String),
+    /// Anything else.
+    Other(String),
+}
+
+impl fmt::Display for Absence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Offline => f.write_str("not here yet"),
+            Self::Denied(reason) | Self::Unknown(reason) | Self::Other(reason) => f.write_str(reason),
+        }
+    }
+}
+
 impl Error {
     /// The class of this error in the standard library's terms: `InvalidInput` for a request that cannot be met,
-    /// `InvalidData` for a file's contents, the system's own
-    /// for a file that could not be read or written, `Other` for what failed on the way.
+    /// `InvalidData` for a file's contents, the system's own for a file that could not be read or written, `Other` for
+    /// what failed on the way.
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Io { source, .. } => source.kind(),
@@ -199,7 +279,13 @@ impl Error {
             Self::NotThere { .. } => ErrorKind::NotFound,
             Self::Busy { .. } => ErrorKind::ResourceBusy,
             Self::Download { .. } | Self::Cancelled => ErrorKind::Other,
-            Self::NotUtf8 { .. } | Self::Record { .. } | Self::Format { .. } => ErrorKind::InvalidData,
+            Self::NotUtf8 { .. }
+            | Self::Record { .. }
+            | Self::NoField { .. }
+            | Self::CompressedParquet { .. }
+            | Self::ShardVersion { .. }
+            | Self::DamagedPart { .. }
+            | Self::Format { .. } => ErrorKind::InvalidData,
             _ => ErrorKind::InvalidInput,
         }
     }
@@ -208,12 +294,6 @@ impl Error {
     pub(crate) fn io(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.into();
         move |source| Self::Io { path, source }
-    }
-
-    /// A file that is not here, and is not to be fetched.
-    pub(crate) fn offline(url: &str) -> Self {
-        let reason = "not here yet\nhint: fetch it once without --offline".to_owned();
-        Self::NotThere { url: url.to_owned(), reason }
     }
 
     /// A corpus without a single document.
@@ -227,4 +307,14 @@ impl Error {
     pub(crate) fn format(path: impl Into<PathBuf>, reason: impl Into<String>) -> Self {
         Self::Format { path: path.into(), reason: reason.into() }
     }
+}
+
+/// The first names of a list, for a message.
+fn listed(names: &[String]) -> String {
+    const SHOWN: usize = 12;
+    let mut listed: Vec<_> = names.iter().take(SHOWN).map(|name| format!("`{name}`")).collect();
+    if names.len() > SHOWN {
+        listed.push("…".to_owned());
+    }
+    if listed.is_empty() { "nothing".to_owned() } else { listed.join(", ") }
 }

@@ -19,7 +19,7 @@ pub mod tales;
 mod tokenizer;
 
 pub use batch::{Batch, IGNORED, Windows};
-pub use error::{Error, Result};
+pub use error::{Absence, Error, Result};
 pub use fetch::{CORPORA, FetchOptions, FetchProgress, Fetched, HubDataset, KnownCorpus, Origin, fetch};
 pub use info::CorpusInfo;
 pub use prepare::{

@@ -27,9 +27,53 @@ fn model(error: &kiln_model::Error) -> Option<String> {
 }
 
 fn datasets(error: &kiln_datasets::Error) -> Option<String> {
-    use kiln_datasets::Error;
+    use kiln_datasets::{Absence, Error};
     Some(match error {
-        Error::Prepared { .. } => "choose another --out, or remove this folder".to_owned(),
+        Error::NotUtf8 { .. } => {
+            "convert the file, for instance with `iconv -f latin1 -t utf-8`, or replace such bytes with --lossy".into()
+        }
+        Error::NoField { .. } => "name the one that holds the text with --field".into(),
+        Error::Document { source, .. } => return datasets(source),
+        Error::CompressedParquet { .. } => "unpack it first".into(),
+        Error::Prepared { .. } => "choose another --out, or remove this folder".into(),
+        Error::UnknownCorpus { .. } => {
+            let names = kiln_datasets::CORPORA.map(|corpus| corpus.name).join(", ");
+            format!("use {names}, or hf://datasets/OWNER/NAME")
+        }
+        Error::NotThere { reason: Absence::Offline, .. } => "fetch it once without --offline".into(),
+        Error::NotThere { reason: Absence::Denied(_), .. } => "set HF_TOKEN to a token that may read it".into(),
+        Error::NotThere { reason: Absence::Unknown(_), .. } => "check the name".into(),
+        Error::Download { .. } => "run the same command again; it continues where it stopped".into(),
+        Error::NoTextFile { .. } => "ask for other files with --include, for instance `--include '*.rs'`".into(),
+        Error::NoCrates { .. } => "build any Rust project, or set CARGO_HOME".into(),
+        Error::NoShards { .. } => "make them with `kiln data prepare`".into(),
+        Error::OneSplit { .. } => "a folder of token shards has both".into(),
+        Error::ShardVersion { .. } => "prepare the corpus again with `kiln data prepare`".into(),
+        Error::DamagedPart { .. } => "run the same command again; it starts from the beginning".into(),
+        Error::TooShort { split, .. } => {
+            let more = if *split == "validation" { ", or a larger data.valid_fraction" } else { "" };
+            format!("use more text or a smaller model.context_length{more}")
+        }
+        _ => return tokenizer(error),
+    })
+}
+
+/// Of the tokenizer's errors, those about text and tokens.
+fn tokenizer(error: &kiln_datasets::Error) -> Option<String> {
+    use kiln_datasets::{Error, TOKENIZERS};
+    Some(match error {
+        Error::UnknownCharacter { .. } => {
+            "this model was trained on a corpus without that character; `kiln info --model DIR` lists those it knows"
+                .into()
+        }
+        Error::InvalidUtf8 { .. } => "byte, gpt2, cl100k_base and o200k_base take any bytes".into(),
+        Error::UnknownTokenizer { .. } => {
+            format!("use {}, or a directory with a tokenizer.json", TOKENIZERS.join(", "))
+        }
+        Error::OtherTokenizer { .. } => {
+            "prepare the corpus again with `kiln data prepare --tokenizer`, or use the tokenizer that made it".into()
+        }
+        Error::OtherTokens { .. } => "put back what was there, or start a new run".into(),
         _ => return None,
     })
 }
@@ -55,4 +99,22 @@ fn inference(error: &kiln_inference::Error) -> Option<String> {
         Error::EmptyPrompt => "give at least one character to continue from".to_owned(),
         _ => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hint_is_found_within_other_errors() {
+        let unknown = kiln_datasets::Error::UnknownCharacter { character: 'ë', position: 3 };
+        let document = kiln_datasets::Error::NotUtf8 { path: "a.txt".into(), line: 1, offset: 3 };
+        let training = kiln_training::Error::Data(unknown);
+        let told = |error: anyhow::Error| hint(&error).expect("there is something to do");
+        assert!(
+            told(anyhow::Error::from(training).context("in the end")).contains("`kiln info --model DIR`")
+        );
+        assert!(told(document.into()).contains("--lossy"));
+        assert_eq!(hint(&kiln_datasets::Error::Busy { path: "out".into() }.into()), None);
+    }
 }

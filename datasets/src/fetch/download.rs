@@ -10,7 +10,7 @@ use ureq::http::{Response, StatusCode};
 use ureq::{Agent, Body};
 
 use super::{FetchOptions, FetchProgress};
-use crate::error::{Error, Result};
+use crate::error::{Absence, Error, Result};
 
 /// Longest pause between attempts, whatever a server asks for.
 const LONGEST_PAUSE: Duration = Duration::from_secs(120);
@@ -223,18 +223,20 @@ impl Client {
         }
         let response = request.call().map_err(|error| match error {
             ureq::Error::BadUri(_) | ureq::Error::Http(_) => {
-                Failure::Final(Error::NotThere { url: url.to_owned(), reason: error.to_string() })
+                let reason = Absence::Other(error.to_string());
+                Failure::Final(Error::NotThere { url: url.to_owned(), reason })
             }
             error => passing(&error),
         })?;
         let status = response.status();
-        let refuse = |reason: &str| {
-            Err(Failure::Final(Error::NotThere { url: url.to_owned(), reason: format!("{status}{reason}") }))
+        let refuse = |reason: fn(String) -> Absence| {
+            let reason = reason(status.to_string());
+            Err(Failure::Final(Error::NotThere { url: url.to_owned(), reason }))
         };
         match status.as_u16() {
             200 | 206 => Ok(response),
-            401 | 403 => refuse("\nhint: set HF_TOKEN to a token that may read it"),
-            404 | 410 => refuse("\nhint: check the name"),
+            401 | 403 => refuse(Absence::Denied),
+            404 | 410 => refuse(Absence::Unknown),
             // All of the file is here already, or it has become shorter.
             416 => Err(Failure::passing(status.to_string(), Some(Duration::ZERO))),
             408 | 425 | 429 | 500..=599 => {

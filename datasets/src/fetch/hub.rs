@@ -9,7 +9,7 @@ use serde::Deserialize;
 use super::download::{Client, Expected};
 use super::{FetchOptions, FetchProgress, Fetched};
 use crate::Format;
-use crate::error::{Error, Result};
+use crate::error::{Absence, Error, Result};
 
 pub(super) const SCHEME: &str = "hf://";
 const DATASETS: &str = "hf://datasets/";
@@ -117,7 +117,7 @@ pub(super) fn fetch(
             Some(pattern) => format!("none of its {} files matches {pattern}", listing.siblings.len()),
             None => format!("none of its {} files is of a format that can be read", listing.siblings.len()),
         };
-        return Err(Error::NotThere { url: address, reason });
+        return Err(Error::NotThere { url: address, reason: Absence::Other(reason) });
     }
     let root = destination.root(&listing.sha);
     let mut files = Vec::new();
@@ -243,7 +243,8 @@ impl Destination {
         collect(&root, &root, takes, &mut files);
         files.sort();
         if files.is_empty() {
-            return Err(Error::offline(&format!("{DATASETS}{}", dataset.repository)));
+            let url = format!("{DATASETS}{}", dataset.repository);
+            return Err(Error::NotThere { url, reason: Absence::Offline });
         }
         Ok(Fetched { path: common(&root, &files), files, field })
     }

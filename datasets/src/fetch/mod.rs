@@ -15,7 +15,7 @@ pub use self::corpora::{CORPORA, KnownCorpus, Origin};
 use self::download::{Client, Expected, sha256_of};
 pub use self::hub::HubDataset;
 use crate::DEFAULT_FIELD;
-use crate::error::{Error, Result};
+use crate::error::{Absence, Error, Result};
 
 /// How to fetch.
 #[derive(Clone, Debug)]
@@ -125,7 +125,7 @@ fn fetch_url(
         return Ok(path);
     }
     if options.offline {
-        return Err(Error::offline(url));
+        return Err(Error::NotThere { url: url.to_owned(), reason: Absence::Offline });
     }
     std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
     let expected = Expected { size: None, sha256: Some(sha256.to_owned()) };

@@ -29,11 +29,11 @@ impl Dataset {
     ///
     /// # Errors
     ///
-    /// What [`TokenShard::open_all`] and [`TokenShard::made_with`] say, [`Error::Format`] if a split has none.
+    /// What [`TokenShard::open_all`] and [`TokenShard::made_with`] say, [`Error::NoShards`] and [`Error::OneSplit`] if
+    /// there are none of a split.
     pub fn open(folder: &Path, tokenizer: &Tokenizer) -> Result<Self> {
         let Some([train, valid]) = shards(folder)? else {
-            let reason = "no token shards here\nhint: make them with `kiln data prepare`";
-            return Err(Error::format(folder, reason));
+            return Err(Error::NoShards { path: folder.to_owned() });
         };
         let open = |paths: &[PathBuf]| TokenShard::open_all(paths)?.made_with(tokenizer);
         Ok(Self { train: open(&train)?, valid: open(&valid)? })
@@ -58,7 +58,7 @@ impl Dataset {
 ///
 /// # Errors
 ///
-/// [`Error::Format`] if there are some of one split only.
+/// [`Error::OneSplit`] if there are some of one split only.
 pub(crate) fn shards(folder: &Path) -> Result<Option<[Vec<PathBuf>; 2]>> {
     let ours = [folder.join(TRAIN), folder.join(VALID)];
     if ours.iter().all(|path| path.is_file()) {
@@ -81,10 +81,7 @@ pub(crate) fn shards(folder: &Path) -> Result<Option<[Vec<PathBuf>; 2]>> {
     }
     if train.is_empty() != valid.is_empty() {
         let [there, lacking] = if valid.is_empty() { ["train", "val"] } else { ["val", "train"] };
-        let reason = format!(
-            "a .bin file with `{there}` in its name, but none with `{lacking}`\nhint: a folder of token shards has both"
-        );
-        return Err(Error::format(folder, reason));
+        return Err(Error::OneSplit { path: folder.to_owned(), there, lacking });
     }
     train.sort();
     valid.sort();

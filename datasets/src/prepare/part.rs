@@ -61,8 +61,7 @@ impl Part {
             }
         }
         if digest.digest() != self.checksum {
-            let reason = "damaged\nhint: run the same command again, which begins anew";
-            return Err(Error::format(path, reason));
+            return Err(Error::DamagedPart { path });
         }
         Ok(())
     }

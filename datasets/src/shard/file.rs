@@ -31,7 +31,7 @@ impl TokenFile {
         let mut front = Vec::new();
         file.by_ref().take(HEADER as u64).read_to_end(&mut front).map_err(Error::io(path))?;
         let header = if front.starts_with(&MAGIC) {
-            Header::parse(&front).map_err(|reason| Error::format(path, reason))?
+            Header::parse(path, &front)?
         } else {
             foreign::header(path, &front, size)?
         };

@@ -15,9 +15,12 @@
 //! | 72–119 | name of the tokenizer, UTF-8, filled up with zeros |
 //! | 120–127 | XXH3 of the header up to here |
 
+use std::path::Path;
+
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::{ShardFormat, Vocabulary};
+use crate::error::{Error, Result};
 
 pub(super) const MAGIC: [u8; 8] = *b"KILNTOKS";
 pub(super) const HEADER: usize = 128;
@@ -42,24 +45,22 @@ pub(super) struct Header {
 
 impl Header {
     /// Reads a header that begins with [`MAGIC`].
-    pub fn parse(bytes: &[u8]) -> Result<Self, String> {
+    pub fn parse(path: &Path, bytes: &[u8]) -> Result<Self> {
+        let refuse = |reason: String| Err(Error::format(path, reason));
         if bytes.len() < HEADER {
-            return Err(format!("{} bytes are too few for a token shard", bytes.len()));
+            return refuse(format!("{} bytes are too few for a token shard", bytes.len()));
         }
         let u32_at = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().expect("four bytes"));
         let u64_at = |at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().expect("eight bytes"));
         if u32_at(8) != VERSION {
-            return Err(format!(
-                "shard version {}, expected {VERSION}\nhint: prepare the corpus again with `kiln data prepare`",
-                u32_at(8)
-            ));
+            return Err(Error::ShardVersion { path: path.to_owned(), found: u32_at(8), expected: VERSION });
         }
         if u64_at(120) != xxh3_64(&bytes[..120]) {
-            return Err("the header is damaged: its checksum does not match".into());
+            return refuse("the header is damaged: its checksum does not match".into());
         }
         let width = u32_at(12) as usize;
         if !matches!(width, 2 | 4) {
-            return Err(format!("{width} bytes per token, expected 2 or 4"));
+            return refuse(format!("{width} bytes per token, expected 2 or 4"));
         }
         let name = String::from_utf8_lossy(&bytes[NAME]);
         let vocabulary = Vocabulary {

@@ -14,9 +14,5 @@ pub(super) fn registry() -> Result<PathBuf> {
     if registry.is_dir() {
         return Ok(registry);
     }
-    Err(Error::NoText {
-        path: registry,
-        reason: "cargo has unpacked no crates here\nhint: build any Rust project, or set CARGO_HOME"
-            .to_owned(),
-    })
+    Err(Error::NoCrates { path: registry })
 }

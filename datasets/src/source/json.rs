@@ -131,7 +131,7 @@ fn give(
             return each(ReadEvent::End(location));
         }
         Ok(Found::Other(kind)) => format!("`{}` is {kind}, not a string", file.field),
-        Ok(Found::Nothing(keys)) => super::no_field(&file.field, &keys),
+        Ok(Found::Nothing(keys)) => return each(ReadEvent::Bad(file.no_field(location, keys))),
         Err(reason) => reason,
     };
     each(ReadEvent::Bad(Error::Record { path: file.path.clone(), location, reason }))

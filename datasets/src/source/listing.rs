@@ -35,23 +35,21 @@ fn below(folder: &Path, source: &Source) -> Result<Vec<SourceFile>> {
     let mut files = Vec::new();
     collect(folder, folder, &wanted, source, &mut files)?;
     files.sort_by(|a, b| a.path.cmp(&b.path));
-    if files.is_empty() {
-        let reason = match (source.include.as_slice(), source.exclude.as_slice()) {
-            ([], []) => {
-                "no .txt, .md, .jsonl, .json, .csv, .tsv or .parquet file in this folder\nhint: ask for \
-                         other files with --include, for instance `--include '*.rs'`"
-                    .to_owned()
-            }
-            (include, []) => {
-                let include: Vec<&str> =
-                    include.iter().map(|pattern| pattern.trim_start_matches('/')).collect();
-                format!("no file in this folder matches {}", include.join(", "))
-            }
-            (_, exclude) => format!("no file in this folder is left after excluding {}", exclude.join(", ")),
-        };
-        return Err(Error::NoText { path: source.location.clone(), reason });
-    }
-    Ok(files)
+    if files.is_empty() { Err(no_file(source)) } else { Ok(files) }
+}
+
+/// The error of a folder in which no file is taken.
+fn no_file(source: &Source) -> Error {
+    let path = source.location.clone();
+    let reason = match (source.include.as_slice(), source.exclude.as_slice()) {
+        ([], []) => return Error::NoTextFile { path },
+        (include, []) => {
+            let include: Vec<&str> = include.iter().map(|pattern| pattern.trim_start_matches('/')).collect();
+            format!("no file in this folder matches {}", include.join(", "))
+        }
+        (_, exclude) => format!("no file in this folder is left after excluding {}", exclude.join(", ")),
+    };
+    Error::NoText { path, reason }
 }
 
 /// Which files of a folder to take.

@@ -64,8 +64,8 @@ impl Source {
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] for what cannot be read, [`Error::NoText`] if there is none, [`Error::Pattern`] for a pattern
-    /// that is not one.
+    /// [`Error::Io`] for what cannot be read; [`Error::NoText`], [`Error::NoTextFile`] or [`Error::NoCrates`] if there
+    /// is none; [`Error::Pattern`] for a pattern that is not one.
     pub fn files(&self) -> Result<Vec<SourceFile>> {
         listing::files(self)
     }
@@ -118,6 +118,11 @@ impl SourceFile {
         }
     }
 
+    /// The error of a record, or of the whole file, that has only the fields `names`.
+    fn no_field(&self, location: Location, names: Vec<String>) -> Error {
+        Error::NoField { path: self.path.clone(), location, field: self.field.clone(), names }
+    }
+
     /// The documents one after the other, each as a whole; the first bad one is an error, unless they are skipped.
     ///
     /// # Errors
@@ -142,17 +147,6 @@ impl SourceFile {
             ReadEvent::Bad(error) => Err(error),
         })
     }
-}
-
-/// Why a record has no text, and what to do about it.
-fn no_field(field: &str, names: &[String]) -> String {
-    const SHOWN: usize = 12;
-    let mut listed: Vec<_> = names.iter().take(SHOWN).map(|name| format!("`{name}`")).collect();
-    if names.len() > SHOWN {
-        listed.push("…".to_owned());
-    }
-    let there = if listed.is_empty() { "nothing".to_owned() } else { listed.join(", ") };
-    format!("no field `{field}`; there is {there}\nhint: name the one that holds the text with --field")
 }
 
 #[cfg(test)]

@@ -50,7 +50,7 @@ enum Stop {
 fn open(file: &SourceFile) -> Result<(SerializedFileReader<File>, usize)> {
     let refuse = |reason: String| Error::format(&file.path, reason);
     if file.compression != Compression::None {
-        return Err(refuse("a compressed Parquet file cannot be read\nhint: unpack it first".into()));
+        return Err(Error::CompressedParquet { path: file.path.clone() });
     }
     let opened = File::open(&file.path).map_err(Error::io(&file.path))?;
     let reader = guarded(|| SerializedFileReader::new(opened))
@@ -58,7 +58,7 @@ fn open(file: &SourceFile) -> Result<(SerializedFileReader<File>, usize)> {
     let schema = reader.metadata().file_metadata().schema_descr();
     let names: Vec<String> = schema.columns().iter().map(|column| column.path().string()).collect();
     let Some(index) = names.iter().position(|name| *name == file.field) else {
-        return Err(refuse(super::no_field(&file.field, &names)));
+        return Err(file.no_field(Location::File, names));
     };
     let column = schema.column(index);
     if column.physical_type() != Type::BYTE_ARRAY || column.max_rep_level() > 0 {

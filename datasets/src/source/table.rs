@@ -33,11 +33,7 @@ pub(super) fn read(
                 let names: Vec<_> =
                     header.iter().map(|name| String::from_utf8_lossy(name).into_owned()).collect();
                 let Some(column) = names.iter().position(|name| *name == file.field) else {
-                    return each(ReadEvent::Bad(Error::Record {
-                        path: file.path.clone(),
-                        location: Location::Line(1),
-                        reason: super::no_field(&file.field, &names),
-                    }));
+                    return each(ReadEvent::Bad(file.no_field(Location::Line(1), names)));
                 };
                 column
             }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow, bail};
 use kiln_datasets::{CARGO, Dataset, PrepareOptions, Source, TextSplits, Tokenizer, tales};
 
 use crate::commands::data::Preparing;
@@ -84,11 +84,11 @@ impl Text {
             (Self::Files { source, options }, "char") => {
                 Ok(kiln_datasets::character_tokenizer(std::slice::from_ref(source), options)?)
             }
-            (Self::Tales { corpus, .. }, "bpe") => Ok(Tokenizer::train_bpe([&corpus.train], vocab_size)?),
+            (Self::Tales { corpus, .. }, "bpe") => learn([&corpus.train], vocab_size),
             (Self::Files { source, options }, "bpe") => {
                 let texts =
                     kiln_datasets::sample_documents(std::slice::from_ref(source), options, LEARNED_FROM)?;
-                Ok(Tokenizer::train_bpe(texts.iter().map(String::as_str), vocab_size)?)
+                learn(&texts, vocab_size)
             }
             (_, name) => crate::files::tokenizer(name),
         }
@@ -119,4 +119,9 @@ impl Text {
             Self::Files { .. } | Self::Prepared(_) => None,
         }
     }
+}
+
+/// The BPE of `texts`; what is wrong with its size is said of the setting.
+fn learn(texts: impl IntoIterator<Item: AsRef<str>>, vocab_size: usize) -> Result<Tokenizer> {
+    Tokenizer::train_bpe(texts, vocab_size).map_err(|error| anyhow!("tokenizer.{error}"))
 }
