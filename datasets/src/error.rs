@@ -4,7 +4,7 @@ use std::fmt;
 use std::io::ErrorKind;
 use std::path::PathBuf;
 
-use crate::source::Location;
+use crate::Location;
 
 /// Result of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -2,11 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::dataset::shards;
 use crate::error::{Error, Result};
-use crate::prepare::shards;
-use crate::{
-    Dataset, Lengths, Manifest, ReadOptions, ShardFormat, Source, TokenShard, Tokenizer, Vocabulary,
-};
+use crate::{Lengths, Manifest, ReadOptions, ShardFormat, Source, TokenShard, Tokenizer, Vocabulary};
 
 /// Lines that are shown of a corpus, at most.
 const LINES: usize = 5;
@@ -199,17 +197,6 @@ fn lengths(shard: &TokenShard, end_of_text: Option<u32>) -> Lengths {
 fn first_lines(text: &str) -> Vec<String> {
     let lines = text.lines().filter(|line| !line.trim().is_empty()).take(LINES);
     lines.map(|line| line.chars().take(LINE).collect()).collect()
-}
-
-impl Dataset {
-    /// The tokenizer that lies beside the shards in a folder.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Format`] for one that is damaged.
-    pub fn tokenizer(folder: &Path) -> Result<Option<Tokenizer>> {
-        if Tokenizer::is_in(folder) { Tokenizer::from_directory(folder).map(Some) } else { Ok(None) }
-    }
 }
 
 #[cfg(test)]

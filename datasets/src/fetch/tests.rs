@@ -3,11 +3,16 @@
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
+use std::path::Path;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
+use super::download::Client;
+use super::run::fetch_url;
 use super::*;
+use crate::{Error, Result};
 
 /// How the server treats one request.
 #[derive(Clone, Copy, Debug)]

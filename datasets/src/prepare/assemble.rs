@@ -5,12 +5,13 @@ use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::Path;
 
-use super::dataset::{TRAIN, VALID};
+use super::PrepareOptions;
 use super::journal::Journal;
 use super::manifest::{MANIFEST, Manifest, SplitSummary};
 use super::part::{Part, Record};
+use super::plan::Plan;
 use super::text_batch::{Document, Fate};
-use super::{Plan, PrepareOptions};
+use crate::dataset::{TRAIN, VALID};
 use crate::error::{Error, Result};
 use crate::shard::token_width;
 use crate::{ShardWriter, Source, Tokenizer, mix};

@@ -1,7 +1,7 @@
 //! A corpus as one shard.
 
-use super::dataset::TRAIN;
 use super::{PrepareOptions, PrepareProgress, prepare};
+use crate::dataset::TRAIN;
 use crate::error::{Error, Result};
 use crate::{Source, TokenShard, Tokenizer};
 

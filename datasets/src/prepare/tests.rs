@@ -1,9 +1,10 @@
 //! The pipeline as a whole.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use super::*;
-use crate::TokenShard;
+use crate::{Dataset, Error, Result, Source, TokenShard, Tokenizer};
 
 /// Prepares `sources` into a new folder.
 fn prepared(

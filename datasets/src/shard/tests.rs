@@ -1,8 +1,11 @@
 //! Shards whole, damaged, and of other programs.
 
+use std::path::PathBuf;
+
 use proptest::prelude::*;
 
 use super::*;
+use crate::{Error, Tokenizer};
 
 fn gpt2_like(size: usize) -> Vocabulary {
     Vocabulary { tokenizer: "mine".to_owned(), fingerprint: 42, size, end_of_text: Some(0) }

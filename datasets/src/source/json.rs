@@ -6,19 +6,16 @@ use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess
 use serde_json::Value;
 
 use super::input::{self, Input, ReadOptions};
-use super::{Location, ReadEvent, SourceFile};
+use super::{ReadEvent, SourceFile};
+use crate::Location;
 use crate::error::{Error, Result};
 
 /// One value a line.
 pub(super) fn read_lines(
     file: &SourceFile,
-    options: &ReadOptions,
+    mut input: Input,
     each: &mut dyn FnMut(ReadEvent<'_>) -> Result<()>,
 ) -> Result<()> {
-    let mut input = match open(file, options) {
-        Ok(input) => input,
-        Err(error) => return each(ReadEvent::Bad(error)),
-    };
     let mut bytes = Vec::new();
     let mut offset = 0;
     for line in 1.. {
@@ -50,13 +47,9 @@ pub(super) fn read_lines(
 /// An array of values, or values one after the other.
 pub(super) fn read_values(
     file: &SourceFile,
-    options: &ReadOptions,
+    mut input: Input,
     each: &mut dyn FnMut(ReadEvent<'_>) -> Result<()>,
 ) -> Result<()> {
-    let mut input = match open(file, options) {
-        Ok(input) => input,
-        Err(error) => return each(ReadEvent::Bad(error)),
-    };
     let mut records = Records { file, number: 0, each, outcome: Ok(()) };
     loop {
         match skip_space(&mut input) {
@@ -84,7 +77,7 @@ pub(super) fn read_values(
 }
 
 /// Opens a file and steps over the mark that some programs put before JSON.
-fn open(file: &SourceFile, options: &ReadOptions) -> Result<Input> {
+pub(super) fn open(file: &SourceFile, options: &ReadOptions) -> Result<Input> {
     let mut input = input::open(file, options)?;
     if input.fill_buf().map_err(Error::io(&file.path))?.starts_with(b"\xEF\xBB\xBF") {
         input.consume(3);

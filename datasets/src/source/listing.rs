@@ -1,15 +1,64 @@
-//! Which files belong to a source.
+//! What the user names as a corpus, and which files belong to it.
 
 use std::fs::Metadata;
 use std::path::{Component, Path, PathBuf};
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
+use serde::{Deserialize, Serialize};
 
-use super::{CARGO, Format, Source, SourceFile, cargo};
+use super::{Format, SourceFile, cargo};
 use crate::error::{Error, Result};
 
+/// Name of the source that is the Rust code in the user's own cargo registry.
+pub const CARGO: &str = "cargo";
+
+/// Field, or column, that holds the text where nothing else is said.
+pub const DEFAULT_FIELD: &str = "text";
+
+/// A file, a folder, a pattern, or [`CARGO`]: something that holds documents.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Source {
+    /// A path, a pattern such as `texts/**/*.md`, or [`CARGO`].
+    pub location: PathBuf,
+    /// In a folder, only files that match one of these; none: every file of a usual text or record format.
+    pub include: Vec<String>,
+    /// In a folder, no file that matches one of these.
+    pub exclude: Vec<String>,
+    /// Field of JSON objects, or column of a table, that holds the text. A number picks a column by its position in
+    /// a file without a header row.
+    pub field: String,
+    /// Overrides what the name of a file says.
+    pub format: Option<Format>,
+    /// How many times each training document is taken: 2 is twice, 0.5 every other one.
+    pub weight: f64,
+}
+
+impl Source {
+    /// A source with default settings.
+    pub fn new(location: impl Into<PathBuf>) -> Self {
+        Self {
+            location: location.into(),
+            include: Vec::new(),
+            exclude: Vec::new(),
+            field: DEFAULT_FIELD.to_owned(),
+            format: None,
+            weight: 1.0,
+        }
+    }
+
+    /// The files of this source, in the order of their paths.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] for what cannot be read; [`Error::NoText`], [`Error::NoTextFile`] or [`Error::NoCrates`] if there
+    /// is none; [`Error::Pattern`] for a pattern that is not one.
+    pub fn files(&self) -> Result<Vec<SourceFile>> {
+        files(self)
+    }
+}
+
 /// Lists the files of `source`, sorted by path.
-pub(super) fn files(source: &Source) -> Result<Vec<SourceFile>> {
+fn files(source: &Source) -> Result<Vec<SourceFile>> {
     if source.location.as_os_str() == CARGO {
         let include =
             if source.include.is_empty() { vec!["*.rs".to_owned()] } else { source.include.clone() };

@@ -11,31 +11,37 @@ use parquet::file::reader::{FileReader, SerializedFileReader};
 
 use super::format::Compression;
 use super::input::ReadOptions;
-use super::{Location, ReadEvent, SourceFile, guard};
+use super::{ReadEvent, SourceFile, guard};
+use crate::Location;
 use crate::error::{Error, Result};
 
 /// Values that are decoded together.
 const VALUES: usize = 256;
 
-/// Reads one column of strings, a few values at a time.
-pub(super) fn read(
-    file: &SourceFile,
-    options: &ReadOptions,
-    each: &mut dyn FnMut(ReadEvent<'_>) -> Result<()>,
-) -> Result<()> {
-    let mut records = 0;
-    let outcome = match open(file) {
-        Ok((reader, column)) => read_column(file, options, &reader, column, &mut records, each),
-        Err(error) => return each(ReadEvent::Bad(error)),
-    };
-    match outcome {
-        Ok(()) => Ok(()),
-        Err(Stop::Receiver(error)) => Err(error),
-        Err(Stop::File(reason)) => each(ReadEvent::Bad(Error::Record {
-            path: file.path.clone(),
-            location: Location::Record(records + 1),
-            reason,
-        })),
+/// A file whose column of text is known.
+pub(super) struct Table {
+    reader: SerializedFileReader<File>,
+    column: usize,
+}
+
+impl Table {
+    /// Reads the column, a few values at a time.
+    pub fn read(
+        &self,
+        file: &SourceFile,
+        options: &ReadOptions,
+        each: &mut dyn FnMut(ReadEvent<'_>) -> Result<()>,
+    ) -> Result<()> {
+        let mut records = 0;
+        match read_column(file, options, self, &mut records, each) {
+            Ok(()) => Ok(()),
+            Err(Stop::Receiver(error)) => Err(error),
+            Err(Stop::File(reason)) => each(ReadEvent::Bad(Error::Record {
+                path: file.path.clone(),
+                location: Location::Record(records + 1),
+                reason,
+            })),
+        }
     }
 }
 
@@ -47,7 +53,7 @@ enum Stop {
     File(String),
 }
 
-fn open(file: &SourceFile) -> Result<(SerializedFileReader<File>, usize)> {
+pub(super) fn open(file: &SourceFile) -> Result<Table> {
     let refuse = |reason: String| Error::format(&file.path, reason);
     if file.compression != Compression::None {
         return Err(Error::CompressedParquet { path: file.path.clone() });
@@ -57,21 +63,20 @@ fn open(file: &SourceFile) -> Result<(SerializedFileReader<File>, usize)> {
         .map_err(|error| refuse(format!("not a Parquet file: {error}")))?;
     let schema = reader.metadata().file_metadata().schema_descr();
     let names: Vec<String> = schema.columns().iter().map(|column| column.path().string()).collect();
-    let Some(index) = names.iter().position(|name| *name == file.field) else {
+    let Some(column) = names.iter().position(|name| *name == file.field) else {
         return Err(file.no_field(Location::File, names));
     };
-    let column = schema.column(index);
-    if column.physical_type() != Type::BYTE_ARRAY || column.max_rep_level() > 0 {
+    let description = schema.column(column);
+    if description.physical_type() != Type::BYTE_ARRAY || description.max_rep_level() > 0 {
         return Err(refuse(format!("column `{}` does not hold one string a row", file.field)));
     }
-    Ok((reader, index))
+    Ok(Table { reader, column })
 }
 
 fn read_column(
     file: &SourceFile,
     options: &ReadOptions,
-    reader: &SerializedFileReader<File>,
-    column: usize,
+    Table { reader, column }: &Table,
     records: &mut u64,
     each: &mut dyn FnMut(ReadEvent<'_>) -> Result<()>,
 ) -> Result<(), Stop> {
@@ -80,9 +85,9 @@ fn read_column(
     let mut counted = 0;
     for group in 0..groups {
         let row_group = guarded(|| reader.get_row_group(group)).map_err(damaged)?;
-        let defined = row_group.metadata().column(column).column_descr().max_def_level();
+        let defined = row_group.metadata().column(*column).column_descr().max_def_level();
         let ColumnReader::ByteArrayColumnReader(mut values) =
-            guarded(|| row_group.get_column_reader(column)).map_err(damaged)?
+            guarded(|| row_group.get_column_reader(*column)).map_err(damaged)?
         else {
             return Err(Stop::File("the column does not hold strings".into()));
         };

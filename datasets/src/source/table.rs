@@ -3,20 +3,17 @@
 use csv::ByteRecord;
 
 use super::format::Format;
-use super::input::{self, ReadOptions};
-use super::{Location, ReadEvent, SourceFile};
+use super::input::Input;
+use super::{ReadEvent, SourceFile};
+use crate::Location;
 use crate::error::{Error, Result};
 
 /// Reads one column: by name, or by one-based number in a file without a header row.
 pub(super) fn read(
     file: &SourceFile,
-    options: &ReadOptions,
+    input: Input,
     each: &mut dyn FnMut(ReadEvent<'_>) -> Result<()>,
 ) -> Result<()> {
-    let input = match input::open(file, options) {
-        Ok(input) => input,
-        Err(error) => return each(ReadEvent::Bad(error)),
-    };
     let tabs = file.format == Format::Tsv;
     let number = file.field.parse::<usize>().ok().filter(|number| *number > 0);
     let mut reader = csv::ReaderBuilder::new()
@@ -27,43 +24,54 @@ pub(super) fn read(
         .flexible(true)
         .from_reader(input);
     let column = match number {
-        Some(number) => number - 1,
-        None => match reader.byte_headers() {
-            Ok(header) => {
-                let names: Vec<_> =
-                    header.iter().map(|name| String::from_utf8_lossy(name).into_owned()).collect();
-                let Some(column) = names.iter().position(|name| *name == file.field) else {
-                    return each(ReadEvent::Bad(file.no_field(Location::Line(1), names)));
-                };
-                column
-            }
-            Err(error) => return each(ReadEvent::Bad(unreadable(file, error))),
-        },
+        Some(number) => Ok(number - 1),
+        None => column_named(file, &mut reader),
+    };
+    let column = match column {
+        Ok(column) => column,
+        Err(error) => return each(ReadEvent::Bad(error)),
     };
     let mut row = ByteRecord::new();
     loop {
         match reader.read_byte_record(&mut row) {
-            Ok(true) => {}
+            Ok(true) => give(file, &row, column, each)?,
             Ok(false) => return Ok(()),
             Err(error) => return each(ReadEvent::Bad(unreadable(file, error))),
         }
-        let position = row.position().cloned().unwrap_or_else(csv::Position::new);
-        let line = position.line();
-        match row.get(column).map(std::str::from_utf8) {
-            Some(Ok(text)) => {
-                each(ReadEvent::Text(text))?;
-                each(ReadEvent::End(Location::Line(line)))?;
-            }
-            Some(Err(_)) => {
-                // Where the row begins: quotes make the place inside it hard to tell.
-                let offset = position.byte();
-                each(ReadEvent::Bad(Error::NotUtf8 { path: file.path.clone(), line, offset }))?;
-            }
-            None => {
-                let reason = format!("{} columns, but the text is in column {}", row.len(), column + 1);
-                let (path, location) = (file.path.clone(), Location::Line(line));
-                each(ReadEvent::Bad(Error::Record { path, location, reason }))?;
-            }
+    }
+}
+
+/// Where the header row has the field that holds the text.
+fn column_named(file: &SourceFile, reader: &mut csv::Reader<Input>) -> Result<usize> {
+    let header = reader.byte_headers().map_err(|error| unreadable(file, error))?;
+    let names: Vec<_> = header.iter().map(|name| String::from_utf8_lossy(name).into_owned()).collect();
+    let column = names.iter().position(|name| *name == file.field);
+    column.ok_or_else(|| file.no_field(Location::Line(1), names))
+}
+
+/// Turns a row into events.
+fn give(
+    file: &SourceFile,
+    row: &ByteRecord,
+    column: usize,
+    each: &mut dyn FnMut(ReadEvent<'_>) -> Result<()>,
+) -> Result<()> {
+    let position = row.position().cloned().unwrap_or_else(csv::Position::new);
+    let (path, line) = (&file.path, position.line());
+    match row.get(column).map(std::str::from_utf8) {
+        Some(Ok(text)) => {
+            each(ReadEvent::Text(text))?;
+            each(ReadEvent::End(Location::Line(line)))
+        }
+        Some(Err(_)) => {
+            // Where the row begins: quotes make the place inside it hard to tell.
+            let offset = position.byte();
+            each(ReadEvent::Bad(Error::NotUtf8 { path: path.clone(), line, offset }))
+        }
+        None => {
+            let reason = format!("{} columns, but the text is in column {}", row.len(), column + 1);
+            let location = Location::Line(line);
+            each(ReadEvent::Bad(Error::Record { path: path.clone(), location, reason }))
         }
     }
 }

@@ -1,9 +1,10 @@
 //! Every format, whole and damaged.
 
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::*;
+use crate::{Error, Result};
 
 fn write(folder: &Path, name: &str, bytes: &[u8]) -> PathBuf {
     let path = folder.join(name);

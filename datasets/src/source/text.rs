@@ -2,8 +2,9 @@
 
 use std::io::Read;
 
-use super::input::{self, ReadOptions};
-use super::{Location, ReadEvent, SourceFile};
+use super::input::Input;
+use super::{ReadEvent, SourceFile};
+use crate::Location;
 use crate::error::{Error, Result};
 
 const CHUNK: usize = 1 << 18;
@@ -11,13 +12,9 @@ const CHUNK: usize = 1 << 18;
 /// Hands out the text of `file` in pieces of whole characters.
 pub(super) fn read(
     file: &SourceFile,
-    options: &ReadOptions,
+    mut input: Input,
     each: &mut dyn FnMut(ReadEvent<'_>) -> Result<()>,
 ) -> Result<()> {
-    let mut input = match input::open(file, options) {
-        Ok(input) => input,
-        Err(error) => return each(ReadEvent::Bad(error)),
-    };
     // Before the piece at hand.
     let (mut offset, mut lines) = (0, 0);
     let mut bytes = vec![0; CHUNK];

@@ -5,11 +5,10 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 use serde_json::{Map, Value, json};
-use tokenizers::Tokenizer as HfTokenizer;
-use tokenizers::decoders::DecoderWrapper;
 
 use super::bpe::Bpe;
 use super::char::CharTokenizer;
+use super::hugging_face::HuggingFace;
 use super::train::{END_OF_TEXT, Learned};
 use super::{FROM_FILE, Kind, Tokenizer, file, published, visible};
 use crate::error::{Error, Result};
@@ -58,10 +57,7 @@ pub(super) fn read(directory: &Path) -> Result<Kind> {
 fn parse(document: String) -> std::result::Result<Kind, String> {
     match file::byte_level(&document) {
         Some(bpe) => Ok(Kind::Bpe(Arc::new(bpe))),
-        None => {
-            let tokenizer: HfTokenizer = document.parse().map_err(|error| format!("{error}"))?;
-            Ok(Kind::HuggingFace(Box::new(tokenizer)))
-        }
+        None => HuggingFace::parse(&document).map(Kind::HuggingFace),
     }
 }
 
@@ -117,9 +113,7 @@ pub(super) fn document(tokenizer: &Tokenizer) -> Result<String> {
         (0..).zip(tokens).map(|(id, token): (u32, _)| (token, json!(id))).collect()
     };
     Ok(match &tokenizer.0 {
-        Kind::HuggingFace(theirs) => {
-            theirs.to_string(true).map_err(|error| Error::format(TOKENIZER, error.to_string()))?
-        }
+        Kind::HuggingFace(theirs) => theirs.json(true)?,
         Kind::Char(characters) => {
             let vocab = numbered(&mut characters.characters().iter().map(char::to_string));
             bpe_document(vocab, Vec::new(), Value::Null, json!({"type": "Fuse"}), &[], false)
@@ -217,23 +211,6 @@ fn byte_level_splitter(pattern: Option<&str>) -> Value {
 
 fn byte_level_decoder() -> Value {
     json!({"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true, "use_regex": true})
-}
-
-/// The bytes of a byte-level tokenizer's tokens; `None` if it is of another kind.
-pub(super) fn byte_level_bytes(tokenizer: &HfTokenizer, tokens: &[u32]) -> Option<Vec<u8>> {
-    if !matches!(tokenizer.get_decoder(), Some(DecoderWrapper::ByteLevel(_))) {
-        return None;
-    }
-    let mut bytes = Vec::new();
-    for &token in tokens {
-        let text = tokenizer.id_to_token(token)?;
-        if tokenizer.get_added_vocabulary().get_added_tokens_decoder().contains_key(&token) {
-            bytes.extend(text.as_bytes());
-        } else {
-            bytes.extend(visible::to_bytes(&text)?);
-        }
-    }
-    Some(bytes)
 }
 
 /// The merge that makes each token: its bytes merged as far as the tokens before it allow, which leaves two parts.

@@ -1,7 +1,10 @@
 //! What every tokenizer promises.
 
-use super::*;
 use proptest::prelude::*;
+use tokenizers::Tokenizer as HfTokenizer;
+
+use super::*;
+use crate::Error;
 
 const TEXT: &str = "First Citizen:\nBefore we proceed any further, hear me speak. It's naïve — 你好 🦀!";
 

@@ -1,7 +1,8 @@
 //! GPT-4 and Llama 3: `(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*`, then
 //! white space.
 
-use super::{contraction, space};
+use super::space;
+use super::splitting::contraction;
 use crate::tokenizer::unicode::{Classified, LETTER, LINE_BREAK, NUMBER, OTHER};
 
 #[inline(always)]

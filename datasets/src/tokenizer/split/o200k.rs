@@ -3,7 +3,8 @@
 //! space.
 
 use super::cl100k::{others, up_to_three_numbers};
-use super::{contraction, space};
+use super::space;
+use super::splitting::contraction;
 use crate::tokenizer::unicode::{
     CASELESS, Classified, LETTER, LINE_BREAK, LOWERCASE, MARK, NUMBER, UPPERCASE,
 };

@@ -1,12 +1,12 @@
-//! The two splits of a prepared corpus.
+//! Two shards: what a model learns from, and what it is judged by.
 
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 use crate::{TokenShard, Tokenizer};
 
-pub(super) const TRAIN: &str = "train.tokens";
-pub(super) const VALID: &str = "valid.tokens";
+pub(crate) const TRAIN: &str = "train.tokens";
+pub(crate) const VALID: &str = "valid.tokens";
 
 /// The two splits, encoded.
 #[derive(Debug)]
@@ -23,7 +23,7 @@ impl Dataset {
         !matches!(shards(folder), Ok(None))
     }
 
-    /// Opens the shards in a folder: those of [`prepare()`](crate::prepare()), or the `.bin` files of llm.c or
+    /// Opens the shards in a folder: those that this crate prepares, or the `.bin` files of llm.c or
     /// nanoGPT with the word `train` or `val` in their names. Several of a split follow each other in the order of their
     /// names.
     ///
@@ -37,6 +37,15 @@ impl Dataset {
         };
         let open = |paths: &[PathBuf]| TokenShard::open_all(paths)?.made_with(tokenizer);
         Ok(Self { train: open(&train)?, valid: open(&valid)? })
+    }
+
+    /// The tokenizer that lies beside the shards in a folder.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Format`] for one that is damaged.
+    pub fn tokenizer(folder: &Path) -> Result<Option<Tokenizer>> {
+        if Tokenizer::is_in(folder) { Tokenizer::from_directory(folder).map(Some) } else { Ok(None) }
     }
 
     /// Checks that both splits hold at least one window.

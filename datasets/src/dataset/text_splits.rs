@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
+use super::{Dataset, TRAIN, VALID};
 use crate::error::{Error, Result};
-use crate::prepare::dataset::{Dataset, TRAIN, VALID};
 use crate::{ShardWriter, Tokenizer, Vocabulary};
 
 /// The two splits of a single text, in memory.

@@ -1,0 +1,10 @@
+//! The two splits of a corpus as token shards, and what a run remembers of them.
+
+mod remember;
+mod splits;
+mod text_splits;
+
+pub use self::remember::REMEMBERED;
+pub use self::splits::Dataset;
+pub(crate) use self::splits::{TRAIN, VALID, shards};
+pub use self::text_splits::TextSplits;
