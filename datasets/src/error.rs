@@ -296,13 +296,6 @@ impl Error {
         move |source| Self::Io { path, source }
     }
 
-    /// A corpus without a single document.
-    pub(crate) fn empty(path: impl Into<PathBuf>) -> Self {
-        let path = path.into();
-        let reason = if path.is_dir() { "every file in this folder is empty" } else { "the file is empty" };
-        Self::NoText { path, reason: reason.to_owned() }
-    }
-
     /// A file whose contents are wrong.
     pub(crate) fn format(path: impl Into<PathBuf>, reason: impl Into<String>) -> Self {
         Self::Format { path: path.into(), reason: reason.into() }

@@ -136,7 +136,7 @@ impl CorpusInfo {
             })?;
         }
         if info.documents == 0 {
-            return Err(Error::empty(&source.location));
+            return Err(source.empty());
         }
         Ok(info)
     }

@@ -6,5 +6,7 @@ mod text_splits;
 
 pub use self::remember::REMEMBERED;
 pub use self::splits::Dataset;
-pub(crate) use self::splits::{TRAIN, VALID, shards};
+#[cfg(feature = "prepare")]
+pub(crate) use self::splits::shards;
+pub(crate) use self::splits::{TRAIN, VALID};
 pub use self::text_splits::TextSplits;

@@ -47,7 +47,7 @@ pub(super) fn join(
     parts.iter().for_each(|part| manifest.skip(&part.skipped));
     if decisions.tokens.iter().all(|tokens| *tokens == 0) {
         return Err(match manifest.skipped_documents.first() {
-            None => Error::empty(&sources[0].location),
+            None => sources[0].empty(),
             Some(first) => Error::NoText {
                 path: sources[0].location.clone(),
                 reason: format!("every document is bad; the first: {}", first.reason),

@@ -46,7 +46,7 @@ pub fn sample_documents(sources: &[Source], options: &PrepareOptions, bytes: u64
         Ok(())
     })?;
     match sources.first() {
-        Some(source) if documents.is_empty() => Err(Error::empty(&source.location)),
+        Some(source) if documents.is_empty() => Err(source.empty()),
         _ => Ok(documents),
     }
 }

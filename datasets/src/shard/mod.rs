@@ -10,6 +10,7 @@ mod writer;
 pub use self::token_shard::{FileIdentity, TokenShard};
 pub use self::vocabulary::{ShardFormat, Vocabulary};
 pub use self::writer::ShardWriter;
+#[cfg(feature = "prepare")]
 pub(crate) use self::writer::{to_bytes, token_width};
 
 #[cfg(test)]

@@ -55,6 +55,13 @@ impl Source {
     pub fn files(&self) -> Result<Vec<SourceFile>> {
         files(self)
     }
+
+    /// The error of a source without a single document.
+    pub(crate) fn empty(&self) -> Error {
+        let path = self.location.clone();
+        let reason = if path.is_dir() { "every file in this folder is empty" } else { "the file is empty" };
+        Error::NoText { path, reason: reason.to_owned() }
+    }
 }
 
 /// Lists the files of `source`, sorted by path.

@@ -91,9 +91,10 @@ impl Tokenizer {
     }
 
     /// As [`encode`](Self::encode), for callers that are many threads themselves.
+    #[cfg(feature = "prepare")]
     pub(crate) fn encode_on_this_thread(&self, text: &str) -> Result<Vec<u32>> {
         match &self.0 {
-            Kind::Bpe(tokenizer) => Ok(tokenizer.encode_on_this_thread(text)),
+            Kind::Bpe(tokenizer) => Ok(tokenizer.encoder.encode_chunk(text)),
             _ => self.encode(text),
         }
     }

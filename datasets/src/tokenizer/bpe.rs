@@ -24,10 +24,6 @@ impl Bpe {
         self.encoder.encode(text)
     }
 
-    pub(super) fn encode_on_this_thread(&self, text: &str) -> Vec<u32> {
-        self.encoder.encode_chunk(text)
-    }
-
     /// Special tokens written out in the text become their ids.
     pub(super) fn encode_with_special_tokens(&self, text: &str) -> Vec<u32> {
         let names = self.special.iter().map(|(name, _)| name);
