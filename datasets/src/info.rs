@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::dataset::shards;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::{Lengths, Manifest, ReadOptions, ShardFormat, Source, TokenShard, Tokenizer, Vocabulary};
 
 /// Lines that are shown of a corpus, at most.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::PrepareOptions;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::{Format, ReadOptions, Source, SourceFile, Tokenizer, mix};
 
 /// One token for each distinct character of the corpus.
