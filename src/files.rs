@@ -1,19 +1,9 @@
-//! Paths as users give them.
+//! Files as users name them.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context, Result};
 use kiln_datasets::Tokenizer;
-
-/// The model directory at `path`: the directory itself, or `model/` in a run directory.
-pub fn model_directory(path: &Path) -> PathBuf {
-    let inside = path.join("model");
-    if !path.join("config.json").exists() && inside.join("config.json").exists() {
-        inside
-    } else {
-        path.to_owned()
-    }
-}
 
 /// A tokenizer by name, or from a tokenizer, model or run directory.
 pub fn tokenizer(name: &str) -> Result<Tokenizer> {

@@ -14,7 +14,7 @@ use burn::tensor::{Int, Tensor, TensorData};
 use burn_autodiff::Autodiff;
 use burn_train::TrainStep;
 use kiln_datasets::Batch;
-use kiln_inference::{Generation, Sampler, Sampling, generate};
+use kiln_inference::{GenerateOptions, Request, Sampling, generate};
 use kiln_model::{AutodiffBackend, Backend, GptModel, load};
 use kiln_training::{AdamW, ClipGlobalNorm, LanguageModel, MicroBatches, WarmupCosine, llm_c_losses};
 use safetensors::{Dtype, SafeTensors};
@@ -152,14 +152,14 @@ fn compare<B: Backend>(logit_tolerance: f64) {
         let greedy: Vec<u32> =
             serde_json::from_value(case.numbers["greedy"].clone()).expect("a list of tokens");
         for kv_cache in [true, false] {
-            let request = Generation {
-                prompt: greedy[..4].to_vec(),
+            let options = GenerateOptions {
                 max_tokens: greedy.len() - 4,
-                stop: None,
+                sampling: Sampling::GREEDY,
                 kv_cache,
+                ..GenerateOptions::default()
             };
-            let text = generate(&model, &request, &mut Sampler::new(Sampling::GREEDY, 0), |_| true)
-                .expect("known tokens");
+            let request = Request { prompt: greedy[..4].to_vec(), options };
+            let text: Vec<u32> = generate(&model, &request).expect("known tokens").collect();
             assert_eq!(text, greedy[4..], "{name}: greedy text, cache {kv_cache}");
         }
         if case.is_full() {

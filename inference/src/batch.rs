@@ -2,52 +2,41 @@
 
 use kiln_model::{Backend, GptModel};
 
-use crate::engine::{Window, batched_logits, check};
-use crate::error::{Error, Result};
-use crate::{Generation, Sampler};
+use crate::error::Result;
+use crate::generate::{GeneratedTokens, generate};
+use crate::request::Request;
+use crate::window::batched_logits;
 
-/// Continues several prompts side by side, each as [`generate`](crate::generate) would continue it alone with its
-/// sampler; prompts of any lengths, without padding. Texts that end leave the batch.
+/// Continues several prompts side by side, each as [`generate`] would continue it alone; prompts of any lengths,
+/// without padding. Texts that end leave the batch.
 ///
 /// `on_token` sees the index of a request and the token chosen for it, and may end that text by returning `false`.
 ///
 /// # Errors
 ///
-/// [`Error::EmptyPrompt`], or [`Error::UnknownToken`] for a prompt that the model cannot read.
-///
-/// # Panics
-///
-/// If there are not as many samplers as requests.
+/// As [`generate`], for the first request that cannot be met.
 pub fn generate_batch<B: Backend>(
     model: &GptModel<B>,
-    requests: &[Generation],
-    samplers: &mut [Sampler],
+    requests: &[Request],
     mut on_token: impl FnMut(usize, u32) -> bool,
 ) -> Result<Vec<Vec<u32>>> {
-    assert_eq!(requests.len(), samplers.len(), "every request needs a sampler");
-    for request in requests {
-        check(model, &request.prompt)?;
-        if request.prompt.is_empty() {
-            return Err(Error::EmptyPrompt);
-        }
-    }
     let mut texts = vec![Vec::new(); requests.len()];
-    let mut open: Vec<(usize, Window<'_, B>)> =
-        requests.iter().enumerate().map(|(index, request)| (index, Window::new(model, request))).collect();
+    let mut open: Vec<(usize, GeneratedTokens<'_, B>)> = requests
+        .iter()
+        .enumerate()
+        .map(|(index, request)| Ok((index, generate(model, request)?)))
+        .collect::<Result<_>>()?;
     loop {
-        open.retain(|(index, _)| texts[*index].len() < requests[*index].max_tokens);
+        open.retain(|(_, text)| !text.is_over());
         if open.is_empty() {
             return Ok(texts);
         }
-        let logits = batched_logits(model, open.iter_mut().map(|(_, window)| window).collect());
+        let logits = batched_logits(model, open.iter_mut().map(|(_, text)| &mut text.window).collect());
         let mut logits = logits.into_iter();
-        open.retain_mut(|(index, window)| {
-            let token = samplers[*index].next(&logits.next().expect("logits for every open text"));
-            if Some(token) == requests[*index].stop {
-                return false;
-            }
+        open.retain_mut(|(index, text)| {
+            let logits = logits.next().expect("logits for every open text");
+            let Some(token) = text.choose(&logits) else { return false };
             texts[*index].push(token);
-            window.push(token);
             on_token(*index, token)
         });
     }
@@ -56,7 +45,7 @@ pub fn generate_batch<B: Backend>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Sampling, generate};
+    use crate::{GenerateOptions, Sampling};
     use burn_ndarray::NdArray;
     use kiln_model::GptConfig;
 
@@ -65,32 +54,34 @@ mod tests {
         let config =
             GptConfig { vocab_size: 29, context_length: 24, init_std: 0.3, ..GptConfig::new(2, 2, 16) };
         let model: GptModel<NdArray> = config.init(5, &Default::default()).expect("valid");
-        let request = |prompt: &[u32], max_tokens, stop, kv_cache| Generation {
-            prompt: prompt.to_vec(),
-            max_tokens,
-            stop,
-            kv_cache,
-        };
-        // Different lengths, one longer than the context, one that stops, one without a cache.
-        let requests = [
-            request(&[1, 2, 3], 60, None, true),
-            request(&[7], 5, None, true),
-            request(&(0..29).collect::<Vec<_>>(), 40, Some(11), true),
-            request(&[4, 4, 4, 4], 30, None, false),
-        ];
         for sampling in [Sampling::GREEDY, Sampling { temperature: 1.0, ..Sampling::default() }] {
-            let sampler = |index: usize| Sampler::new(sampling.clone(), index as u64);
-            let mut samplers: Vec<Sampler> = (0..requests.len()).map(sampler).collect();
+            let request = |prompt: &[u32], max_tokens, stop: &[u32], kv_cache, seed| Request {
+                prompt: prompt.to_vec(),
+                options: GenerateOptions {
+                    max_tokens,
+                    stop: stop.to_vec(),
+                    sampling: sampling.clone(),
+                    seed,
+                    kv_cache,
+                },
+            };
+            // Different lengths, one longer than the context, one that stops, one without a cache.
+            let requests = [
+                request(&[1, 2, 3], 60, &[], true, 0),
+                request(&[7], 5, &[], true, 1),
+                request(&(0..29).collect::<Vec<_>>(), 40, &[11], true, 2),
+                request(&[4, 4, 4, 4], 30, &[], false, 3),
+            ];
             let mut streamed = vec![Vec::new(); requests.len()];
-            let texts = generate_batch(&model, &requests, &mut samplers, |index, token| {
+            let texts = generate_batch(&model, &requests, |index, token| {
                 streamed[index].push(token);
                 true
             });
             let texts = texts.expect("readable prompts");
             assert_eq!(texts, streamed);
             for (index, request) in requests.iter().enumerate() {
-                let alone = generate(&model, request, &mut sampler(index), |_| true);
-                assert_eq!(texts[index], alone.expect("a readable prompt"), "prompt {index}");
+                let alone: Vec<u32> = generate(&model, request).expect("a readable prompt").collect();
+                assert_eq!(texts[index], alone, "prompt {index}");
             }
         }
     }

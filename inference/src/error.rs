@@ -5,8 +5,8 @@ use std::io::ErrorKind;
 /// Result of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// An error of the inference crate: a request that cannot be met.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+/// An error of the inference crate: a request that cannot be met, or a model that cannot be opened.
+#[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// A sampling parameter is out of range.
@@ -44,11 +44,22 @@ pub enum Error {
         /// Tokens given.
         tokens: usize,
     },
+    /// The model could not be opened.
+    #[error(transparent)]
+    Model(#[from] kiln_model::Error),
+    /// The tokenizer could not be opened, or cannot encode the text.
+    #[error(transparent)]
+    Data(#[from] kiln_datasets::Error),
 }
 
 impl Error {
-    /// The class of this error in the standard library's terms: every request that cannot be met is `InvalidInput`.
+    /// The class of this error in the standard library's terms: `InvalidInput` for a request that cannot be met, else
+    /// that of the error behind it.
     pub fn kind(&self) -> ErrorKind {
-        ErrorKind::InvalidInput
+        match self {
+            Self::Model(source) => source.kind(),
+            Self::Data(source) => source.kind(),
+            _ => ErrorKind::InvalidInput,
+        }
     }
 }

@@ -1,13 +1,14 @@
 //! The loss of a model on a corpus.
 
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::ElementConversion;
 use kiln_datasets::{TokenShard, Windows};
-use kiln_model::{Backend, GptModel};
+use kiln_model::{Backend, GptModel, MeanLoss, token_tensor};
 use serde::Serialize;
 
-/// What an evaluation found, and how.
+/// How well a model predicts a corpus, and how that was measured.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Evaluation {
+#[non_exhaustive]
+pub struct CorpusLoss {
     /// Mean cross-entropy in nats per token.
     pub loss: f64,
     /// `e^loss`.
@@ -22,7 +23,7 @@ pub struct Evaluation {
 
 /// Predicts every token of a shard but the first, in consecutive windows that do not overlap.
 ///
-/// `progress` hears of batches done and in all.
+/// `progress` hears how many batches are done, and of how many.
 ///
 /// # Panics
 ///
@@ -32,27 +33,25 @@ pub fn evaluate<B: Backend>(
     shard: &TokenShard,
     batch_size: usize,
     mut progress: impl FnMut(usize, usize),
-) -> Evaluation {
+) -> CorpusLoss {
     assert!(shard.len() > 1, "a shard of {} tokens has nothing to predict", shard.len());
     let context_length = model.config().context_length;
-    let device = model.wte.weight.device();
+    let device = model.device();
     let windows = Windows::new(shard, batch_size, context_length);
     let total = windows.num_batches();
-    let (mut sum, mut tokens) = (0.0, 0);
+    let mut mean = MeanLoss::default();
     for (done, batch) in windows.enumerate() {
         progress(done, total);
-        let count = batch.num_tokens();
-        let shape = [batch.windows, batch.seq];
-        let upload = |values| Tensor::from_data(TensorData::new(values, shape), &device);
+        let (shape, targets) = ([batch.windows, batch.seq], batch.num_targets());
+        let upload = |ids| token_tensor(ids, shape, &device);
         let loss = model.loss(upload(batch.inputs), upload(batch.targets));
-        sum += loss.into_data().iter::<f64>().sum::<f64>() * count as f64;
-        tokens += count;
+        mean.add(loss.into_scalar().elem(), targets);
     }
     progress(total, total);
-    let loss = sum / tokens as f64;
+    let (loss, tokens) = (mean.mean(), mean.targets());
     // The first token is not predicted; its bytes are left out in proportion.
     let bytes = shard.text_bytes() as f64 * tokens as f64 / shard.len() as f64;
-    Evaluation {
+    CorpusLoss {
         loss,
         perplexity: loss.exp(),
         bits_per_byte: loss * tokens as f64 / bytes / std::f64::consts::LN_2,

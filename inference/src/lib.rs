@@ -1,21 +1,53 @@
-//! Text out of a GPT, as token ids: the tokenizer stays outside.
+//! Text out of a GPT.
 //!
-//! [`Sampling`] chooses a token from logits, [`generate`] repeats that with a cache, [`generate_batch`] for many texts, [`score()`] asks how probable a
-//! given text is, and [`evaluate()`] does so for a corpus.
+//! [`TextModel`] opens a model with its tokenizer and writes text. Below it, everything speaks token ids:
+//! [`ModelFiles`] opens what lies in a model directory, [`Sampling`] says how a token is chosen from logits,
+//! [`generate()`] repeats that with a cache, [`generate_batch`] does so for many texts, [`score()`] asks how probable a
+//! given text is, and [`evaluate()`] asks that for a corpus.
+//!
+//! # Example
+//!
+//! ```
+//! use burn_ndarray::NdArray;
+//! use kiln_inference::{GenerateOptions, Request, Sampling, generate, score};
+//! use kiln_model::{GptConfig, GptModel};
+//!
+//! let config = GptConfig { vocab_size: 29, context_length: 32, ..GptConfig::new(1, 2, 8) };
+//! let model: GptModel<NdArray> = config.init(1337, &Default::default())?;
+//!
+//! let options = GenerateOptions { max_tokens: 8, sampling: Sampling::GREEDY, ..Default::default() };
+//! let request = Request { prompt: vec![1, 2, 3], options };
+//! let tokens: Vec<u32> = generate(&model, &request)?.collect();
+//! assert_eq!(tokens.len(), 8);
+//!
+//! // Greedy tokens are the most probable ones, so they are no worse than a guess among 29.
+//! let text = score(&model, &[&request.prompt[..], &tokens].concat())?;
+//! let chosen: f64 = text.logprobs[3..].iter().flatten().sum();
+//! assert!(chosen / 8.0 > -f64::ln(29.0));
+//! # Ok::<(), kiln_inference::Error>(())
+//! ```
 
 #![recursion_limit = "256"]
 #![warn(clippy::print_stderr, clippy::print_stdout)]
 
 mod batch;
-mod engine;
 mod error;
 mod evaluate;
+mod files;
+mod generate;
+mod request;
 mod sampling;
 mod score;
+mod text_model;
+mod tokens;
+mod window;
 
 pub use batch::generate_batch;
-pub use engine::{Generation, generate};
 pub use error::{Error, Result};
-pub use evaluate::{Evaluation, evaluate};
-pub use sampling::{Sampler, Sampling};
-pub use score::{Score, score};
+pub use evaluate::{CorpusLoss, evaluate};
+pub use files::ModelFiles;
+pub use generate::{GeneratedTokens, generate};
+pub use request::{GenerateOptions, Request};
+pub use sampling::{Sampling, TokenSampler};
+pub use score::{TextScore, score};
+pub use text_model::{GeneratedText, TextModel};

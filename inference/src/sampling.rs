@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
-/// How tokens are chosen. The filters apply in the order of the fields.
+/// How tokens are chosen. The filters apply in the order of the fields. A caller that ends with `..Sampling::default()`
+/// is not broken by a new field.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Sampling {
@@ -81,12 +82,12 @@ impl Sampling {
 
 /// Draws tokens; a pure function of its seed and the logits it is shown.
 #[derive(Debug)]
-pub struct Sampler {
+pub struct TokenSampler {
     sampling: Sampling,
     rng: StdRng,
 }
 
-impl Sampler {
+impl TokenSampler {
     /// A sampler that draws from `seed`.
     pub fn new(sampling: Sampling, seed: u64) -> Self {
         Self { sampling, rng: StdRng::seed_from_u64(seed) }
@@ -140,9 +141,9 @@ mod tests {
     #[test]
     fn temperature_zero_takes_the_largest_whatever_the_seed() {
         for seed in 0..20 {
-            assert_eq!(Sampler::new(Sampling::GREEDY, seed).next(&LOGITS), 1);
+            assert_eq!(TokenSampler::new(Sampling::GREEDY, seed).next(&LOGITS), 1);
         }
-        assert_eq!(Sampler::new(Sampling::GREEDY, 0).next(&[f32::NAN, 1.0, 2.0]), 2);
+        assert_eq!(TokenSampler::new(Sampling::GREEDY, 0).next(&[f32::NAN, 1.0, 2.0]), 2);
     }
 
     #[test]
@@ -161,7 +162,7 @@ mod tests {
     fn draws_follow_the_probabilities_and_the_seed() {
         let sampling = Sampling { temperature: 2.0, ..Sampling::default() };
         let draw = |seed| -> Vec<u32> {
-            let mut sampler = Sampler::new(sampling.clone(), seed);
+            let mut sampler = TokenSampler::new(sampling.clone(), seed);
             (0..20_000).map(|_| sampler.next(&LOGITS)).collect()
         };
         assert_eq!(draw(1), draw(1));

@@ -1,15 +1,15 @@
 //! How probable a model finds a given text.
 
 use burn::tensor::activation::log_softmax;
-use burn::tensor::{Int, Tensor, TensorData};
-use kiln_model::{Backend, GptModel};
+use kiln_model::{Backend, GptModel, token_tensor};
 
-use crate::engine::{check, upload};
 use crate::error::{Error, Result};
+use crate::tokens::{check_tokens, upload};
 
 /// Log-probabilities of a text's tokens.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Score {
+#[non_exhaustive]
+pub struct TextScore {
     /// Natural logarithm of each token's probability given those before it; the first has none.
     pub logprobs: Vec<Option<f64>>,
     /// Mean negative log-probability, in nats per predicted token.
@@ -23,8 +23,8 @@ pub struct Score {
 /// # Errors
 ///
 /// [`Error::TooShort`], [`Error::TooLong`] or [`Error::UnknownToken`].
-pub fn score<B: Backend>(model: &GptModel<B>, tokens: &[u32]) -> Result<Score> {
-    check(model, tokens)?;
+pub fn score<B: Backend>(model: &GptModel<B>, tokens: &[u32]) -> Result<TextScore> {
+    check_tokens(model, tokens)?;
     let context_length = model.config().context_length;
     match tokens.len() {
         length @ 0..2 => return Err(Error::TooShort { tokens: length }),
@@ -35,13 +35,11 @@ pub fn score<B: Backend>(model: &GptModel<B>, tokens: &[u32]) -> Result<Score> {
     let [_, length, vocab] = logits.dims();
     let logits = logits.reshape([length, vocab]);
 
-    let targets: Vec<i64> = tokens[1..].iter().map(|token| i64::from(*token)).collect();
-    let targets = TensorData::new(targets, [length - 1, 1]);
-    let targets = Tensor::<B, 2, Int>::from_data(targets, &logits.device());
+    let targets = token_tensor(tokens[1..].to_vec(), [length - 1, 1], &logits.device());
     let chosen = log_softmax(logits.clone().narrow(0, 0, length - 1), 1).gather(1, targets); // [tokens - 1, 1]
     let chosen: Vec<f64> = chosen.into_data().iter::<f64>().collect();
     let loss = -chosen.iter().sum::<f64>() / chosen.len() as f64;
-    Ok(Score {
+    Ok(TextScore {
         logprobs: std::iter::once(None).chain(chosen.into_iter().map(Some)).collect(),
         loss,
         logits: logits.into_data().iter::<f32>().collect(),
@@ -76,7 +74,7 @@ mod tests {
     fn impossible_lengths_are_errors() {
         let config = GptConfig { vocab_size: 11, context_length: 4, ..GptConfig::new(1, 1, 4) };
         let model: GptModel<NdArray> = config.init(3, &Default::default()).expect("valid");
-        assert_eq!(score(&model, &[1]), Err(Error::TooShort { tokens: 1 }));
-        assert_eq!(score(&model, &[1; 5]), Err(Error::TooLong { tokens: 5, context_length: 4 }));
+        assert!(matches!(score(&model, &[1]), Err(Error::TooShort { tokens: 1 })));
+        assert!(matches!(score(&model, &[1; 5]), Err(Error::TooLong { tokens: 5, context_length: 4 })));
     }
 }

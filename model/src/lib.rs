@@ -83,4 +83,6 @@ pub use norm::LayerNorm;
 pub use parameters::{Parameter, Role, parameters};
 pub use precision::{Channels, Precision};
 pub use tap::{NoTap, NormSite, Site, Tap, Watch};
-pub use weights::{Dtype, GgufVocabulary, load, load_config, load_with_precision, save, save_gguf};
+pub use weights::{
+    Dtype, GgufVocabulary, load, load_config, load_weights, load_with_precision, save, save_gguf,
+};

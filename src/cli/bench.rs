@@ -83,7 +83,10 @@ pub struct BenchDecode {
     /// Positions that are there before the first token is timed.
     #[arg(long, value_name = "T", default_value_t = 16, value_parser = size)]
     pub context: usize,
-    /// Tokens that are timed.
+    /// Texts that are generated side by side.
+    #[arg(long, value_name = "B", default_value_t = 1, value_parser = size)]
+    pub batch: usize,
+    /// Tokens of each text that are timed.
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..))]
     pub tokens: u32,
     /// Print one JSON object.

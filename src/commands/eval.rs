@@ -3,26 +3,24 @@
 use anyhow::{Result, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 use kiln_datasets::{Dataset, PrepareOptions, Source, TokenShard, Tokenizer, encode_corpus};
-use kiln_inference::Evaluation;
+use kiln_inference::{CorpusLoss, ModelFiles};
 use kiln_model::{Backend, Precision};
 
 use crate::backend::{Job, dispatch};
 use crate::cli::Eval;
 use crate::commands::data::Preparing;
-use crate::files::model_directory;
 
 pub fn run(args: Eval) -> Result<()> {
-    let directory = model_directory(&args.model);
-    kiln_model::load_config(&directory)?;
+    let files = ModelFiles::open(&args.model)?;
     if args.batch_size == 0 {
         bail!("--batch-size 0: must be at least 1");
     }
-    let shard = open(&args, &Tokenizer::from_directory(&directory)?)?;
+    let shard = open(&args, &files.tokenizer()?)?;
     if shard.len() < 2 {
-        bail!("{}: {} token is too few to predict any", args.data.display(), shard.len());
+        bail!("{}: {} tokens: evaluating needs at least 2", args.data.display(), shard.len());
     }
     let backend = args.common.backend.clone();
-    dispatch(&backend, Evaluating { args, shard })
+    dispatch(&backend, Evaluating { args, files, shard })
 }
 
 /// Shards as they are; text is encoded as `kiln data prepare` does it.
@@ -44,6 +42,7 @@ fn open(args: &Eval, tokenizer: &Tokenizer) -> Result<TokenShard> {
 
 struct Evaluating {
     args: Eval,
+    files: ModelFiles,
     shard: TokenShard,
 }
 
@@ -51,55 +50,49 @@ impl Job for Evaluating {
     type Output = ();
 
     fn run<B: Backend>(self, device: B::Device, _name: &'static str) -> Result<()> {
-        let Self { args, shard } = self;
-        let precision = args.common.dtype;
-        let evaluation = evaluate::<B>(&args, &shard, precision, &device)?;
+        let precision = self.args.common.dtype;
+        let loss = self.evaluate::<B>(precision, &device)?;
         // What the fewer bits cost, beside what the model was made with.
-        let wide = (precision != Precision::F32)
-            .then(|| evaluate::<B>(&args, &shard, Precision::F32, &device))
-            .transpose()?;
-        if args.common.json {
-            let mut report = serde_json::to_value(&evaluation)?;
-            report["dtype"] = precision.name().into();
-            if let Some(wide) = &wide {
-                report["loss_f32"] = wide.loss.into();
-                report["perplexity_f32"] = wide.perplexity.into();
-            }
-            println!("{report}");
-            return Ok(());
+        let wide =
+            (precision != Precision::F32).then(|| self.evaluate::<B>(Precision::F32, &device)).transpose()?;
+        if self.args.common.json {
+            return print_json(&loss, precision, wide.as_ref());
         }
-        println!("loss           {:.4} nats per token", evaluation.loss);
-        println!("perplexity     {:.4}", evaluation.perplexity);
-        println!("bits per byte  {:.4}", evaluation.bits_per_byte);
-        println!("tokens         {}", evaluation.tokens);
-        println!("protocol       {}", evaluation.protocol);
-        if let Some(wide) = wide {
-            let cost = (evaluation.perplexity / wide.perplexity - 1.0) * 100.0;
-            println!(
-                "in {:<11} perplexity {cost:+.3} % of that in f32, {:.4}",
-                precision.name(),
-                wide.perplexity
-            );
+        println!("loss           {:.4} nats per token", loss.loss);
+        println!("perplexity     {:.4}", loss.perplexity);
+        println!("bits per byte  {:.4}", loss.bits_per_byte);
+        println!("tokens         {}", loss.tokens);
+        println!("protocol       {}", loss.protocol);
+        if let Some(CorpusLoss { perplexity, .. }) = wide {
+            let cost = (loss.perplexity / perplexity - 1.0) * 100.0;
+            println!("in {:<11} perplexity {cost:+.3} % of that in f32, {perplexity:.4}", precision.name());
         }
         Ok(())
     }
 }
 
-fn evaluate<B: Backend>(
-    args: &Eval,
-    shard: &TokenShard,
-    precision: Precision,
-    device: &B::Device,
-) -> Result<Evaluation> {
-    let directory = model_directory(&args.model);
-    let model = kiln_model::load_with_precision::<B>(&directory, device, precision)?;
-    // Hidden where standard error is no terminal.
-    let bar = ProgressBar::new(0);
-    bar.set_style(ProgressStyle::with_template("{bar:40} {pos}/{len} batches, {eta} left")?);
-    let evaluation = kiln_inference::evaluate(&model, shard, args.batch_size, |done, total| {
-        bar.set_length(total as u64);
-        bar.set_position(done as u64);
-    });
-    bar.finish_and_clear();
-    Ok(evaluation)
+impl Evaluating {
+    fn evaluate<B: Backend>(&self, precision: Precision, device: &B::Device) -> Result<CorpusLoss> {
+        let model = self.files.load_with_precision::<B>(device, precision)?;
+        // Hidden where standard error is no terminal.
+        let bar = ProgressBar::new(0);
+        bar.set_style(ProgressStyle::with_template("{bar:40} {pos}/{len} batches, {eta} left")?);
+        let loss = kiln_inference::evaluate(&model, &self.shard, self.args.batch_size, |done, total| {
+            bar.set_length(total as u64);
+            bar.set_position(done as u64);
+        });
+        bar.finish_and_clear();
+        Ok(loss)
+    }
+}
+
+fn print_json(loss: &CorpusLoss, precision: Precision, wide: Option<&CorpusLoss>) -> Result<()> {
+    let mut report = serde_json::to_value(loss)?;
+    report["dtype"] = precision.name().into();
+    if let Some(wide) = wide {
+        report["loss_f32"] = wide.loss.into();
+        report["perplexity_f32"] = wide.perplexity.into();
+    }
+    println!("{report}");
+    Ok(())
 }

@@ -2,15 +2,14 @@
 
 use anyhow::{Result, bail};
 use kiln_datasets::{Splitting, Tokenizer};
+use kiln_inference::ModelFiles;
 use kiln_model::{Backend, GgufVocabulary};
 
 use crate::backend::{Job, dispatch};
 use crate::cli::{BackendArgs, Export, ExportFormat};
-use crate::files::model_directory;
 
 pub fn run(args: Export) -> Result<()> {
-    let directory = model_directory(&args.model);
-    kiln_model::load_config(&directory)?;
+    let files = ModelFiles::open(&args.model)?;
     let taken = match args.format {
         ExportFormat::Hf => args.to.join("config.json").exists(),
         ExportFormat::Gguf => args.to.exists(),
@@ -22,34 +21,36 @@ pub fn run(args: Export) -> Result<()> {
         );
     }
     // Nothing is computed: any backend will do.
-    dispatch(&BackendArgs::default(), args)
+    dispatch(&BackendArgs::default(), Exporting { args, files })
 }
 
-impl Job for Export {
+struct Exporting {
+    args: Export,
+    files: ModelFiles,
+}
+
+impl Job for Exporting {
     type Output = ();
 
     fn run<B: Backend>(self, device: B::Device, _name: &'static str) -> Result<()> {
-        let directory = model_directory(&self.model);
-        let model = kiln_model::load::<B>(&directory, &device)?;
+        let Self { args: Export { to, format, dtype, .. }, files } = self;
+        let model = files.load::<B>(&device)?;
         // A model may come without a tokenizer, and then goes without one.
-        let tokenizer = match Tokenizer::is_in(&directory) {
-            true => Some(Tokenizer::from_directory(&directory)?),
-            false => None,
-        };
-        match self.format {
+        let tokenizer = files.has_tokenizer().then(|| files.tokenizer()).transpose()?;
+        match format {
             ExportFormat::Hf => {
                 let end_of_text = tokenizer.as_ref().and_then(Tokenizer::end_of_text);
-                kiln_model::save(&model, &self.to, self.dtype, end_of_text)?;
+                kiln_model::save(&model, &to, dtype, end_of_text)?;
                 if let Some(tokenizer) = tokenizer {
-                    tokenizer.save(&self.to)?;
+                    tokenizer.save(&to)?;
                 }
             }
             ExportFormat::Gguf => {
                 let vocabulary = tokenizer.as_ref().map(vocabulary).transpose()?;
-                kiln_model::save_gguf(&model, &self.to, self.dtype, vocabulary.as_ref())?;
+                kiln_model::save_gguf(&model, &to, dtype, vocabulary.as_ref())?;
             }
         }
-        println!("{}", self.to.display());
+        println!("{}", to.display());
         Ok(())
     }
 }

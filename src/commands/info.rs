@@ -3,12 +3,11 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
-use kiln_datasets::Tokenizer;
+use kiln_inference::ModelFiles;
 use kiln_training::{MetricsLine, Split};
 
 use crate::backend::BACKENDS;
 use crate::cli::Info;
-use crate::files::model_directory;
 
 pub fn run(args: Info) -> Result<()> {
     match (&args.model, &args.run) {
@@ -22,9 +21,9 @@ pub fn run(args: Info) -> Result<()> {
 }
 
 fn model(path: &Path) -> Result<()> {
-    let directory = model_directory(path);
-    let config = kiln_model::load_config(&directory)?;
-    println!("model            {}", directory.display());
+    let files = ModelFiles::open(path)?;
+    let config = files.config();
+    println!("model            {}", files.directory().display());
     println!("parameters       {}", config.num_parameters());
     println!("layers           {}", config.n_layers);
     println!("heads            {} of width {}", config.n_heads, config.head_dim());
@@ -34,7 +33,7 @@ fn model(path: &Path) -> Result<()> {
     println!("vocabulary       {}", config.vocab_size);
     println!("head             {}", if config.tied_head { "tied to the token embedding" } else { "its own" });
     println!("biases           {}", if config.bias { "yes" } else { "no" });
-    let tokenizer = match Tokenizer::from_directory(&directory) {
+    let tokenizer = match files.tokenizer() {
         Ok(tokenizer) => tokenizer,
         Err(error) => {
             println!("tokenizer        none ({error})");

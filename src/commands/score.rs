@@ -3,8 +3,7 @@
 use std::path::Path;
 
 use anyhow::Result;
-use kiln_datasets::Tokenizer;
-use kiln_inference::Score as Scored;
+use kiln_inference::{ModelFiles, TextScore};
 use kiln_model::Backend;
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
@@ -12,21 +11,20 @@ use serde_json::json;
 
 use crate::backend::{Job, dispatch};
 use crate::cli::Score;
-use crate::files::model_directory;
 
 pub fn run(args: Score) -> Result<()> {
-    let directory = model_directory(&args.model);
-    kiln_model::load_config(&directory)?;
+    let files = ModelFiles::open(&args.model)?;
     let tokens = match (&args.input.text, &args.input.tokens) {
-        (Some(text), _) => Tokenizer::from_directory(&directory)?.encode_with_special_tokens(text)?,
+        (Some(text), _) => files.tokenizer()?.encode_with_special_tokens(text)?,
         (None, tokens) => tokens.clone().unwrap_or_default(),
     };
     let backend = args.common.backend.clone();
-    dispatch(&backend, Scoring { args, tokens })
+    dispatch(&backend, Scoring { args, files, tokens })
 }
 
 struct Scoring {
     args: Score,
+    files: ModelFiles,
     tokens: Vec<u32>,
 }
 
@@ -34,9 +32,8 @@ impl Job for Scoring {
     type Output = ();
 
     fn run<B: Backend>(self, device: B::Device, _name: &'static str) -> Result<()> {
-        let Self { args, tokens } = self;
-        let directory = model_directory(&args.model);
-        let model = kiln_model::load_with_precision::<B>(&directory, &device, args.common.dtype)?;
+        let Self { args, files, tokens } = self;
+        let model = files.load_with_precision::<B>(&device, args.common.dtype)?;
         let score = kiln_inference::score(&model, &tokens)?;
         if let Some(path) = &args.logits {
             write_logits(path, &score, tokens.len())?;
@@ -46,7 +43,7 @@ impl Job for Scoring {
             return Ok(());
         }
         // A model scored by token ids needs no tokenizer; its tokens are then shown as numbers.
-        let tokenizer = Tokenizer::from_directory(&directory).ok();
+        let tokenizer = files.tokenizer().ok();
         println!("{:>12}  {:>8}  token", "logprob", "id");
         for (token, logprob) in tokens.iter().zip(&score.logprobs) {
             let text = tokenizer.as_ref().and_then(|tokenizer| tokenizer.decode(&[*token]).ok());
@@ -61,7 +58,7 @@ impl Job for Scoring {
     }
 }
 
-fn write_logits(path: &Path, score: &Scored, tokens: usize) -> Result<()> {
+fn write_logits(path: &Path, score: &TextScore, tokens: usize) -> Result<()> {
     let bytes: Vec<u8> = score.logits.iter().flat_map(|logit| logit.to_le_bytes()).collect();
     let view = TensorView::new(Dtype::F32, vec![tokens, score.logits.len() / tokens], &bytes)?;
     let file = safetensors::serialize([("logits", view)], None)?;

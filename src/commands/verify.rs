@@ -4,23 +4,24 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 use kiln_datasets::Tokenizer;
+use kiln_inference::ModelFiles;
 use kiln_model::AutodiffBackend;
 use kiln_training::{LLM_C_BATCH, LLM_C_CONTEXT, LLM_C_LOSSES, LLM_C_TOLERANCE, llm_c_losses};
 use serde_json::json;
 
 use crate::backend::{TrainingJob, dispatch_training};
 use crate::cli::{Verify, VerifyGpt2};
-use crate::files::{model_directory, read_text};
+use crate::files::read_text;
 
 pub fn run(command: Verify) -> Result<ExitCode> {
     let Verify::Gpt2(args) = command;
-    let directory = model_directory(&args.model);
-    let config = kiln_model::load_config(&directory)?;
+    let files = ModelFiles::open(&args.model)?;
+    let config = files.config();
     let gpt2 = Tokenizer::open("gpt2")?;
     if config.vocab_size < gpt2.vocab_size() || config.context_length < LLM_C_CONTEXT {
         bail!(
             "{}: a vocabulary of {} and a context of {}; the check needs GPT-2's {} tokens and a context of {}",
-            directory.display(),
+            files.directory().display(),
             config.vocab_size,
             config.context_length,
             gpt2.vocab_size(),
@@ -35,7 +36,7 @@ pub fn run(command: Verify) -> Result<ExitCode> {
     };
     let tokens = tokens(&read_text(data)?, &gpt2).with_context(|| data.display().to_string())?;
     let backend = args.backend.clone();
-    dispatch_training(&backend, Verifying { args, tokens })
+    dispatch_training(&backend, Verifying { args, files, tokens })
 }
 
 /// The first tokens of the text as llm.c prepares it: end-of-text before every paragraph, the blank line after it kept.
@@ -55,6 +56,7 @@ fn tokens(text: &str, gpt2: &Tokenizer) -> Result<Vec<u32>> {
 
 struct Verifying {
     args: VerifyGpt2,
+    files: ModelFiles,
     tokens: Vec<u32>,
 }
 
@@ -62,10 +64,9 @@ impl TrainingJob for Verifying {
     type Output = ExitCode;
 
     fn run<B: AutodiffBackend>(self, device: B::Device, name: &'static str) -> Result<ExitCode> {
-        let Self { args, tokens } = self;
-        let directory = model_directory(&args.model);
-        eprintln!("ten training steps of {} on {name}", directory.display());
-        let model = kiln_model::load::<B>(&directory, &device)?;
+        let Self { args, files, tokens } = self;
+        eprintln!("ten training steps of {} on {name}", files.directory().display());
+        let model = files.load::<B>(&device)?;
         let losses = llm_c_losses(model, &tokens);
         let differences = losses.iter().zip(LLM_C_LOSSES).map(|(ours, published)| (ours - published).abs());
         let largest = differences.fold(0.0, f64::max);

@@ -96,6 +96,8 @@ fn training(error: &kiln_training::Error) -> Option<String> {
 fn inference(error: &kiln_inference::Error) -> Option<String> {
     use kiln_inference::Error;
     Some(match error {
+        Error::Model(source) => return model(source),
+        Error::Data(source) => return datasets(source),
         Error::EmptyPrompt => "give at least one character to continue from".to_owned(),
         _ => return None,
     })

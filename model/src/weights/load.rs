@@ -39,7 +39,7 @@ pub fn load_config(directory: &Path) -> Result<GptConfig> {
 /// [`Error::NoModel`] if there is none, [`Error::Format`] naming each parameter that is missing, left over, of
 /// another shape, of a dtype other than f32, f16 and bf16, or not finite.
 pub fn load<B: Backend>(directory: &Path, device: &B::Device) -> Result<GptModel<B>> {
-    fill(directory, device, None)
+    load_weights(directory, &load_config(directory)?, device, None)
 }
 
 /// [`load`] for inference, [as](GptModel::with_precision) the backend reads the matrices fastest: a model that is not to
@@ -53,16 +53,21 @@ pub fn load_with_precision<B: Backend>(
     device: &B::Device,
     precision: Precision,
 ) -> Result<GptModel<B>> {
-    fill(directory, device, Some(precision))
+    load_weights(directory, &load_config(directory)?, device, Some(precision))
 }
 
-/// The model in `directory`, for inference if there is a precision.
-fn fill<B: Backend>(
+/// The weights in `directory`, for the architecture that [`load_config`] read there: [`load`], or with a precision
+/// [`load_with_precision`].
+///
+/// # Errors
+///
+/// As [`load`] and [`load_with_precision`].
+pub fn load_weights<B: Backend>(
     directory: &Path,
+    config: &GptConfig,
     device: &B::Device,
     precision: Option<Precision>,
 ) -> Result<GptModel<B>> {
-    let config = load_config(directory)?;
     let files = weight_files(directory)?;
     let files = files.iter().map(|path| MappedFile::open(path)).collect::<Result<Vec<_>>>()?;
     let mut tensors = HashMap::new();
@@ -77,8 +82,8 @@ fn fill<B: Backend>(
         }
     }
 
-    check(directory, &config, &tensors)?;
-    let shell = GptModel::<B>::uninitialised(&config, device);
+    check(directory, config, &tensors)?;
+    let shell = GptModel::<B>::uninitialised(config, device);
     let (path, device) = (PathStack::default(), device.clone());
     let mut filler = Filler::<B> { tensors, path, device, precision, error: None };
     let model = shell.map(&mut filler);

@@ -14,7 +14,7 @@ mod save;
 
 pub use dtype::Dtype;
 pub use gguf::{GgufVocabulary, save_gguf};
-pub use load::{load, load_config, load_with_precision};
+pub use load::{load, load_config, load_weights, load_with_precision};
 pub(crate) use names::PathStack;
 pub use save::save;
 

@@ -3,9 +3,8 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use burn::tensor::{Int, Tensor, TensorData};
-use kiln_inference::{Generation, Sampler, Sampling, generate};
-use kiln_model::{Backend, GptModel, KvCache, Precision};
+use kiln_inference::{GenerateOptions, Request, Sampling, generate_batch};
+use kiln_model::{Backend, GptModel, KvCache, Precision, token_tensor};
 use serde_json::json;
 
 use super::model::{megabytes, open, peak_memory};
@@ -32,20 +31,22 @@ impl Job for Decode {
         let Self(args) = self;
         let timed = args.tokens as usize;
         let model = open::<B>(&args.source, args.context + timed, &device)?;
-        let request = Generation {
-            prompt: prompt(&model, args.context).iter().map(|token| *token as u32).collect(),
-            // The first one pays for the prompt.
-            max_tokens: timed + 1,
-            stop: None,
-            kv_cache: true,
-        };
+        // The first token pays for the prompt.
+        let options =
+            GenerateOptions { max_tokens: timed + 1, sampling: Sampling::GREEDY, ..Default::default() };
+        let requests: Vec<Request> = (0..args.batch)
+            .map(|row| Request { prompt: prompt(&model, row, args.context), options: options.clone() })
+            .collect();
         let mut moments = Vec::new();
-        generate(&model, &request, &mut Sampler::new(Sampling::GREEDY, 0), |_| {
-            moments.push(Instant::now());
+        generate_batch(&model, &requests, |row, _| {
+            if row == 0 {
+                moments.push(Instant::now());
+            }
             true
         })?;
         let times: Vec<Duration> = moments.windows(2).map(|pair| pair[1] - pair[0]).collect();
-        report(&model, &args.source, args.context, name, Spread::per_second(1, &times), args.json);
+        let speed = Spread::per_second(args.batch, &times);
+        report(&model, &args.source, [args.batch, args.context], name, speed, args.json);
         Ok(())
     }
 }
@@ -58,33 +59,33 @@ impl Job for Prefill {
     fn run<B: Backend>(self, device: B::Device, name: &'static str) -> Result<()> {
         let Self(args) = self;
         let model = open::<B>(&args.source, args.context, &device)?;
-        let tokens = TensorData::new(prompt(&model, args.context), [1, args.context]);
-        let tokens = Tensor::<B, 2, Int>::from_data(tokens, &device);
+        let tokens = token_tensor(prompt(&model, 0, args.context), [1, args.context], &device);
         let read = || {
-            let began = Instant::now();
+            let start = Instant::now();
             let mut cache = KvCache::new(model.config(), 1, &device);
             let logits = model.forward_cached(tokens.clone(), &mut cache);
             // Fetching them waits for the device.
             std::hint::black_box(logits.into_data());
-            began.elapsed()
+            start.elapsed()
         };
         read();
         let times: Vec<Duration> = (0..args.repetitions).map(|_| read()).collect();
-        report(&model, &args.source, args.context, name, Spread::per_second(args.context, &times), args.json);
+        let speed = Spread::per_second(args.context, &times);
+        report(&model, &args.source, [1, args.context], name, speed, args.json);
         Ok(())
     }
 }
 
-/// Tokens without a pattern.
-fn prompt<B: Backend>(model: &GptModel<B>, length: usize) -> Vec<i64> {
-    let vocab_size = model.config().vocab_size as u64;
-    (0..length as u64).map(|index| (kiln_datasets::mix(1337, index) % vocab_size) as i64).collect()
+/// Tokens without a pattern, others in each row of a batch.
+fn prompt<B: Backend>(model: &GptModel<B>, row: usize, length: usize) -> Vec<u32> {
+    let (seed, vocab_size) = (1337 + row as u64, model.config().vocab_size as u64);
+    (0..length as u64).map(|index| (kiln_datasets::mix(seed, index) % vocab_size) as u32).collect()
 }
 
 fn report<B: Backend>(
     model: &GptModel<B>,
     source: &ModelSource,
-    context: usize,
+    [batch, context]: [usize; 2],
     backend: &str,
     speed: Spread,
     as_json: bool,
@@ -94,15 +95,16 @@ fn report<B: Backend>(
     let memory = peak_memory();
     if as_json {
         let report = json!({
-            "backend": backend, "parameters": parameters, "dtype": dtype, "context": context,
+            "backend": backend, "parameters": parameters, "dtype": dtype, "batch": batch, "context": context,
             "tokens_per_second": speed.median, "tokens_per_second_min": speed.least,
             "tokens_per_second_max": speed.most, "peak_memory_bytes": memory,
         });
         println!("{report}");
         return;
     }
+    let texts = if batch == 1 { String::new() } else { format!("{batch} texts with ") };
     println!(
-        "{:.1} M parameters in {dtype} on {backend}, {context} tokens of context",
+        "{:.1} M parameters in {dtype} on {backend}, {texts}{context} tokens of context",
         parameters as f64 / 1e6
     );
     println!("tokens/s     {speed}");

@@ -1,10 +1,10 @@
 //! The model to measure: one from a directory, or a shape with random weights.
 
 use anyhow::{Result, bail};
+use kiln_inference::ModelFiles;
 use kiln_model::{Backend, GptConfig, GptModel, PRESETS};
 
 use crate::cli::{ModelShape, ModelSource};
-use crate::files::model_directory;
 
 /// The architecture that was asked for, for sequences of `context` tokens.
 pub fn config(shape: &ModelShape, context: usize) -> Result<GptConfig> {
@@ -29,15 +29,15 @@ pub fn open<B: Backend>(source: &ModelSource, context: usize, device: &B::Device
         let config = config(&source.shape, context)?;
         return Ok(config.init::<B>(1337, device)?.with_precision(precision)?);
     };
-    let model = kiln_model::load_with_precision::<B>(&model_directory(directory), device, precision)?;
-    let longest = model.config().context_length;
+    let files = ModelFiles::open(directory)?;
+    let longest = files.config().context_length;
     if context > longest {
         bail!(
             "{}: its context is {longest} tokens, and {context} were asked for\nhint: use a smaller --context or --tokens",
             directory.display()
         );
     }
-    Ok(model)
+    Ok(files.load_with_precision(device, precision)?)
 }
 
 /// Most memory that this process has held, in bytes, where the system tells.

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use anyhow::{Result, bail};
 use kiln_datasets::{Dataset, MANIFEST, REMEMBERED, Tokenizer};
+use kiln_inference::ModelFiles;
 use kiln_model::GptConfig;
 use kiln_training::{MemoryPlan, RunDir};
 
@@ -19,16 +20,16 @@ pub(super) fn begun(args: &Train) -> Result<Prepared> {
     let folder = place::new_run(args.run_dir.as_deref(), &settings)?;
     let data_was_there = Dataset::is_in(&folder.join("data"));
     let text = Text::of(&settings)?;
-    let init_from = args.init_from.as_deref().map(crate::files::model_directory);
+    let init_from = args.init_from.as_deref().map(ModelFiles::open).transpose()?;
     let tokenizer = match (&init_from, settings.tokenizer.kind.as_str()) {
-        (Some(directory), _) if Tokenizer::is_in(directory) => Tokenizer::from_directory(directory)?,
+        (Some(model), _) if model.has_tokenizer() => model.tokenizer()?,
         (_, kind) => {
             text.tokenizer(kind, settings.tokenizer.vocab_size).map_err(|error| source.place(error))?
         }
     };
     let config = match &init_from {
         None => settings.model.config(tokenizer.vocab_size()).map_err(|error| source.place(error))?,
-        Some(directory) => continued_from(directory, &settings, &tokenizer)?,
+        Some(model) => continued_from(model, &settings, &tokenizer)?,
     };
     settings.model = settings::ModelSection::resolved(&config);
     settings.training.run_dir = folder.display().to_string();
@@ -56,14 +57,14 @@ pub(super) fn begun(args: &Train) -> Result<Prepared> {
     Ok(Prepared { settings, config, tokenizer, dataset, run, floor, start, data_was_there })
 }
 
-/// The architecture in `directory`, with the dropout of the settings and, if they ask for less, their context.
-fn continued_from(directory: &Path, settings: &Settings, tokenizer: &Tokenizer) -> Result<GptConfig> {
-    let theirs = kiln_model::load_config(directory)?;
+/// The architecture of `model`, with the dropout of the settings and, if they ask for less, their context.
+fn continued_from(model: &ModelFiles, settings: &Settings, tokenizer: &Tokenizer) -> Result<GptConfig> {
+    let theirs = model.config().clone();
     if tokenizer.vocab_size() > theirs.vocab_size {
         bail!(
             "{}: the model knows {} tokens, the tokenizer \"{}\" has {}\nhint: put the model's own tokenizer.json \
              beside it, or set tokenizer.kind",
-            directory.display(),
+            model.directory().display(),
             theirs.vocab_size,
             tokenizer.name(),
             tokenizer.vocab_size()

@@ -8,12 +8,13 @@ mod summary;
 mod writer;
 
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Result;
 use burn_train::Interrupter;
 use kiln_datasets::{Dataset, Tokenizer};
+use kiln_inference::ModelFiles;
 use kiln_model::{AutodiffBackend, GptConfig, GptModel, Precision};
 use kiln_training::{Checkpoint, Display, Pretraining, RunDir, Stopped, pretrain};
 
@@ -74,8 +75,8 @@ struct Prepared {
 enum Start {
     /// From the seed.
     Fresh,
-    /// From a model directory.
-    Model(PathBuf),
+    /// From another model.
+    Model(ModelFiles),
     /// From a checkpoint of the same run.
     Checkpoint(Checkpoint),
 }
@@ -106,9 +107,9 @@ impl TrainingJob for Training {
         let Self { prepared, display } = self;
         let Prepared { settings, config, tokenizer, dataset, run, floor, start, .. } = prepared;
         let model: GptModel<B> = match &start {
-            Start::Model(directory) => kiln_model::load(directory, &device)?
-                .with_dropout(config.dropout)
-                .with_context_length(config.context_length),
+            Start::Model(files) => {
+                files.load(&device)?.with_dropout(config.dropout).with_context_length(config.context_length)
+            }
             Start::Fresh | Start::Checkpoint(_) => config.init(settings.training.seed, &device)?,
         };
         let resume = if let Start::Checkpoint(checkpoint) = start { Some(checkpoint) } else { None };

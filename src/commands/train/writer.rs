@@ -4,7 +4,7 @@ use std::path::Path;
 
 use kiln_datasets::Tokenizer;
 use kiln_datasets::tales::SEPARATOR;
-use kiln_inference::{Generation, Sampler};
+use kiln_inference::{GenerateOptions, Request, generate};
 use kiln_model::{Backend, GptModel};
 
 use crate::settings::{DataSource, Settings};
@@ -27,21 +27,25 @@ impl Writer {
         let tales = self.settings.data.source == DataSource::Tales;
         let prompt = if tales { SEPARATOR } else { &generation.prompt };
         let encoded = self.tokenizer.encode(prompt).ok().filter(|tokens| !tokens.is_empty());
-        let request = Generation {
-            // A corpus may lack even a line break; its first token will do.
-            prompt: encoded.unwrap_or_else(|| vec![0]),
+        let options = GenerateOptions {
             max_tokens: generation.max_tokens,
-            stop: self.tokenizer.end_of_text(),
-            kv_cache: true,
+            stop: self.tokenizer.end_of_text().into_iter().collect(),
+            sampling: generation.sampling(),
+            seed,
+            ..GenerateOptions::default()
         };
-        let mut sampler = Sampler::new(generation.sampling(), seed);
-        let mut text = Vec::new();
-        let tokens = kiln_inference::generate(model, &request, &mut sampler, |token| {
-            text.extend(self.tokenizer.decode_bytes(&[token]).unwrap_or_default());
-            let story_is_over = tales && text.ends_with(SEPARATOR.as_bytes());
-            !story_is_over && !stop()
-        });
-        let text = tokens.ok().and_then(|tokens| self.tokenizer.decode(&tokens).ok()).unwrap_or_default();
+        // A corpus may lack even a line break; its first token will do.
+        let request = Request { prompt: encoded.unwrap_or_else(|| vec![0]), options };
+        let (mut tokens, mut bytes) = (Vec::new(), Vec::new());
+        for token in generate(model, &request).into_iter().flatten() {
+            tokens.push(token);
+            bytes.extend(self.tokenizer.decode_bytes(&[token]).unwrap_or_default());
+            let story_is_over = tales && bytes.ends_with(SEPARATOR.as_bytes());
+            if story_is_over || stop() {
+                break;
+            }
+        }
+        let text = self.tokenizer.decode(&tokens).unwrap_or_default();
         if tales { text.trim().to_owned() } else { format!("{prompt}{text}").trim().to_owned() }
     }
 

@@ -1,0 +1,85 @@
+//! A model on disk: where it lies, its architecture, its tokenizer.
+
+use std::path::{Path, PathBuf};
+
+use kiln_datasets::Tokenizer;
+use kiln_model::{Backend, GptConfig, GptModel, Precision};
+
+use crate::error::Result;
+
+/// A model directory whose `config.json` has been read.
+#[derive(Clone, Debug)]
+pub struct ModelFiles {
+    directory: PathBuf,
+    config: GptConfig,
+}
+
+impl ModelFiles {
+    /// Opens a model directory, or the `model/` of a run directory.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Model`](crate::Error::Model) if there is no model or its architecture is not known.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        let directory = model_directory(path.as_ref());
+        let config = kiln_model::load_config(&directory)?;
+        Ok(Self { directory, config })
+    }
+
+    /// The directory with `config.json`.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// The architecture.
+    pub fn config(&self) -> &GptConfig {
+        &self.config
+    }
+
+    /// Whether a tokenizer lies beside the weights: a model may come without one.
+    pub fn has_tokenizer(&self) -> bool {
+        Tokenizer::is_in(&self.directory)
+    }
+
+    /// The tokenizer.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Data`](crate::Error::Data) if there is none or it cannot be used.
+    pub fn tokenizer(&self) -> Result<Tokenizer> {
+        Ok(Tokenizer::from_directory(&self.directory)?)
+    }
+
+    /// The model in f32, to learn or to be saved; see [`kiln_model::load`].
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Model`](crate::Error::Model) if the weights do not fit the architecture.
+    pub fn load<B: Backend>(&self, device: &B::Device) -> Result<GptModel<B>> {
+        Ok(kiln_model::load_weights(&self.directory, &self.config, device, None)?)
+    }
+
+    /// The model with its weights laid out for inference; see [`kiln_model::load_with_precision`].
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Model`](crate::Error::Model) if the weights do not fit the architecture, or the backend cannot hold
+    /// them in `precision`.
+    pub fn load_with_precision<B: Backend>(
+        &self,
+        device: &B::Device,
+        precision: Precision,
+    ) -> Result<GptModel<B>> {
+        Ok(kiln_model::load_weights(&self.directory, &self.config, device, Some(precision))?)
+    }
+}
+
+/// `path` itself, or `model/` in it if that is where the model lies.
+fn model_directory(path: &Path) -> PathBuf {
+    let inside = path.join("model");
+    if !path.join("config.json").exists() && inside.join("config.json").exists() {
+        inside
+    } else {
+        path.to_owned()
+    }
+}
