@@ -4,7 +4,7 @@ use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::Tensor;
 
 use crate::error::{Error, Result};
-use crate::weights::PathStack;
+use crate::parameters::{ParameterPath, Role};
 use crate::{Backend, GptModel, backend};
 
 /// How the matrices of a model lie in memory for inference. Biases, norms and positions are always f32, and so is what
@@ -48,7 +48,7 @@ impl<B: Backend> GptModel<B> {
     ///
     /// [`Error::Precision`] if the backend cannot hold them so, [`Error::Narrow`] if they are in fewer bits already.
     pub fn with_precision(self, precision: Precision) -> Result<Self> {
-        let mut converter = Converter { precision, path: PathStack::default(), error: None };
+        let mut converter = Converter { precision, path: ParameterPath::default(), error: None };
         let model = self.map(&mut converter);
         match converter.error {
             None => Ok(model),
@@ -57,23 +57,21 @@ impl<B: Backend> GptModel<B> {
     }
 }
 
-/// The parameter of this name in this precision, if it is one of the matrices.
-pub(crate) fn for_inference<B: Backend, const D: usize>(
+/// The parameter called `name` in this precision, if it is a matrix that a layer multiplies by.
+pub(crate) fn pack<B: Backend, const D: usize>(
     name: &str,
+    role: Role,
     weight: Tensor<B, D>,
     precision: Precision,
 ) -> Result<Tensor<B, D>> {
     if backend::is_narrow(&weight) {
         return Err(Error::Narrow { parameter: name.to_owned() });
     }
-    let channels = match name {
-        "wpe.weight" => return Ok(weight),
-        "wte.weight" | "lm_head.weight" => Channels::Rows,
-        _ => Channels::Columns,
+    let channels = match role {
+        Role::Embedding | Role::Head => Channels::Rows,
+        Role::Matrix => Channels::Columns,
+        Role::Position | Role::Norm | Role::Bias => return Ok(weight),
     };
-    if D != 2 {
-        return Ok(weight);
-    }
     let backend = B::name(&weight.device());
     let matrix = Tensor::from_primitive(weight.into_primitive());
     match backend::for_inference::<B>(matrix, channels, precision) {
@@ -84,13 +82,13 @@ pub(crate) fn for_inference<B: Backend, const D: usize>(
 
 struct Converter {
     precision: Precision,
-    path: PathStack,
+    path: ParameterPath,
     error: Option<Error>,
 }
 
 impl<B: Backend> ModuleMapper<B> for Converter {
-    fn enter_module(&mut self, name: &str, _container: &str) {
-        self.path.enter(name);
+    fn enter_module(&mut self, name: &str, container: &str) {
+        self.path.enter(name, container);
     }
 
     fn exit_module(&mut self, _name: &str, _container: &str) {
@@ -99,7 +97,7 @@ impl<B: Backend> ModuleMapper<B> for Converter {
 
     fn map_float<const D: usize>(&mut self, parameter: Param<Tensor<B, D>>) -> Param<Tensor<B, D>> {
         let (id, weight, _) = parameter.consume();
-        match for_inference(&self.path.name(), weight.clone(), self.precision) {
+        match pack(&self.path.name(), self.path.role(D), weight.clone(), self.precision) {
             Ok(weight) => Param::initialized(id, weight),
             Err(error) => {
                 self.error.get_or_insert(error);

@@ -1,29 +1,36 @@
-//! The parameters of a model as files hold them: by name, fetched from their device one at a time.
+//! The tensors of a model as files hold them: by name, fetched from their device one at a time.
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Tensor, TensorData};
 
-use super::names::{PathStack, is_parameter, layout};
+use super::family::{Family, MatrixLayout, Slot};
 use crate::backend::is_narrow;
 use crate::error::{Error, Result};
+use crate::parameters::ParameterPath;
 use crate::{Backend, GptModel};
 
 /// A tensor that is fetched when its turn to be written comes.
-pub(super) struct Parameter {
-    /// Name in GPT-2's layout, without the `transformer.` before it.
-    pub(super) name: String,
-    pub(super) shape: Vec<usize>,
+pub(super) struct StoredTensor {
+    pub(super) slot: Slot,
+    /// Its shape in the model.
+    shape: Vec<usize>,
     read: Box<dyn Fn() -> TensorData>,
 }
 
-impl Parameter {
-    /// Its values, row by row.
-    pub(super) fn values(&self) -> Vec<f32> {
+impl StoredTensor {
+    /// Its shape in a file.
+    pub(super) fn shape(&self, layout: MatrixLayout) -> Vec<usize> {
+        layout.shape(self.slot.role(), self.shape.clone())
+    }
+
+    /// Its values in a file, row by row.
+    pub(super) fn values(&self, layout: MatrixLayout) -> Vec<f32> {
         let data = (self.read)();
-        match data.to_vec::<f32>() {
+        let values = match data.to_vec::<f32>() {
             Ok(values) => values,
             Err(_) => data.iter::<f32>().collect(),
-        }
+        };
+        layout.values(self.slot.role(), &self.shape, values)
     }
 
     pub(super) fn num_elements(&self) -> usize {
@@ -31,36 +38,37 @@ impl Parameter {
     }
 }
 
-/// Every tensor of GPT-2's layout, in the order of the model; biases that a model lacks are zeros.
+/// Every tensor of the family's files, in the order of the model; biases that a model lacks are zeros.
 ///
 /// # Errors
 ///
 /// [`Error::Narrow`] if the model is held in fewer bits.
-pub(super) fn collect<B: Backend>(model: &GptModel<B>) -> Result<Vec<Parameter>> {
-    let mut collector = Collector { path: PathStack::default(), found: Vec::new(), narrow: None };
+pub(super) fn collect<B: Backend>(model: &GptModel<B>, family: &'static Family) -> Result<Vec<StoredTensor>> {
+    let mut collector = Collector { family, path: ParameterPath::default(), found: Vec::new(), narrow: None };
     model.visit(&mut collector);
     if let Some(parameter) = collector.narrow {
         return Err(Error::Narrow { parameter });
     }
     let config = model.config();
-    let absent = layout(config).filter(|(name, _)| !is_parameter(config, name));
-    let zeros = absent.map(|(name, shape)| {
+    let zeros = family.slots(config).filter(|slot| !slot.is_parameter(config)).map(|slot| {
+        let shape = slot.shape(config);
         let values = TensorData::zeros::<f32, _>(shape.clone());
-        Parameter { name, shape, read: Box::new(move || values.clone()) }
+        StoredTensor { slot, shape, read: Box::new(move || values.clone()) }
     });
     collector.found.extend(zeros);
     Ok(collector.found)
 }
 
 struct Collector {
-    path: PathStack,
-    found: Vec<Parameter>,
+    family: &'static Family,
+    path: ParameterPath,
+    found: Vec<StoredTensor>,
     narrow: Option<String>,
 }
 
 impl<B: Backend> ModuleVisitor<B> for Collector {
-    fn enter_module(&mut self, name: &str, _container: &str) {
-        self.path.enter(name);
+    fn enter_module(&mut self, name: &str, container: &str) {
+        self.path.enter(name, container);
     }
 
     fn exit_module(&mut self, _name: &str, _container: &str) {
@@ -68,12 +76,12 @@ impl<B: Backend> ModuleVisitor<B> for Collector {
     }
 
     fn visit_float<const D: usize>(&mut self, parameter: &Param<Tensor<B, D>>) {
-        let tensor = parameter.val();
+        let (path, tensor) = (self.path.name(), parameter.val());
+        let slot = self.family.slot_at(&path).expect("a family's table has every parameter of its models");
         if is_narrow(&tensor) {
-            self.narrow.get_or_insert_with(|| self.path.name());
+            self.narrow.get_or_insert(path);
         }
         let shape = tensor.dims().to_vec();
-        let read = Box::new(move || tensor.to_data());
-        self.found.push(Parameter { name: self.path.name(), shape, read });
+        self.found.push(StoredTensor { slot, shape, read: Box::new(move || tensor.to_data()) });
     }
 }

@@ -8,12 +8,12 @@ use burn::tensor::{DType, Tensor, TensorData};
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 
-use super::hf_config::HfConfig;
+use super::family::Family;
 use super::mapped::MappedFile;
-use super::names::{PREFIX, PathStack, is_known, is_mask_buffer, is_parameter, layout};
-use super::{CONFIG, INDEX, WEIGHTS};
+use super::{CONFIG, INDEX, WEIGHTS, config_file};
 use crate::allocation::vec_with_capacity;
 use crate::error::{Error, Result};
+use crate::parameters::ParameterPath;
 use crate::precision::{self, Precision};
 use crate::{Backend, GptConfig, GptModel};
 
@@ -21,13 +21,13 @@ use crate::{Backend, GptConfig, GptModel};
 ///
 /// # Errors
 ///
-/// [`Error::NoModel`] if there is none, [`Error::Format`] for an architecture that is not GPT-2's.
+/// [`Error::NoModel`] if there is none, [`Error::Format`] for an architecture that is not supported.
 pub fn load_config(directory: &Path) -> Result<GptConfig> {
     let path = directory.join(CONFIG);
     if !path.is_file() {
         return Err(Error::NoModel { path: directory.to_owned(), missing: CONFIG });
     }
-    HfConfig::read(&path)?.into_config(&path)
+    config_file::read(&path)
 }
 
 /// Opens the model in `directory`, in f32, to learn or to be saved.
@@ -68,29 +68,47 @@ pub fn load_weights<B: Backend>(
     device: &B::Device,
     precision: Option<Precision>,
 ) -> Result<GptModel<B>> {
+    fill(Family::of(config), directory, config, device, precision)
+}
+
+/// [`load_weights`], from files of this family.
+fn fill<B: Backend>(
+    family: &'static Family,
+    directory: &Path,
+    config: &GptConfig,
+    device: &B::Device,
+    precision: Option<Precision>,
+) -> Result<GptModel<B>> {
     let files = weight_files(directory)?;
     let files = files.iter().map(|path| MappedFile::open(path)).collect::<Result<Vec<_>>>()?;
-    let mut tensors = HashMap::new();
-    for file in &files {
-        let content = SafeTensors::deserialize(file.bytes())
-            .map_err(|error| Error::format(&file.path, format!("not a whole safetensors file: {error}")))?;
-        for (name, view) in content.tensors() {
-            let name = name.strip_prefix(PREFIX).unwrap_or(&name).to_owned();
-            if tensors.insert(name.clone(), (file, view)).is_some() {
-                return Err(Error::format(&file.path, format!("`{name}` stands here a second time")));
-            }
-        }
-    }
-
-    check(directory, config, &tensors)?;
+    let tensors = tensors_of(family, &files)?;
+    check(directory, family, config, &tensors)?;
     let shell = GptModel::<B>::uninitialised(config, device);
-    let (path, device) = (PathStack::default(), device.clone());
-    let mut filler = Filler::<B> { tensors, path, device, precision, error: None };
+    let (path, device) = (ParameterPath::default(), device.clone());
+    let mut filler = Filler::<B> { family, tensors, path, device, precision, error: None };
     let model = shell.map(&mut filler);
     match filler.error {
         None => Ok(model),
         Some(error) => Err(error),
     }
+}
+
+/// Tensors by name, without the family's prefix, each with the file that holds it.
+type Tensors<'a> = HashMap<String, (&'a MappedFile, TensorView<'a>)>;
+
+fn tensors_of<'a>(family: &Family, files: &'a [MappedFile]) -> Result<Tensors<'a>> {
+    let mut tensors = HashMap::new();
+    for file in files {
+        let content = SafeTensors::deserialize(file.bytes())
+            .map_err(|error| Error::format(&file.path, format!("not a whole safetensors file: {error}")))?;
+        for (name, view) in content.tensors() {
+            let name = name.strip_prefix(family.prefix).unwrap_or(&name).to_owned();
+            if tensors.insert(name.clone(), (file, view)).is_some() {
+                return Err(Error::format(&file.path, format!("`{name}` is defined twice")));
+            }
+        }
+    }
+    Ok(tensors)
 }
 
 /// The one file of weights, or the shards that the index names.
@@ -128,24 +146,23 @@ fn weight_files(directory: &Path) -> Result<Vec<PathBuf>> {
 
 /// Compares what the model needs with what the files hold. Nothing is allocated before: a configuration may claim any
 /// size, but not one that the files do not have.
-fn check(
-    directory: &Path,
-    config: &GptConfig,
-    tensors: &HashMap<String, (&MappedFile, TensorView<'_>)>,
-) -> Result<()> {
-    let wanted = layout(config).filter(|(name, _)| is_parameter(config, name));
-    let unfit = wanted.filter_map(|(name, shape)| match tensors.get(&name) {
-        None => Some(format!("`{name}` is missing")),
-        Some((_, view)) if view.shape() != shape => {
-            Some(format!("`{name}` has shape {:?}, expected {shape:?}", view.shape()))
+fn check(directory: &Path, family: &Family, config: &GptConfig, tensors: &Tensors<'_>) -> Result<()> {
+    let unfit = family.slots(config).filter(|slot| slot.is_parameter(config)).filter_map(|slot| {
+        let (name, shape) = (slot.name(), slot.shape_in(family.matrices, config));
+        match tensors.get(&name) {
+            None => Some(format!("`{name}` is missing")),
+            Some((_, view)) if view.shape() != shape => {
+                Some(format!("`{name}` has shape {:?}, expected {shape:?}", view.shape()))
+            }
+            Some((_, view)) if !matches!(view.dtype(), Dtype::F32 | Dtype::F16 | Dtype::BF16) => {
+                Some(format!("`{name}` is {:?}, expected F32, F16 or BF16", view.dtype()))
+            }
+            Some(_) => None,
         }
-        Some((_, view)) if !matches!(view.dtype(), Dtype::F32 | Dtype::F16 | Dtype::BF16) => {
-            Some(format!("`{name}` is {:?}, expected F32, F16 or BF16", view.dtype()))
-        }
-        Some(_) => None,
     });
+    let is_buffer = |name: &str| family.buffers.iter().any(|end| name.ends_with(end));
     let left_over: BTreeSet<&String> =
-        tensors.keys().filter(|name| !is_known(config, name) && !is_mask_buffer(name)).collect();
+        tensors.keys().filter(|name| family.slot_named(config, name).is_none() && !is_buffer(name)).collect();
     let left_over =
         left_over.into_iter().map(|name| format!("`{name}` is no parameter of this architecture"));
 
@@ -162,16 +179,17 @@ fn check(
 
 /// Replaces each parameter of the shell by the tensor of its name.
 struct Filler<'a, B: Backend> {
-    tensors: HashMap<String, (&'a MappedFile, TensorView<'a>)>,
-    path: PathStack,
+    family: &'static Family,
+    tensors: Tensors<'a>,
+    path: ParameterPath,
     device: B::Device,
     precision: Option<Precision>,
     error: Option<Error>,
 }
 
 impl<B: Backend> ModuleMapper<B> for Filler<'_, B> {
-    fn enter_module(&mut self, name: &str, _container: &str) {
-        self.path.enter(name);
+    fn enter_module(&mut self, name: &str, container: &str) {
+        self.path.enter(name, container);
     }
 
     fn exit_module(&mut self, _name: &str, _container: &str) {
@@ -179,7 +197,9 @@ impl<B: Backend> ModuleMapper<B> for Filler<'_, B> {
     }
 
     fn map_float<const D: usize>(&mut self, parameter: Param<Tensor<B, D>>) -> Param<Tensor<B, D>> {
-        let name = self.path.name();
+        let path = self.path.name();
+        let slot = self.family.slot_at(&path).expect("a family's table has every parameter of its models");
+        let (name, role, layout) = (slot.name(), slot.role(), self.family.matrices);
         let Some((file, view)) = self.tensors.get(&name) else {
             return parameter; // `check` has refused this already
         };
@@ -190,12 +210,13 @@ impl<B: Backend> ModuleMapper<B> for Filler<'_, B> {
                 Error::format(&file.path, format!("`{name}` holds {} at element {at}", values[at]))
             });
         }
-        let data = TensorData::new(values, view.shape().to_vec());
+        let values = layout.values(role, view.shape(), values);
+        let data = TensorData::new(values, layout.shape(role, view.shape().to_vec()));
         let tensor = Tensor::from_data(data, (&self.device, DType::F32));
         let Some(precision) = self.precision else {
             return Param::initialized(parameter.id, tensor.require_grad());
         };
-        match precision::for_inference(&name, tensor, precision) {
+        match precision::pack(&path, role, tensor, precision) {
             Ok(tensor) => Param::initialized(parameter.id, tensor),
             Err(error) => {
                 self.error.get_or_insert(error);
@@ -220,4 +241,32 @@ fn widen(view: &TensorView<'_>) -> Vec<f32> {
         _ => values.extend(bytes.as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes))),
     }
     values
+}
+
+#[cfg(all(test, feature = "ndarray"))]
+mod tests {
+    use super::*;
+    use crate::weights::family::MatrixLayout;
+    use crate::weights::save::save_weights;
+    use burn_ndarray::NdArray;
+
+    #[test]
+    fn matrices_may_lie_the_other_way_round() {
+        const TRANSPOSED: &Family = &Family { matrices: MatrixLayout::OutputFirst, ..Family::GPT2 };
+        let config = GptConfig { vocab_size: 7, ..GptConfig::new(1, 1, 4) };
+        let device = Default::default();
+        let model = config.init::<NdArray>(1, &device).expect("valid");
+        let folder = tempfile::tempdir().expect("a temporary directory");
+        let path = folder.path().join(WEIGHTS);
+        save_weights(&model, TRANSPOSED, &path, crate::Dtype::F32).expect("writable");
+
+        let bytes = std::fs::read(&path).expect("readable");
+        let written = SafeTensors::deserialize(&bytes).expect("whole");
+        let shape = |name: &str| written.tensor(name).expect("it is there").shape().to_vec();
+        assert_eq!(shape("transformer.h.0.attn.c_attn.weight"), [12, 4]);
+        assert_eq!(shape("transformer.wte.weight"), [7, 4]);
+        let loaded = fill::<NdArray>(TRANSPOSED, folder.path(), &config, &device, None).expect("a model");
+        let weights = |model: &GptModel<NdArray>| model.h[0].mlp.c_fc.weight.val().into_data();
+        assert_eq!(weights(&loaded), weights(&model));
+    }
 }

@@ -1,21 +1,20 @@
-//! Models on disk are Hugging Face directories: `config.json` and `model.safetensors`, in GPT-2's layout.
+//! Models on disk are Hugging Face directories: `config.json` and `model.safetensors`, in the layout of their family.
 //!
 //! What `transformers` saves, [`load()`] opens; what [`save()`] writes, `transformers` opens, and what [`save_gguf`]
 //! writes, llama.cpp.
 
 mod collect;
+mod config_file;
 mod dtype;
+mod family;
 mod gguf;
-mod hf_config;
 mod load;
 mod mapped;
-mod names;
 mod save;
 
 pub use dtype::Dtype;
 pub use gguf::{GgufVocabulary, save_gguf};
 pub use load::{load, load_config, load_weights, load_with_precision};
-pub(crate) use names::PathStack;
 pub use save::save;
 
 /// The architecture.

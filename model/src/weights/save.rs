@@ -5,12 +5,11 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use safetensors::{Dtype as FileDtype, View};
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::collect::{Parameter, collect};
-use super::hf_config::HfConfig;
-use super::names::PREFIX;
-use super::{CONFIG, Dtype, GENERATION, WEIGHTS};
+use super::collect::{StoredTensor, collect};
+use super::family::{Family, MatrixLayout};
+use super::{CONFIG, Dtype, GENERATION, WEIGHTS, config_file};
 use crate::error::{Error, Result};
 use crate::file::{replace_file, write_file};
 use crate::{Backend, GptModel};
@@ -30,27 +29,9 @@ pub fn save<B: Backend>(
     end_of_text: Option<u32>,
 ) -> Result<()> {
     std::fs::create_dir_all(directory).map_err(Error::io(directory))?;
-
-    let tensors = collect(model)?.into_iter().map(|parameter| {
-        let name = match parameter.name.as_str() {
-            "lm_head.weight" => parameter.name.clone(),
-            name => format!("{PREFIX}{name}"),
-        };
-        (name, FileTensor { parameter, dtype })
-    });
-    let tensors: Vec<_> = tensors.collect();
-    // Without this mark, transformers does not know which framework's layout it is and refuses.
-    let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
-    let weights = directory.join(WEIGHTS);
-    replace_file(&weights, |temporary| {
-        safetensors::serialize_to_file(tensors, Some(metadata), temporary).map_err(|error| match error {
-            safetensors::SafeTensorError::IoError(source) => Error::Io { path: weights.clone(), source },
-            other => Error::format(&weights, other.to_string()),
-        })
-    })?;
-
-    let config = HfConfig::new(model.config(), end_of_text, dtype);
-    let config = serde_json::to_value(&config).expect("a struct of numbers and strings serialises");
+    let family = Family::of(model.config());
+    save_weights(model, family, &directory.join(WEIGHTS), dtype)?;
+    let config = Value::Object(config_file::contents(family, model.config(), end_of_text, dtype));
     let generation = json!({ "bos_token_id": end_of_text, "eos_token_id": end_of_text, "do_sample": true });
     for (name, value) in [(CONFIG, config), (GENERATION, generation)] {
         write_file(&directory.join(name), format!("{value:#}\n"))?;
@@ -58,9 +39,32 @@ pub fn save<B: Backend>(
     Ok(())
 }
 
-/// A parameter in the number format of the file.
+pub(super) fn save_weights<B: Backend>(
+    model: &GptModel<B>,
+    family: &'static Family,
+    path: &Path,
+    dtype: Dtype,
+) -> Result<()> {
+    let tensors = collect(model, family)?.into_iter().map(|tensor| {
+        let (layout, shape) = (family.matrices, tensor.shape(family.matrices));
+        (tensor.slot.full_name(family), FileTensor { tensor, shape, layout, dtype })
+    });
+    let tensors: Vec<_> = tensors.collect();
+    // Without this mark, transformers does not know which framework's layout it is and refuses.
+    let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
+    replace_file(path, |temporary| {
+        safetensors::serialize_to_file(tensors, Some(metadata), temporary).map_err(|error| match error {
+            safetensors::SafeTensorError::IoError(source) => Error::Io { path: path.to_owned(), source },
+            other => Error::format(path, other.to_string()),
+        })
+    })
+}
+
+/// A tensor in shape and number format of the file.
 struct FileTensor {
-    parameter: Parameter,
+    tensor: StoredTensor,
+    shape: Vec<usize>,
+    layout: MatrixLayout,
     dtype: Dtype,
 }
 
@@ -74,14 +78,14 @@ impl View for FileTensor {
     }
 
     fn shape(&self) -> &[usize] {
-        &self.parameter.shape
+        &self.shape
     }
 
     fn data(&self) -> Cow<'_, [u8]> {
-        self.dtype.encode(&self.parameter.values()).into()
+        self.dtype.encode(&self.tensor.values(self.layout)).into()
     }
 
     fn data_len(&self) -> usize {
-        self.parameter.num_elements() * self.dtype.width()
+        self.tensor.num_elements() * self.dtype.width()
     }
 }

@@ -1,0 +1,108 @@
+//! GPT-2 (`GPT2LMHeadModel`): the names in its published files, which the model's own fields share.
+
+use super::{Family, Key, Layer, MatrixLayout, Size};
+use crate::{Activation, GptConfig, Role};
+
+impl Family {
+    /// Everything in which GPT-2's files differ from those of other families.
+    pub(in crate::weights) const GPT2: Self = Self {
+        model_type: "gpt2",
+        architecture: "GPT2LMHeadModel",
+        keys: &[
+            Key::Field("vocab_size", "vocab_size"),
+            Key::Field("n_positions", "context_length"),
+            Key::Field("n_embd", "d_model"),
+            Key::Field("n_layer", "n_layers"),
+            Key::Field("n_head", "n_heads"),
+            Key::FeedForward("n_inner"),
+            Key::Field("activation_function", "activation"),
+            Key::Field("layer_norm_epsilon", "layer_norm_epsilon"),
+            Key::Field("initializer_range", "init_std"),
+            Key::Field("resid_pdrop", "dropout"),
+            Key::Field("embd_pdrop", "dropout"),
+            Key::Field("attn_pdrop", "dropout"),
+            Key::Field("tie_word_embeddings", "tied_head"),
+            Key::Field("scale_attn_weights", "scale_attention"),
+            Key::Field("scale_attn_by_inverse_layer_idx", "scale_attention_by_layer"),
+            // The same scores in another order: nothing to do in f32.
+            Key::WithoutEffect("reorder_and_upcast_attn"),
+            Key::Unsupported("add_cross_attention"),
+            Key::EndOfText("bos_token_id"),
+            Key::EndOfText("eos_token_id"),
+            // Ours: whether the biases in the file are parameters. `transformers` ignores it and finds zeros.
+            Key::Field("bias", "bias"),
+        ],
+        // As in `transformers`' `GPT2Config`.
+        defaults: || GptConfig { dropout: 0.1, ..GptConfig::new(12, 12, 768) },
+        prefix: "transformer.",
+        matrices: MatrixLayout::InputFirst,
+        embeddings: &[
+            table("wte", "token_embd", Role::Embedding, &[Size::Vocab, Size::Width]),
+            table("wpe", "position_embd", Role::Position, &[Size::Context, Size::Width]),
+        ],
+        block: &[
+            norm("h.*.ln_1", "blk.*.attn_norm"),
+            linear("h.*.attn.c_attn", "blk.*.attn_qkv", &[Size::Width, Size::Qkv]),
+            linear("h.*.attn.c_proj", "blk.*.attn_output", &[Size::Width, Size::Width]),
+            norm("h.*.ln_2", "blk.*.ffn_norm"),
+            linear("h.*.mlp.c_fc", "blk.*.ffn_up", &[Size::Width, Size::FeedForward]),
+            linear("h.*.mlp.c_proj", "blk.*.ffn_down", &[Size::FeedForward, Size::Width]),
+        ],
+        last: &[
+            norm("ln_f", "output_norm"),
+            table("lm_head", "output", Role::Head, &[Size::Vocab, Size::Width]),
+        ],
+        // Causal masks, in old files.
+        buffers: &[".attn.bias", ".attn.masked_bias"],
+        gguf_architecture: "gpt2",
+        gguf_refusal,
+    };
+}
+
+const fn table(name: &'static str, gguf: &'static str, role: Role, shape: &'static [Size]) -> Layer {
+    Layer { path: name, name, gguf, role, shape, bias: false }
+}
+
+const fn norm(name: &'static str, gguf: &'static str) -> Layer {
+    Layer { path: name, name, gguf, role: Role::Norm, shape: &[Size::Width], bias: true }
+}
+
+const fn linear(name: &'static str, gguf: &'static str, shape: &'static [Size]) -> Layer {
+    Layer { path: name, name, gguf, role: Role::Matrix, shape, bias: true }
+}
+
+fn gguf_refusal(config: &GptConfig) -> Option<String> {
+    if config.activation != Activation::GeluTanh {
+        return Some(format!("its GPT-2 has the tanh GELU only, not {:?}", config.activation));
+    }
+    (!config.scale_attention || config.scale_attention_by_layer)
+        .then(|| "its GPT-2 always divides attention scores by √head_dim, and by nothing else".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The names in llama.cpp's conversion of GPT-2.
+    #[test]
+    fn names_are_llama_cpps() {
+        for (path, gguf) in [
+            ("wte.weight", "token_embd.weight"),
+            ("wpe.weight", "position_embd.weight"),
+            ("h.11.attn.c_attn.bias", "blk.11.attn_qkv.bias"),
+            ("h.0.mlp.c_proj.weight", "blk.0.ffn_down.weight"),
+            ("h.0.ln_2.bias", "blk.0.ffn_norm.bias"),
+            ("ln_f.weight", "output_norm.weight"),
+            ("lm_head.weight", "output.weight"),
+        ] {
+            assert_eq!(Family::GPT2.slot_at(path).expect("in the table").gguf_name(), gguf);
+        }
+    }
+
+    #[test]
+    fn only_the_head_has_no_prefix() {
+        let full = |path: &str| Family::GPT2.slot_at(path).expect("in the table").full_name(&Family::GPT2);
+        assert_eq!(full("h.3.mlp.c_fc.bias"), "transformer.h.3.mlp.c_fc.bias");
+        assert_eq!(full("lm_head.weight"), "lm_head.weight");
+    }
+}

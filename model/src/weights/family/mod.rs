@@ -1,0 +1,231 @@
+//! What a family of published models calls its tensors and its numbers, as data: one table for each family, which
+//! everything reads that opens or writes a model.
+
+mod gpt2;
+mod slot;
+
+use std::iter;
+
+use crate::{GptConfig, Role};
+pub(super) use slot::Slot;
+
+/// Every family, in the order in which messages name them.
+const FAMILIES: [&Family; 1] = [&Family::GPT2];
+
+/// One family of published models.
+pub(super) struct Family {
+    /// `model_type` in `config.json`.
+    pub(super) model_type: &'static str,
+    /// The class of `transformers` that opens it.
+    pub(super) architecture: &'static str,
+    /// The keys of `config.json` that decide what a model computes, in the order in which they are written.
+    pub(super) keys: &'static [Key],
+    /// What keys mean that are left out.
+    pub(super) defaults: fn() -> GptConfig,
+    /// What `transformers` puts before every name but the head's. Files of the model without its head lack it.
+    pub(super) prefix: &'static str,
+    /// How `model.safetensors` holds the matrices of linear layers.
+    pub(super) matrices: MatrixLayout,
+    /// The layers before the blocks.
+    pub(super) embeddings: &'static [Layer],
+    /// The layers of each block; `*` stands for its number.
+    pub(super) block: &'static [Layer],
+    /// The layers behind the blocks.
+    pub(super) last: &'static [Layer],
+    /// How the names of tensors end that hold no parameter and are skipped.
+    pub(super) buffers: &'static [&'static str],
+    /// The name of the family in GGUF.
+    pub(super) gguf_architecture: &'static str,
+    /// What a model needs that llama.cpp's version of the family does not compute.
+    pub(super) gguf_refusal: fn(&GptConfig) -> Option<String>,
+}
+
+/// A layer under its three names, with a tensor `weight` and, in linear layers and norms, a tensor `bias`.
+pub(super) struct Layer {
+    /// Path in the model.
+    path: &'static str,
+    /// Name in `model.safetensors`, without the [prefix](Family::prefix).
+    name: &'static str,
+    /// Name in GGUF.
+    gguf: &'static str,
+    /// Role of the weight. A head is a parameter where it is not tied; a tied one may be stored too, and is the
+    /// embedding again.
+    role: Role,
+    /// Shape of the weight in the model.
+    shape: &'static [Size],
+    /// Whether files hold a bias, which is one of zeros where the model has none.
+    bias: bool,
+}
+
+/// The length of an axis.
+#[derive(Clone, Copy)]
+enum Size {
+    Vocab,
+    Context,
+    Width,
+    /// Queries, keys and values side by side.
+    Qkv,
+    FeedForward,
+}
+
+/// Which axis of a linear layer's matrix comes first.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum MatrixLayout {
+    /// `[d_in, d_out]`, as in the model and in GPT-2's `Conv1D`.
+    InputFirst,
+    /// `[d_out, d_in]`, as in GGUF and in PyTorch's `Linear`.
+    OutputFirst,
+}
+
+/// A key of `config.json`.
+pub(super) enum Key {
+    /// A field of [`GptConfig`]. Several keys may name the same one, and must then agree.
+    Field(&'static str, &'static str),
+    /// The field `d_ff`; left out or null, it is four times `d_model`.
+    FeedForward(&'static str),
+    /// A switch for what Kiln does not compute: it must be off.
+    Unsupported(&'static str),
+    /// A switch for another way to the same result: read as anything, written as off.
+    WithoutEffect(&'static str),
+    /// The token that separates documents; written, but not read: the tokenizer has it.
+    EndOfText(&'static str),
+}
+
+impl Family {
+    /// The family whose files can hold such a model.
+    pub(super) fn of(_config: &GptConfig) -> &'static Self {
+        &Family::GPT2
+    }
+
+    /// The family of a `config.json`, or what is wrong with its `model_type`.
+    pub(super) fn of_model_type(model_type: Option<&str>) -> Result<&'static Self, String> {
+        let known = FAMILIES.map(|family| format!("\"{}\"", family.model_type)).join(", ");
+        let Some(name) = model_type else { return Err(format!("there is no model_type; expected {known}")) };
+        let family = FAMILIES.into_iter().find(|family| family.model_type == name);
+        family.ok_or_else(|| format!("model_type is \"{name}\"; only {known} is supported"))
+    }
+
+    /// Every tensor that files of such a model hold, in the model's order. Counted from the configuration alone, so that
+    /// a file can be held against it before a byte of the model is allocated.
+    pub(super) fn slots(&self, config: &GptConfig) -> impl Iterator<Item = Slot> + use<> {
+        let (embeddings, block, last) = (self.embeddings, self.block, self.last);
+        let blocks = (0..config.n_layers).flat_map(|number| block.iter().map(move |layer| (layer, number)));
+        let outside = |layers: &'static [Layer]| layers.iter().zip(iter::repeat(0));
+        let tied = config.tied_head;
+        let stored = move |(layer, _): &(&Layer, usize)| !(tied && layer.role == Role::Head);
+        let layers = outside(embeddings).chain(blocks).chain(outside(last)).filter(stored);
+        layers.flat_map(|(layer, block)| Slot::of(layer, block))
+    }
+
+    /// The tensor of this name, without the prefix, if files of such a model may hold one.
+    pub(super) fn slot_named(&self, config: &GptConfig, name: &str) -> Option<Slot> {
+        self.find(name, |layer| layer.name).filter(|slot| slot.block < config.n_layers)
+    }
+
+    /// The tensor that holds the parameter at `path` of a model.
+    pub(super) fn slot_at(&self, path: &str) -> Option<Slot> {
+        self.find(path, |layer| layer.path)
+    }
+
+    fn find(&self, name: &str, pattern: fn(&Layer) -> &'static str) -> Option<Slot> {
+        let layers = [self.embeddings, self.block, self.last].into_iter().flatten();
+        let mut slots = layers.filter_map(|layer| {
+            let (start, end) = name.rsplit_once('.')?;
+            let block = block_number(pattern(layer), start)?;
+            Slot::of(layer, block).find(|slot| slot.part() == end)
+        });
+        slots.next()
+    }
+}
+
+/// The number that `name` has where the pattern has a `*`; 0 for an equal name without one.
+fn block_number(pattern: &str, name: &str) -> Option<usize> {
+    let Some((before, after)) = pattern.split_once('*') else { return (pattern == name).then_some(0) };
+    let digits = name.strip_prefix(before)?.strip_suffix(after)?;
+    let number: usize = digits.parse().ok()?;
+    // `h.01` is not how files write a number.
+    (number.to_string() == digits).then_some(number)
+}
+
+impl MatrixLayout {
+    fn transposes(self, role: Role) -> bool {
+        self == Self::OutputFirst && role == Role::Matrix
+    }
+
+    /// The shape in this layout of a parameter that has `shape` in the model.
+    pub(super) fn shape(self, role: Role, mut shape: Vec<usize>) -> Vec<usize> {
+        if self.transposes(role) {
+            shape.reverse();
+        }
+        shape
+    }
+
+    /// The values of a parameter as they lie in this layout, from those of the model or the other way round: `shape` is
+    /// the one they have before.
+    pub(super) fn values(self, role: Role, shape: &[usize], values: Vec<f32>) -> Vec<f32> {
+        if !self.transposes(role) {
+            return values;
+        }
+        let columns = shape[1];
+        (0..columns).flat_map(|column| values.iter().skip(column).step_by(columns).copied()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GPT2: &Family = &Family::GPT2;
+
+    #[test]
+    fn the_table_has_the_published_number_of_parameters() {
+        let config = GptConfig::preset("gpt2").expect("a preset");
+        let elements: usize =
+            GPT2.slots(&config).map(|slot| slot.shape(&config).iter().product::<usize>()).sum();
+        assert_eq!(elements, 124_439_808);
+        assert!(GPT2.slots(&config).all(|slot| GPT2.slot_named(&config, &slot.name()).is_some()));
+    }
+
+    #[test]
+    fn names_outside_the_table_are_unknown() {
+        let config = GptConfig::new(2, 1, 4);
+        for name in [
+            "h.2.ln_1.weight",
+            "h.01.ln_1.weight",
+            "h.+1.ln_1.weight",
+            "h.1.ln_3.weight",
+            "h.1.ln_1.scale",
+            "wte.bias",
+            "score.weight",
+            "h.",
+            "h.1",
+            "",
+        ] {
+            assert!(GPT2.slot_named(&config, name).is_none(), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_matrix_is_transposed_and_back() {
+        let (layout, values) = (MatrixLayout::OutputFirst, vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
+        assert_eq!(layout.shape(Role::Matrix, vec![2, 3]), [3, 2]);
+        let transposed = layout.values(Role::Matrix, &[2, 3], values.clone());
+        assert_eq!(transposed, [1.0, 4.0, 2.0, 5.0, 3.0, 6.0]);
+        assert_eq!(layout.values(Role::Matrix, &[3, 2], transposed), values);
+        assert_eq!(layout.values(Role::Embedding, &[2, 3], values.clone()), values);
+    }
+
+    #[cfg(feature = "ndarray")]
+    #[test]
+    fn the_table_and_the_model_agree_on_paths_roles_and_shapes() {
+        let config = GptConfig { vocab_size: 7, tied_head: false, ..GptConfig::new(2, 1, 4) };
+        let model = config.init::<burn_ndarray::NdArray>(1, &Default::default()).expect("valid");
+        let parameters = crate::parameters(&model);
+        assert_eq!(parameters.len(), GPT2.slots(&config).count());
+        for (parameter, listed) in parameters.iter().zip(GPT2.slots(&config)) {
+            let slot = GPT2.slot_at(&parameter.name).expect("in the table");
+            assert_eq!(slot.name(), listed.name());
+            assert_eq!((slot.role(), slot.shape(&config)), (parameter.role, parameter.shape.clone()));
+        }
+    }
+}
