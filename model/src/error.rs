@@ -13,7 +13,7 @@ pub enum Error {
     /// A model dimension is out of range or contradicts another one.
     #[error("model.{key} = {value}: {reason}")]
     Config {
-        /// The key as written in `Config.toml`.
+        /// The field of [`GptConfig`](crate::GptConfig).
         key: &'static str,
         /// The value found.
         value: String,
@@ -37,25 +37,21 @@ pub enum Error {
         missing: &'static str,
     },
     /// The backend has no such number format.
-    #[error(
-        "the {backend} backend cannot hold weights in {precision}\nhint: use f32, or the ndarray or flex backend, which hold all of f32, bf16 and int8"
-    )]
+    #[error("the {backend} backend cannot hold weights in {precision}")]
     Precision {
         /// What was asked for.
         precision: &'static str,
         /// The backend.
         backend: String,
     },
-    /// The weights have lost digits that a file would need.
-    #[error(
-        "`{parameter}` is held in fewer bits, for inference\nhint: load the model in f32 to save or convert it"
-    )]
-    Narrow {
-        /// The first of them.
+    /// A weight is packed in fewer bits than f32, and has lost digits that are needed now.
+    #[error("`{parameter}` is held in fewer bits, for inference")]
+    Packed {
+        /// Its path in the model.
         parameter: String,
     },
     /// GGUF readers could not compute what this model computes.
-    #[error("this model cannot be written as GGUF for llama.cpp: {reason}\nhint: use `--format hf`")]
+    #[error("this model cannot be written as GGUF for llama.cpp: {reason}")]
     Gguf {
         /// What stands in the way.
         reason: String,

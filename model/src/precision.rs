@@ -46,7 +46,7 @@ impl<B: Backend> GptModel<B> {
     ///
     /// # Errors
     ///
-    /// [`Error::Precision`] if the backend cannot hold them so, [`Error::Narrow`] if they are in fewer bits already.
+    /// [`Error::Precision`] if the backend cannot hold them so, [`Error::Packed`] if they are in fewer bits already.
     pub fn with_precision(self, precision: Precision) -> Result<Self> {
         let mut converter = Converter { precision, path: ParameterPath::default(), error: None };
         let model = self.map(&mut converter);
@@ -65,7 +65,7 @@ pub(crate) fn pack<B: Backend, const D: usize>(
     precision: Precision,
 ) -> Result<Tensor<B, D>> {
     if backend::is_narrow(&weight) {
-        return Err(Error::Narrow { parameter: name.to_owned() });
+        return Err(Error::Packed { parameter: name.to_owned() });
     }
     let channels = match role {
         Role::Embedding | Role::Head => Channels::Rows,

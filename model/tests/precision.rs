@@ -90,9 +90,9 @@ fn a_directory_opens_in_fewer_bits_and_is_not_written_from_them() {
             kiln_model::load_with_precision::<NdArray>(folder.path(), &device, precision).expect("a model");
         let converted = exact.clone().with_precision(precision).expect("the host holds all of them");
         assert_eq!(logits(&opened), logits(&converted));
-        assert!(matches!(opened.clone().with_precision(Precision::F32), Err(Error::Narrow { .. })));
+        assert!(matches!(opened.clone().with_precision(Precision::F32), Err(Error::Packed { .. })));
         let refused = kiln_model::save(&opened, folder.path(), kiln_model::Dtype::F32, None);
-        assert!(matches!(refused, Err(Error::Narrow { parameter }) if parameter == "wte.weight"));
+        assert!(matches!(refused, Err(Error::Packed { parameter }) if parameter == "wte.weight"));
     }
     assert_eq!(
         logits(&kiln_model::load::<NdArray>(folder.path(), &device).expect("untouched")),

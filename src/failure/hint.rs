@@ -22,6 +22,11 @@ fn model(error: &kiln_model::Error) -> Option<String> {
         Error::NoModel { .. } => {
             "name a directory that `kiln train` or transformers' `save_pretrained` wrote".to_owned()
         }
+        Error::Precision { .. } => {
+            "use f32, or the ndarray or flex backend, which hold all of f32, bf16 and int8".to_owned()
+        }
+        Error::Packed { .. } => "load the model in f32 to save or convert it".to_owned(),
+        Error::Gguf { .. } => "use `--format hf`".to_owned(),
         _ => return None,
     })
 }

@@ -42,12 +42,12 @@ impl StoredTensor {
 ///
 /// # Errors
 ///
-/// [`Error::Narrow`] if the model is held in fewer bits.
+/// [`Error::Packed`] if the model is held in fewer bits.
 pub(super) fn collect<B: Backend>(model: &GptModel<B>, family: &'static Family) -> Result<Vec<StoredTensor>> {
-    let mut collector = Collector { family, path: ParameterPath::default(), found: Vec::new(), narrow: None };
+    let mut collector = Collector { family, path: ParameterPath::default(), found: Vec::new(), packed: None };
     model.visit(&mut collector);
-    if let Some(parameter) = collector.narrow {
-        return Err(Error::Narrow { parameter });
+    if let Some(parameter) = collector.packed {
+        return Err(Error::Packed { parameter });
     }
     let config = model.config();
     let zeros = family.slots(config).filter(|slot| !slot.is_parameter(config)).map(|slot| {
@@ -63,7 +63,7 @@ struct Collector {
     family: &'static Family,
     path: ParameterPath,
     found: Vec<StoredTensor>,
-    narrow: Option<String>,
+    packed: Option<String>,
 }
 
 impl<B: Backend> ModuleVisitor<B> for Collector {
@@ -79,7 +79,7 @@ impl<B: Backend> ModuleVisitor<B> for Collector {
         let (path, tensor) = (self.path.name(), parameter.val());
         let slot = self.family.slot_at(&path).expect("a family's table has every parameter of its models");
         if is_narrow(&tensor) {
-            self.narrow.get_or_insert(path);
+            self.packed.get_or_insert(path);
         }
         let shape = tensor.dims().to_vec();
         self.found.push(StoredTensor { slot, shape, read: Box::new(move || tensor.to_data()) });
