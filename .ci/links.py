@@ -19,7 +19,8 @@ TRACKED = {path for file in FILES for path in [file, *map(str, pathlib.PurePath(
 FOLDERS = sorted({file.split("/")[0] for file in FILES if "/" in file})
 
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)|\b(?:src|href)=\"([^\"]+)\"")
-PATH_IN_BACKTICKS = re.compile(r"`((?:%s)/[\w./{},*-]*)`" % "|".join(map(re.escape, FOLDERS)))
+# A file that the reader is to make is marked `path` (new).
+PATH_IN_BACKTICKS = re.compile(r"`((?:%s)/[\w./{},*-]*)`(?! \(new\))" % "|".join(map(re.escape, FOLDERS)))
 # Elsewhere only what can be nothing else: a path with a known ending.
 PATH_IN_SOURCE = re.compile(r"(?<![\w./-])((?:docs|scripts|benches|configs|tests|fuzz|examples|\.ci)/[\w./-]+\.(?:md|py|sh|rs|toml|svg|png|txt))\b")
 
