@@ -10,7 +10,8 @@ pub const PRESETS: [&str; 4] = ["gpt2", "gpt2-medium", "gpt2-large", "gpt2-xl"];
 
 /// Configuration of a [`GptModel`].
 ///
-/// A start from [`new`](Self::new) or [`preset`](Self::preset) keeps compiling when a later version adds a field:
+/// Later versions may add fields. Start from [`new`](Self::new) or [`preset`](Self::preset), and code keeps
+/// compiling:
 ///
 /// ```
 /// use kiln_model::GptConfig;
@@ -73,8 +74,8 @@ impl GptConfig {
         }
     }
 
-    /// The published models: `gpt2` (124M parameters), `gpt2-medium` (355M), `gpt2-large` (774M) and `gpt2-xl`
-    /// (1.5B). `None` for any other name.
+    /// The published models: `gpt2` (124M parameters), `gpt2-medium` (355M), `gpt2-large` (774M) and
+    /// `gpt2-xl` (1.5B). `None` for any other name.
     pub fn preset(name: &str) -> Option<Self> {
         match name {
             "gpt2" => Some(Self::new(12, 12, 768)),

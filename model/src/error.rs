@@ -67,8 +67,8 @@ pub enum Error {
 }
 
 impl Error {
-    /// The class of this error in the standard library's terms: `InvalidInput` for a request that cannot be met,
-    /// `InvalidData` for a file's contents, the system's own for a file that could not be read or written.
+    /// The class of this error in the standard library's terms: `InvalidInput` for a request that cannot be
+    /// met, `InvalidData` for a file's contents, the system's own for a file that cannot be read or written.
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Io { source, .. } => source.kind(),

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 
-/// Lets `write` fill a temporary file beside `path`, flushes it to the disk and renames it to `path`: whoever reads
-/// `path` sees the old contents or the new, and an error or a crash leaves the old. A pipe or a device, such as
-/// `/dev/stdout`, cannot be replaced: `write` fills it itself.
+/// Lets `write` fill a temporary file beside `path`, flushes it to the disk and renames it to `path`: whoever
+/// reads `path` sees the old contents or the new, and an error or a crash leaves the old. A pipe or a device,
+/// such as `/dev/stdout`, cannot be replaced: `write` fills it itself.
 ///
 /// # Errors
 ///

@@ -7,8 +7,8 @@ use crate::error::{Error, Result};
 use crate::parameters::{ParameterPath, Role};
 use crate::{Backend, GptModel, backend};
 
-/// How the matrices of a model lie in memory for inference. Biases, norms and positions are always f32, and so is what
-/// is computed with them.
+/// How the matrices of a model lie in memory for inference. Biases, norms and positions are always f32, and
+/// so is what is computed with them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Precision {
     /// 32-bit IEEE, in the order in which the backend reads them fastest.
@@ -21,7 +21,7 @@ pub enum Precision {
 }
 
 impl Precision {
-    /// As it is written on the command line.
+    /// `f32`, `bf16` or `int8`.
     pub fn name(self) -> &'static str {
         match self {
             Self::F32 => "f32",
@@ -46,7 +46,8 @@ impl<B: Backend> GptModel<B> {
     ///
     /// # Errors
     ///
-    /// [`Error::Precision`] if the backend cannot hold them so, [`Error::Packed`] if they are in fewer bits already.
+    /// [`Error::Precision`] if the backend cannot hold them so, [`Error::Packed`] if they are in fewer bits
+    /// already.
     pub fn with_precision(self, precision: Precision) -> Result<Self> {
         let mut converter = Converter { precision, path: ParameterPath::default(), error: None };
         let model = self.map(&mut converter);

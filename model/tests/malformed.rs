@@ -1,5 +1,5 @@
-//! Model directories that are damaged, or lie: ten thousand of them, and each is a model or an error, never a panic and
-//! never an allocation that the files do not justify.
+//! Model directories that are damaged, or lie: ten thousand of them, and each is a model or an error, never a
+//! panic and never an allocation that the files do not justify.
 
 use std::path::Path;
 
@@ -17,7 +17,7 @@ const CONFIG: &str = "config.json";
 const WEIGHTS: &str = "model.safetensors";
 const INDEX: &str = "model.safetensors.index.json";
 
-/// What the smallest of models costs beside its weights: the modules, error texts, buffers of the test itself.
+/// What the smallest model costs beside its weights: modules, error texts, buffers of the test itself.
 const OVERHEAD: usize = 1 << 18;
 
 /// One way in which a directory is not what it should be.

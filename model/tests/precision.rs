@@ -34,8 +34,8 @@ fn fewer_bits_are_close<B: Backend>() {
     let device = Default::default();
     let exact = config().init::<B>(7, &device).expect("valid");
     let wide = logits(&exact);
-    // f32 may add up in another order; 8 significant bits round by up to 1/512; 127 steps of a channel's largest weight by
-    // up to 1/254 of it.
+    // f32 may add up in another order; 8 significant bits round by up to 1/512; 127 steps of a channel's
+    // largest weight by up to 1/254 of it.
     for (precision, bound) in [(Precision::F32, 1e-6), (Precision::Bf16, 0.01), (Precision::Int8, 0.03)] {
         let model = exact.clone().with_precision(precision).expect("the host holds all of them");
         let error = difference(&logits(&model), &wide);

@@ -95,8 +95,8 @@ impl<'de> Visitor<'de> for SectionVisitor {
     }
 }
 
-/// The value of a field, refused where [`GptConfig`] has no such field or another type for it: here, while the reader
-/// still knows the line.
+/// The value of a field, refused where [`GptConfig`] has no such field or another type for it: here, while
+/// the reader still knows the line.
 struct Field<'a>(&'a str);
 
 impl<'de> DeserializeSeed<'de> for Field<'_> {

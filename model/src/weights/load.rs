@@ -36,14 +36,14 @@ pub fn load_config(directory: &Path) -> Result<GptConfig> {
 ///
 /// # Errors
 ///
-/// [`Error::NoModel`] if there is none, [`Error::Format`] naming each parameter that is missing, left over, of
-/// another shape, of a dtype other than f32, f16 and bf16, or not finite.
+/// [`Error::NoModel`] if there is none, [`Error::Format`] naming each parameter that is missing, left over,
+/// of another shape, of a dtype other than f32, f16 and bf16, or not finite.
 pub fn load<B: Backend>(directory: &Path, device: &B::Device) -> Result<GptModel<B>> {
     load_weights(directory, &load_config(directory)?, device, None)
 }
 
-/// [`load`] for inference, [as](GptModel::with_precision) the backend reads the matrices fastest: a model that is not to
-/// learn. In fewer bits its matrices never lie in memory as a whole in f32.
+/// [`load`] for inference, [as](GptModel::with_precision) the backend reads the matrices fastest: a model
+/// that is not to learn. In fewer bits its matrices never lie in memory as a whole in f32.
 ///
 /// # Errors
 ///
@@ -56,8 +56,8 @@ pub fn load_with_precision<B: Backend>(
     load_weights(directory, &load_config(directory)?, device, Some(precision))
 }
 
-/// The weights in `directory`, for the architecture that [`load_config`] read there: [`load`], or with a precision
-/// [`load_with_precision`].
+/// The weights in `directory`, for the architecture that [`load_config`] read there: [`load`], or with a
+/// precision [`load_with_precision`].
 ///
 /// # Errors
 ///
@@ -144,8 +144,8 @@ fn weight_files(directory: &Path) -> Result<Vec<PathBuf>> {
         .collect()
 }
 
-/// Compares what the model needs with what the files hold. Nothing is allocated before: a configuration may claim any
-/// size, but not one that the files do not have.
+/// Compares what the model needs with what the files hold. Nothing is allocated before: a configuration may
+/// claim any size, but not one that the files do not have.
 fn check(directory: &Path, family: &Family, config: &GptConfig, tensors: &Tensors<'_>) -> Result<()> {
     let unfit = family.slots(config).filter(|slot| slot.is_parameter(config)).filter_map(|slot| {
         let (name, shape) = (slot.name(), slot.shape_in(family.matrices, config));

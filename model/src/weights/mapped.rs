@@ -16,8 +16,9 @@ pub(super) struct MappedFile {
 impl MappedFile {
     pub(super) fn open(path: &Path) -> Result<Self> {
         let file = File::open(path).map_err(Error::io(path))?;
-        // SAFETY: the map is read-only and private to this struct; we replace model files by renaming, never by writing into
-        // them. Another program that truncates the file under us would fault, as with any mapped file.
+        // SAFETY: the map is read-only and private to this struct; we replace model files by renaming, never
+        // by writing into them. Another program that truncates the file under us would fault, as with any
+        // mapped file.
         #[allow(unsafe_code)]
         let map = unsafe { Mmap::map(&file) }.map_err(Error::io(path))?;
         Ok(Self { path: path.to_owned(), map })
@@ -27,14 +28,15 @@ impl MappedFile {
         &self.map
     }
 
-    /// Gives back the memory of a part of [`bytes`](Self::bytes) that will not be read soon; it is still there to be read.
+    /// Gives back the memory of a part of [`bytes`](Self::bytes) that will not be read soon; it is still
+    /// there to be read.
     pub(super) fn release(&self, part: &[u8]) {
         let start = (part.as_ptr() as usize).checked_sub(self.map.as_ptr() as usize);
         let start = start.filter(|start| *start <= self.map.len() && part.len() <= self.map.len() - start);
         let start = start.expect("a part of this file");
         #[cfg(unix)]
-        // SAFETY: the pages of a read-only map of a file hold nothing that the file does not; they are read from it again.
-        // What the advice is refused for stays as it is.
+        // SAFETY: the pages of a read-only map of a file hold nothing that the file does not; they are read
+        // from it again. What the advice is refused for stays as it is.
         #[allow(unsafe_code)]
         let _ =
             unsafe { self.map.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, start, part.len()) };

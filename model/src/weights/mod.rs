@@ -1,7 +1,8 @@
-//! Models on disk are Hugging Face directories: `config.json` and `model.safetensors`, in the layout of their family.
+//! Models on disk are Hugging Face directories: `config.json` and `model.safetensors`, in the layout of their
+//! family.
 //!
-//! What `transformers` saves, [`load()`] opens; what [`save()`] writes, `transformers` opens, and what [`save_gguf`]
-//! writes, llama.cpp.
+//! What `transformers` saves, [`load()`] opens; what [`save()`] writes, `transformers` opens, and what
+//! [`save_gguf`] writes, llama.cpp.
 
 mod collect;
 mod config_file;

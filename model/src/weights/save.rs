@@ -14,8 +14,8 @@ use crate::error::{Error, Result};
 use crate::file::{replace_file, write_file};
 use crate::{Backend, GptModel};
 
-/// Writes `config.json`, `generation_config.json` and `model.safetensors` into `directory`, which is created if need
-/// be. `end_of_text` is the token that separates documents, if the tokenizer has one.
+/// Writes `config.json`, `generation_config.json` and `model.safetensors` into `directory`, which is created
+/// if need be. `end_of_text` is the token that separates documents, if the tokenizer has one.
 ///
 /// Each file is replaced as a whole; a model that was there stays until the new one is on the disk.
 ///

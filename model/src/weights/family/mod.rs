@@ -1,5 +1,5 @@
-//! What a family of published models calls its tensors and its numbers, as data: one table for each family, which
-//! everything reads that opens or writes a model.
+//! What a family of published models calls its tensors and its numbers, as data: one table for each family,
+//! read by everything that opens or writes a model.
 
 mod gpt2;
 mod slot;
@@ -20,9 +20,9 @@ pub(super) struct Family {
     pub(super) architecture: &'static str,
     /// The keys of `config.json` that decide what a model computes, in the order in which they are written.
     pub(super) keys: &'static [Key],
-    /// What keys mean that are left out.
+    /// The configuration of a file without any of the keys.
     pub(super) defaults: fn() -> GptConfig,
-    /// What `transformers` puts before every name but the head's. Files of the model without its head lack it.
+    /// What `transformers` puts before every name but the head's. Files of a model without a head lack it.
     pub(super) prefix: &'static str,
     /// How `model.safetensors` holds the matrices of linear layers.
     pub(super) matrices: MatrixLayout,
@@ -32,7 +32,7 @@ pub(super) struct Family {
     pub(super) block: &'static [Layer],
     /// The layers behind the blocks.
     pub(super) last: &'static [Layer],
-    /// How the names of tensors end that hold no parameter and are skipped.
+    /// Ends of names: tensors called so hold no parameter and are skipped.
     pub(super) buffers: &'static [&'static str],
     /// The name of the family in GGUF.
     pub(super) gguf_architecture: &'static str,
@@ -48,12 +48,12 @@ pub(super) struct Layer {
     name: &'static str,
     /// Name in GGUF.
     gguf: &'static str,
-    /// Role of the weight. A head is a parameter where it is not tied; a tied one may be stored too, and is the
-    /// embedding again.
+    /// Role of the weight. A head is a parameter only where it is not tied; files may hold a tied one too,
+    /// which is the embedding again.
     role: Role,
     /// Shape of the weight in the model.
     shape: &'static [Size],
-    /// Whether files hold a bias, which is one of zeros where the model has none.
+    /// Whether files hold a bias; where the model has none, it is all zeros.
     bias: bool,
 }
 
@@ -105,8 +105,8 @@ impl Family {
         family.ok_or_else(|| format!("model_type is \"{name}\"; only {known} is supported"))
     }
 
-    /// Every tensor that files of such a model hold, in the model's order. Counted from the configuration alone, so that
-    /// a file can be held against it before a byte of the model is allocated.
+    /// Every tensor that files of such a model hold, in the model's order. Counted from the configuration
+    /// alone, so that a file can be held against it before a byte of the model is allocated.
     pub(super) fn slots(&self, config: &GptConfig) -> impl Iterator<Item = Slot> + use<> {
         let (embeddings, block, last) = (self.embeddings, self.block, self.last);
         let blocks = (0..config.n_layers).flat_map(|number| block.iter().map(move |layer| (layer, number)));
@@ -160,8 +160,7 @@ impl MatrixLayout {
         shape
     }
 
-    /// The values of a parameter as they lie in this layout, from those of the model or the other way round: `shape` is
-    /// the one they have before.
+    /// Values of a parameter, taken from the model to this layout or back. `shape` is the one they have now.
     pub(super) fn values(self, role: Role, shape: &[usize], values: Vec<f32>) -> Vec<f32> {
         if !self.transposes(role) {
             return values;

@@ -1,4 +1,5 @@
-//! Typed keys and values, as they stand in the file. All numbers are little-endian; a string is its length and its bytes.
+//! Typed keys and values, as they stand in the file. All numbers are little-endian; a string is its length
+//! and its bytes.
 
 /// Keys and values in bytes.
 #[derive(Default)]

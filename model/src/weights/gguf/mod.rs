@@ -25,8 +25,8 @@ pub use vocabulary::GgufVocabulary;
 ///
 /// # Errors
 ///
-/// [`Error::Gguf`] for what llama.cpp cannot compute: in GPT-2, another activation than the tanh GELU, or attention
-/// scores scaled otherwise. [`Error::Io`] if the file cannot be written.
+/// [`Error::Gguf`] for what llama.cpp cannot compute: in GPT-2, another activation than the tanh GELU, or
+/// attention scores scaled otherwise. [`Error::Io`] if the file cannot be written.
 pub fn save_gguf<B: Backend>(
     model: &GptModel<B>,
     file: &Path,
