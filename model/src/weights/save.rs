@@ -39,6 +39,7 @@ pub fn save<B: Backend>(
     Ok(())
 }
 
+/// Replaces the file at `path` by the weights, as the family names and lays them out.
 pub(super) fn save_weights<B: Backend>(
     model: &GptModel<B>,
     family: &'static Family,
