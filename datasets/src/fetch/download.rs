@@ -23,6 +23,19 @@ pub(super) struct Expected {
     pub sha256: Option<String>,
 }
 
+impl Expected {
+    /// What is wrong with a file, if something is.
+    fn difference(&self, file: &mut File) -> std::io::Result<Option<String>> {
+        if let Some(sha256) = &self.sha256 {
+            let found = digest(file)?;
+            return Ok((found != *sha256).then(|| format!("the file has SHA-256 {found}, expected {sha256}")));
+        }
+        let here = file.metadata()?.len();
+        let wrong = self.size.filter(|size| here != *size);
+        Ok(wrong.map(|size| format!("the file has {here} bytes, expected {size}")))
+    }
+}
+
 /// Downloads files.
 pub(super) struct Client {
     agent: Agent,
@@ -145,7 +158,7 @@ impl Client {
         }
     }
 
-    /// One request for all that is missing.
+    /// One request for all that is missing, and a look at the whole.
     fn attempt(
         &self,
         url: &str,
@@ -156,60 +169,51 @@ impl Client {
         progress: &mut dyn FnMut(&FetchProgress),
     ) -> Result<(), Failure> {
         let broken = |error: std::io::Error| Failure::Final(Error::io(partial)(error));
-        let mut here = file.seek(SeekFrom::End(0)).map_err(broken)?;
-        let resumed = here > 0;
+        let here = file.seek(SeekFrom::End(0)).map_err(broken)?;
         if expected.size.is_none_or(|size| here != size) || here == 0 {
-            let mut response = match self.get(url, here) {
-                Err(Failure::Passing { reason, pause, .. }) if reason.starts_with("416") => {
-                    file.set_len(0).map_err(broken)?;
-                    return Err(Failure::passing(reason, pause));
-                }
-                response => response?,
-            };
-            if response.status() != StatusCode::PARTIAL_CONTENT || starts_at(&response) != Some(here) {
-                // The server sends all of it, or something we have not asked for.
-                here = 0;
-                file.set_len(0).and_then(|()| file.rewind()).map_err(broken)?;
-                if response.status() == StatusCode::PARTIAL_CONTENT {
-                    return Err(Failure::passing("the server sent a wrong part of the file", None));
-                }
-            }
+            let (mut response, here) = self.request(url, here, file, &broken)?;
             let total = response.body().content_length().map(|rest| here + rest).or(expected.size);
             (state.bytes, state.total) = (here, total);
             progress(state);
-            let mut body = response.body_mut().as_reader();
-            let mut bytes = vec![0; 1 << 16];
-            loop {
-                match body.read(&mut bytes).map_err(|error| passing(&error))? {
-                    0 => break,
-                    count => file.write_all(&bytes[..count]).map_err(broken)?,
-                }
-                here = file.stream_position().map_err(broken)?;
-                state.bytes = here;
-                progress(state);
-            }
-            if let Some(size) = expected.size.or(total).filter(|size| here < *size) {
-                let reason = format!("the file ended after {here} of {size} bytes");
+            receive(&mut response, file, &broken, state, progress)?;
+            if let Some(size) = expected.size.or(total).filter(|size| state.bytes < *size) {
+                let reason = format!("the file ended after {} of {size} bytes", state.bytes);
                 return Err(Failure::passing(reason, None));
             }
         }
-        let wrong = match &expected.sha256 {
-            Some(sha256) => {
-                let found = digest(file).map_err(broken)?;
-                (found != *sha256).then(|| format!("the file has SHA-256 {found}, expected {sha256}"))
-            }
-            None => expected
-                .size
-                .filter(|size| here != *size)
-                .map(|size| format!("the file has {here} bytes, expected {size}")),
-        };
-        let Some(reason) = wrong else { return Ok(()) };
+        let Some(reason) = expected.difference(file).map_err(broken)? else { return Ok(()) };
         file.set_len(0).map_err(broken)?;
-        if resumed {
+        if here > 0 {
             // What was here before may be from another version of the file.
             return Err(Failure::passing(reason, Some(Duration::ZERO)));
         }
         Err(Failure::Final(Error::Download { url: url.to_owned(), reason }))
+    }
+
+    /// Asks for what follows the first `here` bytes, which are in `file`; how many of them stay there.
+    fn request(
+        &self,
+        url: &str,
+        here: u64,
+        file: &mut File,
+        broken: &impl Fn(std::io::Error) -> Failure,
+    ) -> Result<(Response<Body>, u64), Failure> {
+        let response = match self.get(url, here) {
+            Err(Failure::Passing { reason, pause, .. }) if reason.starts_with("416") => {
+                file.set_len(0).map_err(broken)?;
+                return Err(Failure::passing(reason, pause));
+            }
+            response => response?,
+        };
+        if response.status() == StatusCode::PARTIAL_CONTENT && starts_at(&response) == Some(here) {
+            return Ok((response, here));
+        }
+        // The server sends all of it, or something we have not asked for.
+        file.set_len(0).and_then(|()| file.rewind()).map_err(broken)?;
+        if response.status() == StatusCode::PARTIAL_CONTENT {
+            return Err(Failure::passing("the server sent a wrong part of the file", None));
+        }
+        Ok((response, 0))
     }
 
     /// The response to a request for a file from a byte on.
@@ -246,6 +250,26 @@ impl Client {
             }
             _ => Err(Failure::Final(Error::Download { url: url.to_owned(), reason: status.to_string() })),
         }
+    }
+}
+
+/// Appends what the server sends to `file`.
+fn receive(
+    response: &mut Response<Body>,
+    file: &mut File,
+    broken: &impl Fn(std::io::Error) -> Failure,
+    state: &mut FetchProgress,
+    progress: &mut dyn FnMut(&FetchProgress),
+) -> Result<(), Failure> {
+    let mut body = response.body_mut().as_reader();
+    let mut bytes = vec![0; 1 << 16];
+    loop {
+        match body.read(&mut bytes).map_err(|error| passing(&error))? {
+            0 => return Ok(()),
+            count => file.write_all(&bytes[..count]).map_err(broken)?,
+        }
+        state.bytes = file.stream_position().map_err(broken)?;
+        progress(state);
     }
 }
 

@@ -1,18 +1,18 @@
 //! Datasets of the Hugging Face hub, in the cache that its other programs share.
 
-use std::path::{Component, Path, PathBuf};
+use std::path::{Component, Path};
 
 use globset::GlobBuilder;
-use hf_hub::{Cache, Repo, RepoType};
 use serde::Deserialize;
 
+use super::destination::{Destination, common};
 use super::download::{Client, Expected};
 use super::{FetchOptions, FetchProgress, Fetched};
 use crate::Format;
 use crate::error::{Absence, Error, Result};
 
 pub(super) const SCHEME: &str = "hf://";
-const DATASETS: &str = "hf://datasets/";
+pub(super) const DATASETS: &str = "hf://datasets/";
 const MAIN: &str = "main";
 
 /// `hf://datasets/OWNER/NAME[@REVISION][/PATTERN]`
@@ -104,40 +104,15 @@ pub(super) fn fetch(
     if options.offline {
         return destination.what_is_there(dataset, field, &takes);
     }
-    let HubDataset { repository, revision, .. } = dataset;
-    let address = format!("{}/api/datasets/{repository}/revision/{revision}?blobs=true", client.endpoint());
-    let listing: Listing =
-        serde_json::from_str(&client.text(&address)?).map_err(|error| Error::Download {
-            url: address.clone(),
-            reason: format!("the answer is not what was expected: {error}"),
-        })?;
-    let wanted: Vec<_> = listing.siblings.iter().filter(|file| takes(&file.rfilename)).collect();
-    if wanted.is_empty() || !is_plain(&listing.sha) {
-        let reason = match &dataset.pattern {
-            Some(pattern) => format!("none of its {} files matches {pattern}", listing.siblings.len()),
-            None => format!("none of its {} files is of a format that can be read", listing.siblings.len()),
-        };
-        return Err(Error::NotThere { url: address, reason: Absence::Other(reason) });
-    }
+    let (address, listing) = Listing::of(dataset, client)?;
+    let wanted = listing.wanted(dataset, &address, &takes)?;
     let root = destination.root(&listing.sha);
     let mut files = Vec::new();
     for file in wanted {
-        let name = &file.rfilename;
-        if !Path::new(name).components().all(|part| matches!(part, Component::Normal(_))) {
-            return Err(Error::Download { url: address, reason: format!("it lists a file \"{name}\"") });
-        }
-        let path = root.join(name);
+        let path = root.join(&file.rfilename);
         if !path.is_file() {
-            let url = format!(
-                "{}/datasets/{repository}/resolve/{}/{}",
-                client.endpoint(),
-                listing.sha,
-                encoded(name)
-            );
-            let expected = Expected {
-                size: file.lfs.as_ref().and_then(|lfs| lfs.size).or(file.size),
-                sha256: file.lfs.as_ref().map(|lfs| lfs.sha256.clone()),
-            };
+            let url = file.url(dataset, &listing.sha, client);
+            let expected = file.expected();
             let blob = expected.sha256.as_ref().or(file.blob_id.as_ref()).filter(|name| is_plain(name));
             destination.download(&path, blob, &url, &expected, client, progress)?;
         }
@@ -145,6 +120,63 @@ pub(super) fn fetch(
     }
     destination.remember(&listing.sha)?;
     Ok(Fetched { path: common(&root, &files), files, field })
+}
+
+impl Listing {
+    /// Asks the hub; with the address of the answer, for messages.
+    fn of(dataset: &HubDataset, client: &Client) -> Result<(String, Self)> {
+        let HubDataset { repository, revision, .. } = dataset;
+        let endpoint = client.endpoint();
+        let address = format!("{endpoint}/api/datasets/{repository}/revision/{revision}?blobs=true");
+        match serde_json::from_str(&client.text(&address)?) {
+            Ok(listing) => Ok((address, listing)),
+            Err(error) => {
+                let reason = format!("the answer is not what was expected: {error}");
+                Err(Error::Download { url: address, reason })
+            }
+        }
+    }
+
+    /// The files to take: at least one, and none that would lie elsewhere than it should.
+    fn wanted(
+        &self,
+        dataset: &HubDataset,
+        address: &str,
+        takes: &impl Fn(&str) -> bool,
+    ) -> Result<Vec<&Sibling>> {
+        let url = address.to_owned();
+        let wanted: Vec<_> = self.siblings.iter().filter(|file| takes(&file.rfilename)).collect();
+        if wanted.is_empty() || !is_plain(&self.sha) {
+            let count = self.siblings.len();
+            let reason = match &dataset.pattern {
+                Some(pattern) => format!("none of its {count} files matches {pattern}"),
+                None => format!("none of its {count} files is of a format that can be read"),
+            };
+            return Err(Error::NotThere { url, reason: Absence::Other(reason) });
+        }
+        let below =
+            |name: &str| Path::new(name).components().all(|part| matches!(part, Component::Normal(_)));
+        match wanted.iter().find(|file| !below(&file.rfilename)) {
+            None => Ok(wanted),
+            Some(Sibling { rfilename, .. }) => {
+                Err(Error::Download { url, reason: format!("it lists a file \"{rfilename}\"") })
+            }
+        }
+    }
+}
+
+impl Sibling {
+    fn url(&self, dataset: &HubDataset, commit: &str, client: &Client) -> String {
+        let (endpoint, repository) = (client.endpoint(), &dataset.repository);
+        format!("{endpoint}/datasets/{repository}/resolve/{commit}/{}", encoded(&self.rfilename))
+    }
+
+    fn expected(&self) -> Expected {
+        Expected {
+            size: self.lfs.as_ref().and_then(|lfs| lfs.size).or(self.size),
+            sha256: self.lfs.as_ref().map(|lfs| lfs.sha256.clone()),
+        }
+    }
 }
 
 /// Whether a name that came from elsewhere can be the name of a file.
@@ -161,130 +193,4 @@ fn encoded(name: &str) -> String {
         byte => format!("%{byte:02X}"),
     };
     name.bytes().map(encode).collect()
-}
-
-/// Where the files of a dataset go.
-enum Destination {
-    Folder(PathBuf),
-    Cache { repo: Repo, cache: Cache },
-}
-
-impl Destination {
-    fn of(dataset: &HubDataset, folder: Option<&Path>, options: &FetchOptions) -> Self {
-        let (repository, revision) = (dataset.repository.clone(), dataset.revision.clone());
-        match folder {
-            Some(folder) => Self::Folder(folder.to_owned()),
-            None => Self::Cache {
-                repo: Repo::with_revision(repository, RepoType::Dataset, revision),
-                cache: Cache::new(options.cache.clone()),
-            },
-        }
-    }
-
-    /// Below it, files have the names that the hub gives them.
-    fn root(&self, commit: &str) -> PathBuf {
-        match self {
-            Self::Folder(folder) => folder.clone(),
-            Self::Cache { repo, cache } => cache.repo(repo.clone()).pointer_path(commit),
-        }
-    }
-
-    fn download(
-        &self,
-        path: &Path,
-        blob: Option<&String>,
-        url: &str,
-        expected: &Expected,
-        client: &Client,
-        progress: &mut dyn FnMut(&FetchProgress),
-    ) -> Result<()> {
-        let parent = path.parent().unwrap_or(path);
-        std::fs::create_dir_all(parent).map_err(Error::io(parent))?;
-        let (Self::Cache { repo, cache }, Some(blob)) = (self, blob) else {
-            return client.download(url, path, expected, progress);
-        };
-        // The cache keeps contents by their hash, and links to them by name.
-        let repository = cache.path().join(repo.folder_name());
-        let blobs = repository.join("blobs");
-        std::fs::create_dir_all(&blobs).map_err(Error::io(&blobs))?;
-        let content = blobs.join(blob);
-        if !content.is_file() {
-            client.download(url, &content, expected, progress)?;
-        }
-        link(&repository, &content, path).map_err(Error::io(path))
-    }
-
-    /// Notes which commit the revision is, for the next time without network.
-    fn remember(&self, commit: &str) -> Result<()> {
-        match self {
-            Self::Folder(_) => Ok(()),
-            Self::Cache { repo, cache } => {
-                let path = cache.path().join(repo.folder_name());
-                cache.repo(repo.clone()).create_ref(commit).map_err(Error::io(path))
-            }
-        }
-    }
-
-    fn what_is_there(
-        &self,
-        dataset: &HubDataset,
-        field: &'static str,
-        takes: &dyn Fn(&str) -> bool,
-    ) -> Result<Fetched> {
-        let root = match self {
-            Self::Folder(folder) => folder.clone(),
-            Self::Cache { repo, cache } => {
-                let reference = cache.path().join(repo.folder_name()).join("refs").join(repo.revision());
-                let commit = std::fs::read_to_string(reference).unwrap_or_else(|_| dataset.revision.clone());
-                self.root(commit.trim())
-            }
-        };
-        let mut files = Vec::new();
-        collect(&root, &root, takes, &mut files);
-        files.sort();
-        if files.is_empty() {
-            let url = format!("{DATASETS}{}", dataset.repository);
-            return Err(Error::NotThere { url, reason: Absence::Offline });
-        }
-        Ok(Fetched { path: common(&root, &files), files, field })
-    }
-}
-
-fn collect(root: &Path, folder: &Path, takes: &dyn Fn(&str) -> bool, files: &mut Vec<PathBuf>) {
-    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
-        let path = entry.path();
-        if path.is_dir() {
-            collect(root, &path, takes, files);
-        } else if path.strip_prefix(root).is_ok_and(|name| takes(&name.to_string_lossy())) {
-            files.push(path);
-        }
-    }
-}
-
-/// The file, or the deepest folder that holds all of them.
-fn common(root: &Path, files: &[PathBuf]) -> PathBuf {
-    match files {
-        [file] => file.clone(),
-        [first, ..] => {
-            let above = first.ancestors().skip(1);
-            let mut shared = above.filter(|folder| files.iter().all(|file| file.starts_with(folder)));
-            shared.next().unwrap_or(root).to_owned()
-        }
-        [] => root.to_owned(),
-    }
-}
-
-/// Makes `path` stand for `content`; both are below `repository`. Relative, so that the cache can be moved.
-#[cfg(unix)]
-fn link(repository: &Path, content: &Path, path: &Path) -> std::io::Result<()> {
-    let below = |path: &Path| path.strip_prefix(repository).unwrap_or(path).to_owned();
-    let up = below(path).components().count() - 1;
-    let target: PathBuf = std::iter::repeat_n(Path::new(".."), up).collect::<PathBuf>().join(below(content));
-    std::os::unix::fs::symlink(target, path)
-}
-
-/// Makes `path` stand for `content`. Links need a privilege here.
-#[cfg(not(unix))]
-fn link(_repository: &Path, content: &Path, path: &Path) -> std::io::Result<()> {
-    std::fs::hard_link(content, path).or_else(|_| std::fs::copy(content, path).map(drop))
 }

@@ -5,6 +5,7 @@
 //! it is whole.
 
 mod corpora;
+mod destination;
 mod download;
 mod hub;
 mod options;

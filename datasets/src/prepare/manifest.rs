@@ -4,6 +4,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::plan::Plan;
 use crate::Source;
 use crate::error::{Error, Result};
 use crate::file::write_file;
@@ -98,6 +99,23 @@ impl Manifest {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
             Err(error) if error.kind() == std::io::ErrorKind::NotADirectory => Ok(None),
             Err(error) => Err(Error::io(path)(error)),
+        }
+    }
+
+    /// The manifest of a plan, before anything is counted.
+    pub(super) fn of(plan: &Plan<'_>, duplicates: u64) -> Self {
+        Self {
+            plan: plan.fingerprint(),
+            tokenizer: plan.vocabulary.tokenizer.clone(),
+            vocab_size: plan.vocabulary.size,
+            sources: plan.sources.to_vec(),
+            valid_fraction: plan.options.valid_fraction,
+            seed: plan.options.seed,
+            duplicates,
+            skipped: 0,
+            skipped_documents: Vec::new(),
+            train: SplitSummary::default(),
+            valid: SplitSummary::default(),
         }
     }
 

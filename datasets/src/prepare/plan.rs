@@ -11,11 +11,12 @@ use crate::{Format, ReadEvent, ReadOptions, Source, SourceFile, Tokenizer, Vocab
 /// Bytes of files on disk that make a group.
 const GROUP: u64 = 32 << 20;
 
-/// The files of all sources in groups of consecutive ones. A group is read by one thread.
-pub(super) struct Plan {
+/// What was asked for, and the files of all sources in groups of consecutive ones. A group is read by one thread.
+pub(super) struct Plan<'a> {
+    pub sources: &'a [Source],
+    pub tokenizer: &'a Tokenizer,
+    pub options: &'a PrepareOptions,
     pub groups: Vec<Group>,
-    /// Of each source.
-    pub weights: Vec<f64>,
     pub vocabulary: Vocabulary,
     /// The token that follows each document. A corpus of a single text has none: nothing is separated.
     pub separator: Option<u32>,
@@ -38,17 +39,13 @@ impl Group {
     }
 }
 
-impl Plan {
-    pub fn make(sources: &[Source], tokenizer: &Tokenizer, options: &PrepareOptions) -> Result<Self> {
-        let mut groups: Vec<Group> = Vec::new();
-        for (source, description) in sources.iter().enumerate() {
-            for file in description.files()? {
-                match groups.last_mut().filter(|group| group.source == source && group.size() < GROUP) {
-                    Some(group) => group.files.push(file),
-                    None => groups.push(Group { source, files: vec![file] }),
-                }
-            }
-        }
+impl<'a> Plan<'a> {
+    pub fn make(
+        sources: &'a [Source],
+        tokenizer: &'a Tokenizer,
+        options: &'a PrepareOptions,
+    ) -> Result<Self> {
+        let groups = groups(sources)?;
         let single = single_text(&groups);
         let cut = match single {
             Some(file) if options.valid_fraction > 0.0 => {
@@ -60,8 +57,7 @@ impl Plan {
         let vocabulary = Vocabulary::from(tokenizer);
         let separator = vocabulary.end_of_text.filter(|_| single.is_none());
         let fingerprint = fingerprint(sources, &groups, &vocabulary, options)?;
-        let weights = sources.iter().map(|source| source.weight).collect();
-        Ok(Self { groups, weights, vocabulary, separator, cut, fingerprint })
+        Ok(Self { sources, tokenizer, options, groups, vocabulary, separator, cut, fingerprint })
     }
 
     /// Two plans with the same fingerprint give the same shards.
@@ -73,6 +69,19 @@ impl Plan {
     pub fn size(&self) -> u64 {
         self.groups.iter().map(Group::size).sum()
     }
+}
+
+fn groups(sources: &[Source]) -> Result<Vec<Group>> {
+    let mut groups: Vec<Group> = Vec::new();
+    for (source, description) in sources.iter().enumerate() {
+        for file in description.files()? {
+            match groups.last_mut().filter(|group| group.source == source && group.size() < GROUP) {
+                Some(group) => group.files.push(file),
+                None => groups.push(Group { source, files: vec![file] }),
+            }
+        }
+    }
+    Ok(groups)
 }
 
 /// The only file of the corpus, if it is plain text.

@@ -7,7 +7,7 @@ use super::journal::Journal;
 use super::plan::Plan;
 use super::{Manifest, PrepareOptions, PrepareProgress, assemble, pipeline};
 use crate::error::{Error, Result};
-use crate::{ReadOptions, Source, Tokenizer};
+use crate::{Source, Tokenizer};
 
 /// Folder of unfinished work in the output folder.
 const SCRATCH: &str = ".prepare";
@@ -29,7 +29,6 @@ pub fn prepare(
     options: &PrepareOptions,
     progress: &mut dyn FnMut(PrepareProgress),
 ) -> Result<Manifest> {
-    let reading = ReadOptions { lossy: options.lossy, ..ReadOptions::default() };
     let plan = Plan::make(sources, tokenizer, options)?;
     let scratch = folder.join(SCRATCH);
     // Best effort: what is left there does no harm.
@@ -46,8 +45,8 @@ pub fn prepare(
         clean();
         return done;
     }
-    let outcome = pipeline::run(&plan, tokenizer, &mut journal, &scratch, options, &reading, progress)
-        .and_then(|()| assemble::join(&plan, &journal, tokenizer, &scratch, folder, sources, options));
+    let outcome = pipeline::run(&plan, &scratch, &mut journal, progress)
+        .and_then(|()| assemble::join(&plan, &journal, &scratch, folder));
     if !outcome.as_ref().is_err_and(is_passing) {
         clean();
         if outcome.is_err() && !existed {
@@ -59,7 +58,7 @@ pub fn prepare(
 }
 
 /// The manifest in a folder in which everything is done; refused if that was another plan.
-fn finished(plan: &Plan, folder: &Path) -> Result<Option<Manifest>> {
+fn finished(plan: &Plan<'_>, folder: &Path) -> Result<Option<Manifest>> {
     match Manifest::read(folder)? {
         Some(manifest) if manifest.plan != plan.fingerprint() => {
             Err(Error::Prepared { path: folder.to_owned() })

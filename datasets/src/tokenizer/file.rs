@@ -9,6 +9,7 @@ use super::bpe::{Bpe, TokenBytes};
 use super::byte_pairs::{pairs, splitting};
 use super::encoder::Encoder;
 use super::merge::Merges;
+use super::split::Splitting;
 use super::{FROM_FILE, visible};
 
 /// Names that an end-of-text token goes by.
@@ -19,58 +20,23 @@ pub(super) const END_OF_TEXT: [&str; 2] = ["<|endoftext|>", "</s>"];
 pub(super) fn byte_level(document: &str) -> Option<Bpe> {
     let json: Value = serde_json::from_str(document).ok()?;
     let model = &json["model"];
-    let unused = |value: &Value| matches!(value, Value::Null | Value::Bool(false)) || value == "";
-    let plain = ["normalizer", "truncation", "padding"].iter().all(|key| unused(&json[key]))
-        && ["dropout", "continuing_subword_prefix", "end_of_word_suffix"]
-            .iter()
-            .all(|key| unused(&model[key]))
-        && model["type"] == "BPE"
-        && json["decoder"]["type"] == "ByteLevel";
-    if !plain {
+    if !is_plain(&json) {
         return None;
     }
     let splitting = splitting(&json["pre_tokenizer"], false).ok()?;
-    let vocabulary = model["vocab"].as_object()?;
-    let vocabulary: FxHashMap<&str, u32> = vocabulary
-        .iter()
-        .map(|(token, id)| Some((token.as_str(), u32::try_from(id.as_u64()?).ok()?)))
-        .collect::<Option<_>>()?;
+    let ids = model["vocab"].as_object()?.iter();
+    let ids = ids.map(|(token, id)| Some((token.as_str(), u32::try_from(id.as_u64()?).ok()?)));
+    let vocabulary: Vocabulary<'_> = ids.collect::<Option<_>>()?;
     let special = special_tokens(&json["added_tokens"])?;
-
-    // Every id from zero on is used, and once.
-    let added: FxHashMap<&str, u32> = special.iter().map(|(token, id)| (token.as_str(), *id)).collect();
-    let size = vocabulary.len() + added.keys().filter(|token| !vocabulary.contains_key(*token)).count();
-    let mut tokens = vec![None; size];
-    for (token, id) in vocabulary.iter().chain(&added) {
-        let bytes = match added.get(token) {
-            Some(_) => token.as_bytes().to_vec(),
-            None => visible::to_bytes(token)?,
-        };
-        *tokens.get_mut(*id as usize)? = Some(bytes);
-    }
-    let tokens: TokenBytes = tokens.into_iter().collect::<Option<Vec<_>>>()?.into_iter().collect();
+    let added: Vocabulary<'_> = special.iter().map(|(token, id)| (token.as_str(), *id)).collect();
+    let tokens = tokens_by_id(&vocabulary, &added)?;
+    let merges = merges_by_rank(&model["merges"], &vocabulary)?;
+    let fingerprint = fingerprint(splitting, &tokens, &merges, &special);
 
     let mut bytes = [0; 256];
     for byte in 0..=255u8 {
         bytes[usize::from(byte)] = *vocabulary.get(visible::of_bytes(&[byte]).as_str())?;
     }
-    let merges = pairs(&model["merges"])?
-        .iter()
-        .map(|(left, right)| {
-            let made = vocabulary.get(format!("{left}{right}").as_str())?;
-            Some((*vocabulary.get(left.as_str())?, *vocabulary.get(right.as_str())?, *made))
-        })
-        .collect::<Option<Vec<_>>>()?;
-
-    let mut digest = Xxh3::new();
-    digest.update(splitting.pattern().as_bytes());
-    tokens.iter().for_each(|token| {
-        digest.update(&(token.len() as u32).to_le_bytes());
-        digest.update(token);
-    });
-    let numbers = merges.iter().flat_map(|(left, right, _)| [*left, *right]);
-    numbers.chain(special.iter().map(|(_, id)| *id)).for_each(|number| digest.update(&number.to_le_bytes()));
-
     let merges = Merges::new(bytes, &merges);
     let ignore_merges = model["ignore_merges"] == true;
     let whole: Vec<(&[u8], u32)> = vocabulary
@@ -82,14 +48,65 @@ pub(super) fn byte_level(document: &str) -> Option<Bpe> {
     let end_of_text =
         END_OF_TEXT.iter().find_map(|name| added.get(name).or_else(|| vocabulary.get(name)).copied());
     let encoder = Encoder::new(splitting, merges, &whole);
-    Some(Bpe {
-        name: FROM_FILE,
-        encoder,
-        end_of_text,
-        special,
-        tokens,
-        file: Some((document.to_owned(), digest.digest())),
-    })
+    let file = Some((document.to_owned(), fingerprint));
+    Some(Bpe { name: FROM_FILE, encoder, end_of_text, special, tokens, file })
+}
+
+/// The id of each token, as the file writes it.
+type Vocabulary<'a> = FxHashMap<&'a str, u32>;
+
+/// A pair of tokens that joins, and the token it makes.
+type Merge = (u32, u32, u32);
+
+/// Whether it is a byte-level BPE without any step that would change what it encodes.
+fn is_plain(json: &Value) -> bool {
+    let model = &json["model"];
+    let unused = |value: &Value| matches!(value, Value::Null | Value::Bool(false)) || value == "";
+    ["normalizer", "truncation", "padding"].iter().all(|key| unused(&json[key]))
+        && ["dropout", "continuing_subword_prefix", "end_of_word_suffix"]
+            .iter()
+            .all(|key| unused(&model[key]))
+        && model["type"] == "BPE"
+        && json["decoder"]["type"] == "ByteLevel"
+}
+
+/// The bytes of every token, if each id from zero on is used, and once.
+fn tokens_by_id(vocabulary: &Vocabulary<'_>, added: &Vocabulary<'_>) -> Option<TokenBytes> {
+    let size = vocabulary.len() + added.keys().filter(|token| !vocabulary.contains_key(*token)).count();
+    let mut tokens = vec![None; size];
+    for (token, id) in vocabulary.iter().chain(added) {
+        let bytes = match added.get(token) {
+            Some(_) => token.as_bytes().to_vec(),
+            None => visible::to_bytes(token)?,
+        };
+        *tokens.get_mut(*id as usize)? = Some(bytes);
+    }
+    Some(tokens.into_iter().collect::<Option<Vec<_>>>()?.into_iter().collect())
+}
+
+/// The merges as ids, the most eager first.
+fn merges_by_rank(merges: &Value, vocabulary: &Vocabulary<'_>) -> Option<Vec<Merge>> {
+    let id = |token: &str| vocabulary.get(token).copied();
+    let merges = pairs(merges)?;
+    merges.iter().map(|(left, right)| Some((id(left)?, id(right)?, id(&format!("{left}{right}"))?))).collect()
+}
+
+/// A number that only files share which encode alike.
+fn fingerprint(
+    splitting: Splitting,
+    tokens: &TokenBytes,
+    merges: &[Merge],
+    special: &[(String, u32)],
+) -> u64 {
+    let mut digest = Xxh3::new();
+    digest.update(splitting.pattern().as_bytes());
+    tokens.iter().for_each(|token| {
+        digest.update(&(token.len() as u32).to_le_bytes());
+        digest.update(token);
+    });
+    let numbers = merges.iter().flat_map(|(left, right, _)| [*left, *right]);
+    numbers.chain(special.iter().map(|(_, id)| *id)).for_each(|number| digest.update(&number.to_le_bytes()));
+    digest.digest()
 }
 
 /// Whether a token's bytes join to that token, as they do in every vocabulary that was learned.

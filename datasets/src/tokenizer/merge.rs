@@ -89,16 +89,30 @@ impl Merges {
     /// The same in linear time: parts are a linked list, and a queue holds the pairs that can join. Entries whose pair
     /// has changed since are passed over.
     fn encode_long(&self, piece: &[u8], tokens: &mut Vec<u32>) {
-        let mut parts: Vec<Part> = (0..)
-            .zip(piece)
-            .map(|(at, byte): (u32, _)| Part {
-                token: self.bytes[usize::from(*byte)],
-                rank: NONE,
-                previous: at.wrapping_sub(1),
-                next: at + 1,
-            })
-            .collect();
-        let end = u32::try_from(parts.len()).expect("a piece of less than 4 GiB");
+        let (mut parts, mut queue) = self.parts_of(piece);
+        while let Some((rank, at)) = queue.pop() {
+            if parts[at as usize].rank == rank {
+                self.join(at, rank, &mut parts, &mut queue);
+            }
+        }
+        let mut at = 0;
+        while at < parts.len() {
+            tokens.push(parts[at].token);
+            at = parts[at].next as usize;
+        }
+    }
+
+    /// Each byte as a part, and the pairs that can join.
+    fn parts_of(&self, piece: &[u8]) -> (Vec<Part>, Queue) {
+        let token = |byte: u8| self.bytes[usize::from(byte)];
+        let part = |(at, byte): (u32, &u8)| Part {
+            token: token(*byte),
+            rank: NONE,
+            previous: at.wrapping_sub(1),
+            next: at + 1,
+        };
+        assert!(u32::try_from(piece.len()).is_ok(), "a piece of less than 4 GiB");
+        let mut parts: Vec<Part> = (0..).zip(piece).map(part).collect();
         let mut queue = Queue::default();
         for at in 0..parts.len() - 1 {
             let rank = self.rank(parts[at].token, parts[at + 1].token);
@@ -107,37 +121,34 @@ impl Merges {
                 queue.push(rank, at as u32);
             }
         }
-        while let Some((rank, at)) = queue.pop() {
-            let part = parts[at as usize];
-            if part.rank != rank {
-                continue;
-            }
-            let right = parts[part.next as usize];
-            parts[part.next as usize].rank = NONE;
-            let joined = self.made[rank as usize];
-            parts[at as usize].token = joined;
-            parts[at as usize].next = right.next;
-            if part.previous < end {
-                let before = self.rank(parts[part.previous as usize].token, joined);
-                parts[part.previous as usize].rank = before;
-                if before != NONE {
-                    queue.push(before, part.previous);
-                }
-            }
-            let mut after = NONE;
-            if right.next < end {
-                parts[right.next as usize].previous = at;
-                after = self.rank(joined, parts[right.next as usize].token);
-            }
-            parts[at as usize].rank = after;
-            if after != NONE {
-                queue.push(after, at);
+        (parts, queue)
+    }
+
+    /// Joins the part at `at` with the next, and ranks it with its new neighbours.
+    #[inline(always)]
+    fn join(&self, at: u32, rank: u32, parts: &mut [Part], queue: &mut Queue) {
+        let end = parts.len() as u32;
+        let part = parts[at as usize];
+        let right = parts[part.next as usize];
+        parts[part.next as usize].rank = NONE;
+        let joined = self.made[rank as usize];
+        parts[at as usize].token = joined;
+        parts[at as usize].next = right.next;
+        if part.previous < end {
+            let before = self.rank(parts[part.previous as usize].token, joined);
+            parts[part.previous as usize].rank = before;
+            if before != NONE {
+                queue.push(before, part.previous);
             }
         }
-        let mut at = 0;
-        while at < end {
-            tokens.push(parts[at as usize].token);
-            at = parts[at as usize].next;
+        let mut after = NONE;
+        if right.next < end {
+            parts[right.next as usize].previous = at;
+            after = self.rank(joined, parts[right.next as usize].token);
+        }
+        parts[at as usize].rank = after;
+        if after != NONE {
+            queue.push(after, at);
         }
     }
 }

@@ -1,32 +1,17 @@
 //! `kiln data prepare`: text to token shards.
 
 use anyhow::{Result, bail};
-use kiln_datasets::{PrepareOptions, SplitSummary, character_tokenizer};
+use kiln_datasets::{Manifest, PrepareOptions, SplitSummary, character_tokenizer};
 
 use super::{Preparing, Sources};
 use crate::cli::Prepare;
 use crate::files::tokenizer;
 
 pub fn run(args: Prepare) -> Result<()> {
-    let fraction = args.valid_fraction;
-    if !(fraction > 0.0 && fraction < 1.0) {
-        bail!("--valid-fraction {fraction}: must be more than 0 and less than 1");
-    }
-    if args.threads == Some(0) {
-        bail!("--threads 0: must be at least 1");
-    }
+    let options = options(&args)?;
     let weights = weights(&args)?;
     let mut sources = Sources::new(&args.data, &args.source)?;
     sources.list.iter_mut().zip(weights).for_each(|(source, weight)| source.weight = weight);
-    let defaults = PrepareOptions::default();
-    let options = PrepareOptions {
-        valid_fraction: fraction,
-        seed: args.seed,
-        dedup: args.dedup,
-        lossy: args.source.lossy,
-        skip_bad: args.skip_bad,
-        threads: args.threads.unwrap_or(defaults.threads),
-    };
     let tokenizer = match args.tokenizer.as_str() {
         "char" => character_tokenizer(&sources.list, &options)?,
         name => tokenizer(name)?,
@@ -41,6 +26,32 @@ pub fn run(args: Prepare) -> Result<()> {
         println!("{}", serde_json::to_string(&manifest)?);
         return Ok(());
     }
+    print(&manifest);
+    println!("train on it: kiln train --set data.path={}", args.out.display());
+    Ok(())
+}
+
+fn options(args: &Prepare) -> Result<PrepareOptions> {
+    let fraction = args.valid_fraction;
+    if !(fraction > 0.0 && fraction < 1.0) {
+        bail!("--valid-fraction {fraction}: must be more than 0 and less than 1");
+    }
+    if args.threads == Some(0) {
+        bail!("--threads 0: must be at least 1");
+    }
+    let defaults = PrepareOptions::default();
+    Ok(PrepareOptions {
+        valid_fraction: fraction,
+        seed: args.seed,
+        dedup: args.dedup,
+        lossy: args.source.lossy,
+        skip_bad: args.skip_bad,
+        threads: args.threads.unwrap_or(defaults.threads),
+    })
+}
+
+/// What came of it, split by split, and what was left out.
+fn print(manifest: &Manifest) {
     for (name, split) in [("training", &manifest.train), ("validation", &manifest.valid)] {
         let SplitSummary { tokens, documents, text_bytes, .. } = split;
         let ratio = *text_bytes as f64 / (*tokens).max(1) as f64;
@@ -56,8 +67,6 @@ pub fn run(args: Prepare) -> Result<()> {
             println!("  …");
         }
     }
-    println!("train on it: kiln train --set data.path={}", args.out.display());
-    Ok(())
 }
 
 /// How many times to take each source.
