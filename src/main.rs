@@ -1,7 +1,7 @@
 //! `kiln`: raw text in, a language model out.
 //!
-//! Parses the command line, hands it to one file of `commands/`, and turns the outcome into an exit code:
-//! 0 done, 1 it failed, 2 the command or a file's contents were wrong, 130 interrupted (143 by SIGTERM, 129 by
+//! Parses the command line, hands it to one file of `commands/`, and turns the outcome into an exit code: 0
+//! done, 1 it failed, 2 the command or a file's contents were wrong, 130 interrupted (143 by SIGTERM, 129 by
 //! SIGHUP).
 
 #![recursion_limit = "256"]

@@ -3,15 +3,16 @@
 
 #![recursion_limit = "256"]
 
-use std::collections::BTreeMap;
+mod common;
 
 use burn::lr_scheduler::LrScheduler;
-use burn::module::{Module, ModuleVisitor, Param};
+use burn::module::{Module, Param};
 use burn::optim::adaptor::OptimizerAdaptor;
 use burn::optim::{GradientsParams, Optimizer, SgdConfig};
 use burn::tensor::{Tensor, TensorData};
 use burn_autodiff::Autodiff;
 use burn_train::TrainStep;
+use common::parameters;
 use kiln_datasets::Batch;
 use kiln_model::{AutodiffBackend, Backend, GptConfig};
 use kiln_training::{AdamW, ClipGlobalNorm, LanguageModel, MicroBatches, WarmupCosine};
@@ -64,39 +65,13 @@ impl<B: AutodiffBackend> Parameters<B> {
 
     /// Compares with `factor` times the `values`.
     fn assert_equal(&self, values: &Value, factor: f32, what: &str) {
-        for (name, ours) in walk(self) {
+        for (name, ours) in parameters::values(self) {
             for (ours, theirs) in ours.iter().zip(list(&values[&name])) {
-                let error = f64::from((ours - factor * theirs).abs());
+                let error = (ours - f64::from(factor * theirs)).abs();
                 assert!(error <= TOLERANCE, "{what}: {name} has {ours} instead of {theirs}");
             }
         }
     }
-}
-
-/// Every parameter by its name.
-fn walk<B: Backend>(module: &impl Module<B>) -> BTreeMap<String, Vec<f32>> {
-    #[derive(Default)]
-    struct Walk {
-        path: Vec<String>,
-        found: BTreeMap<String, Vec<f32>>,
-    }
-    impl<B: Backend> ModuleVisitor<B> for Walk {
-        fn enter_module(&mut self, name: &str, _container: &str) {
-            self.path.push(name.to_owned());
-        }
-
-        fn exit_module(&mut self, _name: &str, _container: &str) {
-            self.path.pop();
-        }
-
-        fn visit_float<const D: usize>(&mut self, parameter: &Param<Tensor<B, D>>) {
-            let values = parameter.val().into_data().iter::<f32>().collect();
-            self.found.insert(self.path.join("."), values);
-        }
-    }
-    let mut walk = Walk::default();
-    module.visit(&mut walk);
-    walk.found
 }
 
 /// Clipping alone: plain descent from zero, at a learning rate of one, arrives at minus the clipped gradients.
@@ -167,9 +142,9 @@ fn accumulation<B: AutodiffBackend>() {
             let output = TrainStep::step(&model, MicroBatches(windows(step).split(micro_batch)));
             model = optimizer.step(1e-3, model, output.grads);
         }
-        walk(&model)
+        parameters::values(&model)
     };
-    let (whole, start) = (trained(8), walk(&initial));
+    let (whole, start) = (trained(8), parameters::values(&initial));
     for micro_batch in [4, 2, 1, 3] {
         let parts = trained(micro_batch);
         let (mut ours, mut theirs) = (Vec::new(), Vec::new());
@@ -188,16 +163,14 @@ fn accumulation<B: AutodiffBackend>() {
 
 /// The values that the loss feels. A bias of the keys shifts all scores of a query alike, which the softmax takes back: its
 /// gradient is nothing but rounding, and AdamW makes steps of that too.
-fn felt<'a>(name: &str, values: &'a [f32]) -> impl Iterator<Item = &'a f32> + Clone {
+fn felt<'a>(name: &str, values: &'a [f64]) -> impl Iterator<Item = &'a f64> + Clone {
     let third = if name.ends_with("attn.c_attn.bias") { values.len() / 3 } else { 0 };
     values[..third].iter().chain(&values[2 * third..])
 }
 
 /// `‖a - b‖ / ‖b‖`
-fn relative_error<'a>(a: impl Iterator<Item = &'a f32>, b: impl Iterator<Item = &'a f32> + Clone) -> f64 {
-    let norm = |values: &mut dyn Iterator<Item = f32>| {
-        values.map(|value| f64::from(value).powi(2)).sum::<f64>().sqrt()
-    };
+fn relative_error<'a>(a: impl Iterator<Item = &'a f64>, b: impl Iterator<Item = &'a f64> + Clone) -> f64 {
+    let norm = |values: &mut dyn Iterator<Item = f64>| values.map(|value| value.powi(2)).sum::<f64>().sqrt();
     norm(&mut a.zip(b.clone()).map(|(a, b)| a - b)) / norm(&mut b.copied())
 }
 

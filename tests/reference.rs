@@ -3,16 +3,18 @@
 
 #![recursion_limit = "256"]
 
+mod common;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use burn::lr_scheduler::LrScheduler;
-use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::adaptor::OptimizerAdaptor;
 use burn::optim::{GradientsParams, Optimizer};
 use burn::tensor::{Int, Tensor, TensorData};
 use burn_autodiff::Autodiff;
 use burn_train::TrainStep;
+use common::parameters::{self, Named};
 use kiln_datasets::Batch;
 use kiln_inference::{GenerateOptions, Request, Sampling, generate};
 use kiln_model::{AutodiffBackend, Backend, GptModel, load};
@@ -98,43 +100,10 @@ fn numbers(data: TensorData) -> Vec<f64> {
     data.iter::<f64>().collect()
 }
 
-/// Collects every parameter, or its gradient, under its name in the file.
-struct Walk<'a> {
-    path: Vec<String>,
-    gradients: Option<&'a GradientsParams>,
-    found: BTreeMap<String, Vec<f64>>,
-}
-
-impl<B: AutodiffBackend> ModuleVisitor<B> for Walk<'_> {
-    fn enter_module(&mut self, name: &str, _container: &str) {
-        self.path.push(name.to_owned());
-    }
-
-    fn exit_module(&mut self, _name: &str, _container: &str) {
-        self.path.pop();
-    }
-
-    fn visit_float<const D: usize>(&mut self, parameter: &Param<Tensor<B, D>>) {
-        let name = self.path.join(".");
-        let name = if name == "lm_head.weight" { name } else { format!("transformer.{name}") };
-        let data = match self.gradients {
-            Some(gradients) => {
-                let gradient = gradients.get::<B::InnerBackend, D>(parameter.id);
-                gradient.unwrap_or_else(|| panic!("{name} has no gradient")).into_data()
-            }
-            None => parameter.val().into_data(),
-        };
-        self.found.insert(name, numbers(data));
-    }
-}
-
-fn walk<B: AutodiffBackend>(
-    model: &GptModel<B>,
-    gradients: Option<&GradientsParams>,
-) -> BTreeMap<String, Vec<f64>> {
-    let mut walk = Walk { path: Vec::new(), gradients, found: BTreeMap::new() };
-    model.visit(&mut walk);
-    walk.found
+/// By the names that the fixtures use.
+fn as_in_the_file(parameters: Named) -> Named {
+    let name = |name: String| if name == "lm_head.weight" { name } else { format!("transformer.{name}") };
+    parameters.into_iter().map(|(ours, values)| (name(ours), values)).collect()
 }
 
 fn compare<B: Backend>(logit_tolerance: f64) {
@@ -174,7 +143,7 @@ fn gradients<B: AutodiffBackend>(case: &Case) {
     let model: GptModel<B> = load(&case.directory, &device).expect("transformers saved it");
     let loss = model.loss(case.tokens("tokens", &device), case.tokens("targets", &device));
     let gradients = GradientsParams::from_grads(loss.backward(), &model);
-    let ours = walk(&model, Some(&gradients));
+    let ours = as_in_the_file(parameters::gradients(&model, &gradients));
     let theirs =
         case.tensors.iter().filter_map(|(name, (_, values))| Some((name.strip_prefix("gradient.")?, values)));
     let mut compared = 0;
@@ -224,7 +193,7 @@ fn ten_steps<B: AutodiffBackend>(case: &Case) {
         assert!(error <= 1e-4, "{}: the loss of step {step} is off by {error}", case.name);
         model = optimizer.step(schedule.step(), model, output.grads);
     }
-    let ours = walk(&model.gpt, None);
+    let ours = as_in_the_file(parameters::values(&model.gpt));
     for (name, (_, theirs)) in case.tensors.iter().filter(|(name, _)| name.starts_with("final.")) {
         let name = &name["final.".len()..];
         let error = relative_error(&ours[name], theirs);

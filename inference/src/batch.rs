@@ -7,10 +7,11 @@ use crate::generate::{GeneratedTokens, generate};
 use crate::request::Request;
 use crate::window::batched_logits;
 
-/// Continues several prompts side by side, each as [`generate`] would continue it alone; prompts of any lengths,
-/// without padding. Texts that end leave the batch.
+/// Continues several prompts side by side, each as [`generate`] would continue it alone. Prompts may differ
+/// in length; nothing is padded. A text that ends leaves the batch.
 ///
-/// `on_token` sees the index of a request and the token chosen for it, and may end that text by returning `false`.
+/// `on_token` sees the index of a request and the token chosen for it, and may end that text by returning
+/// `false`.
 ///
 /// # Errors
 ///

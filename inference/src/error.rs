@@ -19,7 +19,7 @@ pub enum Error {
         /// What is wrong with it.
         reason: &'static str,
     },
-    /// There is nothing to continue.
+    /// The prompt has no tokens.
     #[error("the prompt is empty")]
     EmptyPrompt,
     /// A token id that the model does not have.
@@ -53,8 +53,8 @@ pub enum Error {
 }
 
 impl Error {
-    /// The class of this error in the standard library's terms: `InvalidInput` for a request that cannot be met, else
-    /// that of the error behind it.
+    /// The class of this error in the standard library's terms: `InvalidInput` for a request that cannot be
+    /// met, else that of the error behind it.
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Model(source) => source.kind(),

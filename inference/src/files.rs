@@ -63,8 +63,8 @@ impl ModelFiles {
     ///
     /// # Errors
     ///
-    /// [`Error::Model`](crate::Error::Model) if the weights do not fit the architecture, or the backend cannot hold
-    /// them in `precision`.
+    /// [`Error::Model`](crate::Error::Model) if the weights do not fit the architecture, or the backend
+    /// cannot hold them in `precision`.
     pub fn load_with_precision<B: Backend>(
         &self,
         device: &B::Device,

@@ -13,8 +13,8 @@ use crate::window::Window;
 ///
 /// # Errors
 ///
-/// [`Error::EmptyPrompt`](crate::Error::EmptyPrompt), [`Error::UnknownToken`](crate::Error::UnknownToken) for a prompt
-/// that the model cannot read, or [`Error::Sampling`](crate::Error::Sampling).
+/// [`Error::EmptyPrompt`](crate::Error::EmptyPrompt), [`Error::UnknownToken`](crate::Error::UnknownToken) for
+/// a prompt that the model cannot read, or [`Error::Sampling`](crate::Error::Sampling).
 pub fn generate<'a, B: Backend>(model: &'a GptModel<B>, request: &Request) -> Result<GeneratedTokens<'a, B>> {
     let options = &request.options;
     options.sampling.validate()?;

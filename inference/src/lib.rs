@@ -2,8 +2,8 @@
 //!
 //! [`TextModel`] opens a model with its tokenizer and writes text. Below it, everything speaks token ids:
 //! [`ModelFiles`] opens what lies in a model directory, [`Sampling`] says how a token is chosen from logits,
-//! [`generate()`] repeats that with a cache, [`generate_batch`] does so for many texts, [`score()`] asks how probable a
-//! given text is, and [`evaluate()`] asks that for a corpus.
+//! [`generate()`] repeats that with a cache, [`generate_batch`] does so for many texts, [`score()`] asks how
+//! probable a given text is, and [`evaluate()`] asks that for a corpus.
 //!
 //! # Example
 //!
@@ -51,3 +51,8 @@ pub use request::{GenerateOptions, Request};
 pub use sampling::{Sampling, TokenSampler};
 pub use score::{TextScore, score};
 pub use text_model::{GeneratedText, TextModel};
+
+/// The example in the README is compiled with the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

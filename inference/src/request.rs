@@ -1,8 +1,9 @@
-//! What is asked of a generation.
+//! What to generate.
 
 use crate::Sampling;
 
-/// How a text is to be generated. A caller that ends with `..GenerateOptions::default()` is not broken by a new field.
+/// How a text is to be generated. A caller that ends with `..GenerateOptions::default()` is not broken by a
+/// new field.
 #[derive(Clone, Debug, PartialEq)]
 pub struct GenerateOptions {
     /// Most tokens to add.
@@ -28,6 +29,6 @@ impl Default for GenerateOptions {
 pub struct Request {
     /// Tokens to continue.
     pub prompt: Vec<u32>,
-    /// How.
+    /// How to continue them.
     pub options: GenerateOptions,
 }

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
-/// How tokens are chosen. The filters apply in the order of the fields. A caller that ends with `..Sampling::default()`
-/// is not broken by a new field.
+/// How tokens are chosen. The filters apply in the order of the fields. A caller that ends with
+/// `..Sampling::default()` is not broken by a new field.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Sampling {
@@ -48,7 +48,8 @@ impl Sampling {
         Ok(())
     }
 
-    /// Tokens that remain, most probable first, with their probabilities. Equal logits keep the order of their ids.
+    /// Tokens that remain, most probable first, with their probabilities. Equal logits keep the order of
+    /// their ids.
     fn distribution(&self, logits: &[f32]) -> Vec<(u32, f64)> {
         let mut ranked: Vec<(u32, f64)> = (0..).zip(logits.iter().map(|logit| f64::from(*logit))).collect();
         // NaN sorts last, so a broken logit is never preferred.

@@ -41,14 +41,15 @@ pub struct TextModel<B: Backend> {
 }
 
 impl<B: Backend> TextModel<B> {
-    /// Opens a model directory, or the `model/` of a run directory, with its tokenizer and its weights in f32.
+    /// Opens a model directory, or the `model/` of a run directory, with its tokenizer and its weights in
+    /// f32.
     ///
     /// For other number formats, open it by hand with [`ModelFiles`].
     ///
     /// # Errors
     ///
-    /// [`Error::Model`](crate::Error::Model) or [`Error::Data`](crate::Error::Data) if there is no model, no tokenizer,
-    /// or one of them cannot be used.
+    /// [`Error::Model`](crate::Error::Model) or [`Error::Data`](crate::Error::Data) if there is no model, no
+    /// tokenizer, or one of them cannot be used.
     pub fn open(path: impl AsRef<Path>, device: &B::Device) -> Result<Self> {
         let files = ModelFiles::open(path)?;
         let tokenizer = files.tokenizer()?;
@@ -60,10 +61,11 @@ impl<B: Backend> TextModel<B> {
         Self { model, tokenizer }
     }
 
-    /// Continues `prompt`, piece by piece: each is computed when the iterator is asked for it. The text ends at the
-    /// tokenizer's end-of-text token, where it has one, or at a token of `options.stop`.
+    /// Continues `prompt`, piece by piece: each is computed when the iterator is asked for it. The text ends
+    /// at the tokenizer's end-of-text token, where it has one, or at a token of `options.stop`.
     ///
-    /// Special tokens that are written out in the prompt, such as `<|endoftext|>`, are encoded as what they are.
+    /// Special tokens that are written out in the prompt, such as `<|endoftext|>`, are encoded as what they
+    /// are.
     ///
     /// # Errors
     ///

@@ -53,7 +53,8 @@ impl<'a, B: Backend> Window<'a, B> {
     fn shorten(&mut self) {
         let context_length = self.model.config().context_length;
         if self.tokens.len() > context_length {
-            // Half at a time: the cache must be built again, and doing so for every token would make it useless.
+            // Half at a time: the cache must be built again, and doing so for every token would make it
+            // useless.
             let kept = context_length.div_ceil(2);
             self.tokens.drain(..self.tokens.len() - kept);
             if let Some(cache) = &mut self.cache {

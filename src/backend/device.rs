@@ -37,7 +37,7 @@ pub(super) fn wgpu_has_gpu() -> bool {
     false
 }
 
-/// What kind each of the adapters is that wgpu finds.
+/// The kind of each adapter that wgpu finds.
 #[cfg(feature = "wgpu")]
 fn wgpu_adapters() -> &'static [wgpu::DeviceType] {
     use burn_wgpu::graphics::{AutoGraphicsApi, GraphicsApi};
@@ -63,7 +63,7 @@ pub(super) fn wgpu(backend: &str, device: Option<&str>) -> Result<burn_wgpu::Wgp
              the CPU (scripts/install-wgpu-cpu.sh), or use --backend ndarray"
         );
     }
-    // CubeCL takes adapters of an unknown kind for any that it is asked for.
+    // CubeCL accepts an adapter of unknown kind for any requested kind.
     let has = |wanted: DeviceType, number: usize| {
         let of_kind = |kind: DeviceType| adapters.iter().filter(|found| **found == kind).count();
         if number < of_kind(wanted) || number < of_kind(DeviceType::Other) {

@@ -28,10 +28,10 @@ pub const BACKENDS: [(&str, bool, &str); 8] = [
 
 /// Something to do on a backend that is known only when the program runs.
 pub trait Job {
-    /// What it gives.
+    /// Its result.
     type Output;
 
-    /// Does it; `name` is what the backend is called.
+    /// Runs it on a device of backend `B`, which is called `name`.
     fn run<B: Backend>(self, device: B::Device, name: &'static str) -> Result<Self::Output>;
 }
 
@@ -58,10 +58,10 @@ pub fn dispatch<J: Job>(args: &BackendArgs, job: J) -> Result<J::Output> {
 
 /// Something to do that needs gradients.
 pub trait TrainingJob {
-    /// What it gives.
+    /// Its result.
     type Output;
 
-    /// Does it; `name` is what the backend is called.
+    /// Runs it on a device of backend `B`, which is called `name`.
     fn run<B: AutodiffBackend>(self, device: B::Device, name: &'static str) -> Result<Self::Output>;
 }
 

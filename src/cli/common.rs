@@ -11,8 +11,8 @@ pub struct BackendArgs {
     /// Backend to compute with, of those built in (see `kiln info --backends`); default: the fastest.
     #[arg(long, value_name = "NAME")]
     pub backend: Option<String>,
-    /// Device of the backend: cpu, gpu:0, cuda:0, mps, …; default: libtorch's GPU where it finds one, else the backend's
-    /// first.
+    /// Device of the backend: cpu, gpu:0, cuda:0, mps, …; default: libtorch's GPU where it finds one, else
+    /// the backend's first.
     #[arg(long, value_name = "DEVICE")]
     pub device: Option<String>,
 }

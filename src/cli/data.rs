@@ -34,8 +34,8 @@ pub enum Tokenize {
     },
     /// Learn a byte-level BPE from text and write it as a tokenizer directory.
     Train {
-        /// File, folder, pattern, `-` for standard input, or `cargo` for the Rust code in your cargo registry; may be
-        /// repeated.
+        /// File, folder, pattern, `-` for standard input, or `cargo` for the Rust code in your cargo
+        /// registry; may be repeated.
         #[arg(long, value_name = "PATH", required = true, num_args = 1..)]
         data: Vec<String>,
         #[command(flatten)]
@@ -102,8 +102,8 @@ fn formats() -> impl TypedValueParser<Value = Format> {
 /// `kiln data prepare`
 #[derive(Args, Debug)]
 pub struct Prepare {
-    /// File, folder, pattern, `-` for standard input, or `cargo` for the Rust code in your cargo registry; may be
-    /// repeated.
+    /// File, folder, pattern, `-` for standard input, or `cargo` for the Rust code in your cargo registry;
+    /// may be repeated.
     #[arg(long, required = true, value_name = "PATH")]
     pub data: Vec<String>,
     /// char, byte, gpt2, cl100k_base, o200k_base, or a model, run or tokenizer directory.

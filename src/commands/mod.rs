@@ -1,4 +1,4 @@
-//! One file per command: arguments in, one library call, output.
+//! The commands, a file or a folder for each: what was typed in, calls of the libraries, what is printed out.
 
 mod bench;
 mod data;

@@ -39,7 +39,8 @@ pub fn run(command: Verify) -> Result<ExitCode> {
     dispatch_training(&backend, Verifying { args, files, tokens })
 }
 
-/// The first tokens of the text as llm.c prepares it: end-of-text before every paragraph, the blank line after it kept.
+/// The first tokens of the text as llm.c prepares it: end-of-text before every paragraph, the blank line
+/// after it kept.
 fn tokens(text: &str, gpt2: &Tokenizer) -> Result<Vec<u32>> {
     let wanted = LLM_C_BATCH * LLM_C_CONTEXT + 1;
     let mut tokens = Vec::new();

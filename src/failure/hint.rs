@@ -1,7 +1,7 @@
 //! What to do about an error of a library, in the words of the command line.
 //!
-//! A hint is found as long as the error is in the chain of causes: add to it with `context`, and do not turn it into
-//! text.
+//! A hint is found as long as the error is in the chain of causes: add to it with `context`, and do not turn
+//! it into text.
 
 use std::error::Error;
 

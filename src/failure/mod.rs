@@ -9,8 +9,8 @@ use std::io::ErrorKind;
 
 use self::hint::hint;
 
-/// The chain of causes in one text, and what to do about it. A cause that its outer error already spells out is not
-/// repeated.
+/// The chain of causes in one text, and what to do about it. A cause that its outer error already spells out
+/// is not repeated.
 pub fn message(error: &anyhow::Error) -> String {
     let mut text = String::new();
     for cause in error.chain() {

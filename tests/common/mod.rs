@@ -1,6 +1,8 @@
-//! Driving the built binary.
+//! What the tests share: driving the built binary, and looking into a module.
 
 #![allow(dead_code, reason = "each test uses a part of it")]
+
+pub mod parameters;
 
 use std::path::Path;
 use std::process::{Command, Output};

@@ -19,56 +19,81 @@ pub fn run(args: BenchTokenize) -> Result<()> {
         Some(file) => read_text(file)?,
         None => tales::corpus(1337, TALES_BYTES).text(),
     };
-    let start = Instant::now();
-    let tokenizer = tokenizer(&args.tokenizer)?;
-    let load_seconds = start.elapsed().as_secs_f64();
-    let ids = tokenizer.encode(&text)?;
-
-    let all = std::thread::available_parallelism().map_or(1, usize::from);
-    let threads = args.threads.map_or(all, usize::from);
-    let on = |threads: usize| -> Result<Spread> {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().context("no threads")?;
-        Ok(pool.install(|| measure(text.len(), || tokenizer.encode(&text).expect("encoded before"))))
-    };
-    let (one, several) = (on(1)?, on(threads)?);
-    let peer = published(&args.tokenizer).map(|bpe| {
-        let speed = measure(text.len(), || bpe.encode_ordinary(&text));
-        (speed, bpe.encode_ordinary(&text) == ids)
-    });
-
+    let measured = Measured::new(&args, &text)?;
     if args.json {
-        let report = json!({
-            "tokenizer": args.tokenizer, "bytes": text.len(), "tokens": ids.len(), "load_seconds": load_seconds,
-            "threads": threads, "megabytes_per_second": several.median,
-            "megabytes_per_second_min": several.least, "megabytes_per_second_max": several.most,
-            "megabytes_per_second_one_thread": one.median,
-            "megabytes_per_second_tiktoken_rs": peer.as_ref().map(|(speed, _)| speed.median),
-            "ids_equal_tiktoken_rs": peer.as_ref().map(|(_, equal)| equal),
-        });
-        println!("{report}");
-        return Ok(());
-    }
-    println!("{}: {} tokens from {:.1} MB", args.tokenizer, ids.len(), text.len() as f64 / 1e6);
-    let line = |name: &str, speed: &Spread| {
-        println!("{name:<20} {:>8.1} MB/s ({:.1} to {:.1})", speed.median, speed.least, speed.most);
-    };
-    line("one thread", &one);
-    line(&format!("{threads} threads"), &several);
-    if let Some((speed, equal)) = &peer {
-        line("tiktoken-rs, one", speed);
-        println!("{}", if *equal { "the ids are equal" } else { "the ids differ" });
+        measured.print_json(&args.tokenizer, text.len());
+    } else {
+        measured.print(&args.tokenizer, text.len());
     }
     Ok(())
 }
 
+/// Speeds in megabytes per second.
+struct Measured {
+    load_seconds: f64,
+    tokens: usize,
+    threads: usize,
+    one_thread: Spread,
+    all_threads: Spread,
+    /// tiktoken-rs, and whether it gives the same ids.
+    peer: Option<(Spread, bool)>,
+}
+
+impl Measured {
+    fn new(args: &BenchTokenize, text: &str) -> Result<Self> {
+        let start = Instant::now();
+        let tokenizer = tokenizer(&args.tokenizer)?;
+        let load_seconds = start.elapsed().as_secs_f64();
+        let ids = tokenizer.encode(text)?;
+
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let threads = args.threads.map_or(cores, usize::from);
+        let on = |threads: usize| -> Result<Spread> {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().context("no threads")?;
+            Ok(pool.install(|| measure(text.len(), || tokenizer.encode(text).expect("encoded before"))))
+        };
+        let (one_thread, all_threads) = (on(1)?, on(threads)?);
+        let peer = published(&args.tokenizer).map(|bpe| {
+            let speed = measure(text.len(), || bpe.encode_ordinary(text));
+            (speed, bpe.encode_ordinary(text) == ids)
+        });
+        Ok(Self { load_seconds, tokens: ids.len(), threads, one_thread, all_threads, peer })
+    }
+
+    fn print_json(&self, tokenizer: &str, bytes: usize) {
+        let report = json!({
+            "tokenizer": tokenizer, "bytes": bytes, "tokens": self.tokens, "load_seconds": self.load_seconds,
+            "threads": self.threads, "megabytes_per_second": self.all_threads.median,
+            "megabytes_per_second_min": self.all_threads.least, "megabytes_per_second_max": self.all_threads.most,
+            "megabytes_per_second_one_thread": self.one_thread.median,
+            "megabytes_per_second_tiktoken_rs": self.peer.as_ref().map(|(speed, _)| speed.median),
+            "ids_equal_tiktoken_rs": self.peer.as_ref().map(|(_, equal)| equal),
+        });
+        println!("{report}");
+    }
+
+    fn print(&self, tokenizer: &str, bytes: usize) {
+        println!("{tokenizer}: {} tokens from {:.1} MB", self.tokens, bytes as f64 / 1e6);
+        let line = |name: &str, speed: &Spread| {
+            println!("{name:<20} {:>8.1} MB/s ({:.1} to {:.1})", speed.median, speed.least, speed.most);
+        };
+        line("one thread", &self.one_thread);
+        line(&format!("{} threads", self.threads), &self.all_threads);
+        if let Some((speed, equal)) = &self.peer {
+            line("tiktoken-rs, one", speed);
+            println!("{}", if *equal { "the ids are equal" } else { "the ids differ" });
+        }
+    }
+}
+
 /// At least three times, and for a second.
 fn measure(bytes: usize, encode: impl Fn() -> Vec<u32>) -> Spread {
-    let begin = Instant::now();
+    let start = Instant::now();
     let mut speeds = Vec::new();
-    while speeds.len() < 3 || begin.elapsed() < Duration::from_secs(1) {
-        let start = Instant::now();
+    while speeds.len() < 3 || start.elapsed() < Duration::from_secs(1) {
+        let once = Instant::now();
         std::hint::black_box(encode());
-        speeds.push(bytes as f64 / 1e6 / start.elapsed().as_secs_f64());
+        speeds.push(bytes as f64 / 1e6 / once.elapsed().as_secs_f64());
     }
     Spread::of(speeds)
 }
