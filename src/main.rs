@@ -18,10 +18,21 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+use self::commands::Command;
+
+/// Raw text in, a language model out.
+#[derive(Parser, Debug)]
+#[command(version, about, max_term_width = 100)]
+struct Cli {
+    /// What to do; without a command, `train`.
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
 fn main() -> ExitCode {
-    let cli = cli::Cli::parse();
+    let command = Cli::parse().command.unwrap_or_default();
     kiln_model::keep_freed_memory();
-    match commands::run(cli) {
+    match command.run() {
         Ok(code) => code,
         Err(error) if failure::is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {

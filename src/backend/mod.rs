@@ -8,7 +8,7 @@ use kiln_model::{AutodiffBackend, Backend};
 use kiln_training::Place;
 
 use self::device::*;
-use crate::cli::BackendArgs;
+use crate::cli::common::BackendArgs;
 
 /// Every backend Kiln knows, fastest first (wgpu and libtorch on a GPU), and whether this build has it.
 pub const BACKENDS: [(&str, bool, &str); 8] = [

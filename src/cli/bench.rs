@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use kiln_model::Precision;
 
-use super::BackendArgs;
+use super::common::BackendArgs;
 use super::precision::in_memory;
 
 /// `kiln bench`

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::ModelArgs;
+use super::common::ModelArgs;
 
 /// `kiln generate`
 #[derive(Args, Debug)]

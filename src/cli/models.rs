@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand, ValueEnum};
 use kiln_model::Dtype;
 
-use super::BackendArgs;
+use super::common::BackendArgs;
 use super::precision::in_files;
 
 /// `kiln export`

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::BackendArgs;
+use super::common::BackendArgs;
 
 /// `kiln train`
 #[derive(Args, Debug, Default)]

@@ -7,7 +7,7 @@ use kiln_inference::{CorpusLoss, ModelFiles};
 use kiln_model::{Backend, Precision};
 
 use crate::backend::{Job, dispatch};
-use crate::cli::Eval;
+use crate::cli::inference::Eval;
 use crate::commands::data::Preparing;
 
 pub fn run(args: Eval) -> Result<()> {

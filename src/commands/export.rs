@@ -6,7 +6,8 @@ use kiln_inference::ModelFiles;
 use kiln_model::{Backend, GgufVocabulary};
 
 use crate::backend::{Job, dispatch};
-use crate::cli::{BackendArgs, Export, ExportFormat};
+use crate::cli::common::BackendArgs;
+use crate::cli::models::{Export, ExportFormat};
 
 pub fn run(args: Export) -> Result<()> {
     let files = ModelFiles::open(&args.model)?;

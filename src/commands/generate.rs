@@ -10,7 +10,7 @@ use kiln_model::Backend;
 use serde_json::json;
 
 use crate::backend::{Job, dispatch};
-use crate::cli::Generate;
+use crate::cli::inference::Generate;
 
 pub fn run(args: Generate) -> Result<()> {
     let Generate { temperature, top_k, top_p, .. } = args;

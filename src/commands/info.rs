@@ -7,7 +7,7 @@ use kiln_inference::ModelFiles;
 use kiln_training::{MetricsLine, Split};
 
 use crate::backend::BACKENDS;
-use crate::cli::Info;
+use crate::cli::models::Info;
 
 pub fn run(args: Info) -> Result<()> {
     match (&args.model, &args.run) {

@@ -16,24 +16,71 @@ mod verify;
 use std::process::ExitCode;
 
 use anyhow::Result;
+use clap::Subcommand;
 
-use crate::cli::{Cli, Command, Train};
+use crate::cli::bench::Bench;
+use crate::cli::data::{Data, Tokenize};
+use crate::cli::inference::{Eval, Generate, Score};
+use crate::cli::models::{Export, Info, Verify};
+use crate::cli::training::{Report, Sweep, Train};
 
-/// Runs the command that was typed; `kiln` alone is `kiln train`.
-pub fn run(cli: Cli) -> Result<ExitCode> {
-    match cli.command.unwrap_or_else(|| Command::Train(Train::default())) {
-        Command::Train(args) => return train::run(args),
-        Command::Sweep(args) => return sweep::run(args),
-        Command::Verify(command) => return verify::run(command),
-        Command::Generate(args) => generate::run(args)?,
-        Command::Score(args) => score::run(args)?,
-        Command::Eval(args) => eval::run(args)?,
-        Command::Tokenize(command) => tokenize::run(command)?,
-        Command::Data(command) => data::run(command)?,
-        Command::Bench(command) => bench::run(command)?,
-        Command::Export(args) => export::run(args)?,
-        Command::Report(args) => report::run(args)?,
-        Command::Info(args) => info::run(args)?,
+/// The commands.
+#[derive(Subcommand, Debug)]
+pub enum Command {
+    /// Train a model; without options, on the embedded corpus.
+    Train(Train),
+    /// Train every combination of a grid of settings and rank them.
+    Sweep(Sweep),
+    /// Compare runs on one HTML page: curves, samples, configurations.
+    Report(Report),
+    /// Continue a prompt.
+    Generate(Generate),
+    /// Show the log-probability of each token of a text.
+    Score(Score),
+    /// Measure loss, perplexity and bits per byte on a corpus.
+    Eval(Eval),
+    /// Turn text into token ids and back, or learn a tokenizer.
+    #[command(subcommand)]
+    Tokenize(Tokenize),
+    /// Prepare a corpus as token shards, look at it, or fetch a well-known one.
+    #[command(subcommand)]
+    Data(Data),
+    /// Measure how fast a part of this build is on this machine.
+    #[command(subcommand)]
+    Bench(Bench),
+    /// Write a model for other programs: a Hugging Face directory or a GGUF file, in f32, bf16 or f16.
+    Export(Export),
+    /// Check a model against published numbers.
+    #[command(subcommand)]
+    Verify(Verify),
+    /// Show what a model, a run or this build is.
+    Info(Info),
+}
+
+impl Default for Command {
+    /// `kiln` alone is `kiln train`.
+    fn default() -> Self {
+        Self::Train(Train::default())
     }
-    Ok(ExitCode::SUCCESS)
+}
+
+impl Command {
+    /// Runs the command; the exit code is that of a command that did not fail.
+    pub fn run(self) -> Result<ExitCode> {
+        match self {
+            Self::Train(args) => return train::run(args),
+            Self::Sweep(args) => return sweep::run(args),
+            Self::Verify(command) => return verify::run(command),
+            Self::Generate(args) => generate::run(args)?,
+            Self::Score(args) => score::run(args)?,
+            Self::Eval(args) => eval::run(args)?,
+            Self::Tokenize(command) => tokenize::run(command)?,
+            Self::Data(command) => data::run(command)?,
+            Self::Bench(command) => bench::run(command)?,
+            Self::Export(args) => export::run(args)?,
+            Self::Report(args) => report::run(args)?,
+            Self::Info(args) => info::run(args)?,
+        }
+        Ok(ExitCode::SUCCESS)
+    }
 }

@@ -2,7 +2,7 @@
 
 use anyhow::{Result, bail};
 
-use crate::cli::Report;
+use crate::cli::training::Report;
 
 pub fn run(args: Report) -> Result<()> {
     if args.to.is_dir() {

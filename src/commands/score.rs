@@ -10,7 +10,7 @@ use safetensors::tensor::TensorView;
 use serde_json::json;
 
 use crate::backend::{Job, dispatch};
-use crate::cli::Score;
+use crate::cli::inference::Score;
 
 pub fn run(args: Score) -> Result<()> {
     let files = ModelFiles::open(&args.model)?;

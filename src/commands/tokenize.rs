@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use kiln_datasets::{BpeTrainer, Tokenizer};
 use serde_json::json;
 
-use crate::cli::{EncodeInput, SourceArgs, Tokenize};
+use crate::cli::data::{EncodeInput, SourceArgs, Tokenize};
 use crate::commands::data::Sources;
 use crate::files::tokenizer;
 

@@ -10,7 +10,7 @@ use kiln_training::{LLM_C_BATCH, LLM_C_CONTEXT, LLM_C_LOSSES, LLM_C_TOLERANCE, l
 use serde_json::json;
 
 use crate::backend::{TrainingJob, dispatch_training};
-use crate::cli::{Verify, VerifyGpt2};
+use crate::cli::models::{Verify, VerifyGpt2};
 use crate::files::read_text;
 
 pub fn run(command: Verify) -> Result<ExitCode> {

@@ -10,7 +10,7 @@ use serde_json::json;
 use super::model::{megabytes, open, peak_memory};
 use super::spread::Spread;
 use crate::backend::{Job, dispatch};
-use crate::cli::{BenchDecode, BenchPrefill, ModelSource};
+use crate::cli::bench::{BenchDecode, BenchPrefill, ModelSource};
 
 pub fn decode(args: BenchDecode) -> Result<()> {
     let backend = args.backend.clone();

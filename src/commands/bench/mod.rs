@@ -8,7 +8,7 @@ mod train;
 
 use anyhow::Result;
 
-use crate::cli::Bench;
+use crate::cli::bench::Bench;
 
 pub fn run(command: Bench) -> Result<()> {
     match command {

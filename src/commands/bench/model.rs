@@ -4,7 +4,7 @@ use anyhow::{Result, bail};
 use kiln_inference::ModelFiles;
 use kiln_model::{Backend, GptConfig, GptModel, PRESETS};
 
-use crate::cli::{ModelShape, ModelSource};
+use crate::cli::bench::{ModelShape, ModelSource};
 
 /// The architecture that was asked for, for sequences of `context` tokens.
 pub fn config(shape: &ModelShape, context: usize) -> Result<GptConfig> {

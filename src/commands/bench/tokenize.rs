@@ -8,7 +8,7 @@ use serde_json::json;
 use tiktoken_rs::{CoreBPE, cl100k_base_singleton, o200k_base_singleton, r50k_base_singleton};
 
 use super::spread::Spread;
-use crate::cli::BenchTokenize;
+use crate::cli::bench::BenchTokenize;
 use crate::files::{read_text, tokenizer};
 
 /// Least size of the embedded corpus, when there is no file.

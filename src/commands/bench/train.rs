@@ -10,7 +10,7 @@ use serde_json::json;
 use super::model::{config, megabytes, peak_memory};
 use super::spread::Spread;
 use crate::backend::{TrainingJob, dispatch_training};
-use crate::cli::BenchTrain;
+use crate::cli::bench::BenchTrain;
 
 /// Without --steps: as many as take this long, and not fewer than that.
 const LONG_ENOUGH: Duration = Duration::from_secs(5);

@@ -6,7 +6,7 @@ use anyhow::Result;
 use indicatif::{ProgressBar, ProgressStyle};
 use kiln_datasets::{DEFAULT_FIELD, FetchOptions, FetchProgress};
 
-use crate::cli::Fetch;
+use crate::cli::data::Fetch;
 
 pub fn run(args: Fetch) -> Result<()> {
     let environment = FetchOptions::from_env();

@@ -4,7 +4,7 @@ use anyhow::Result;
 use kiln_datasets::{CorpusInfo, ShardFormat};
 use serde_json::{Value, json};
 
-use crate::cli::DataInfo;
+use crate::cli::data::DataInfo;
 use crate::files::tokenizer;
 
 /// Width of the longest bar of the histogram.

@@ -10,7 +10,7 @@ use anyhow::Result;
 
 pub use self::progress::Preparing;
 pub use self::source::Sources;
-use crate::cli::Data;
+use crate::cli::data::Data;
 
 pub fn run(command: Data) -> Result<()> {
     match command {

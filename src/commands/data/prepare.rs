@@ -4,7 +4,7 @@ use anyhow::{Result, bail};
 use kiln_datasets::{Manifest, PrepareOptions, SplitSummary, character_tokenizer};
 
 use super::{Preparing, Sources};
-use crate::cli::Prepare;
+use crate::cli::data::Prepare;
 use crate::files::tokenizer;
 
 pub fn run(args: Prepare) -> Result<()> {

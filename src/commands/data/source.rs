@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use kiln_datasets::{ReadOptions, Source};
 use tempfile::TempDir;
 
-use crate::cli::SourceArgs;
+use crate::cli::data::SourceArgs;
 
 /// What stands for standard input.
 const STANDARD_INPUT: &str = "-";

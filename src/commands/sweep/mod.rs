@@ -12,7 +12,7 @@ use kiln_training::{MetricsLine, RunDir, Split};
 
 use self::grid::{Dimension, Point, combinations};
 use self::table::Row;
-use crate::cli::Sweep;
+use crate::cli::training::Sweep;
 use crate::{settings, signals};
 
 pub fn run(args: Sweep) -> Result<ExitCode> {

@@ -10,7 +10,7 @@ use kiln_training::{MemoryPlan, RunDir};
 
 use super::corpus::Text;
 use super::{Prepared, Start, name_in_full, place, say};
-use crate::cli::Train;
+use crate::cli::training::Train;
 use crate::settings::{self, Settings};
 
 /// Checks everything that can be checked before anything is written; then writes the run's first files.

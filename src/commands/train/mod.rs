@@ -22,7 +22,7 @@ use self::begin::{begun, discard};
 use self::resume::continued;
 use self::writer::Writer;
 use crate::backend::{TrainingJob, dispatch_training};
-use crate::cli::Train;
+use crate::cli::training::Train;
 use crate::settings::{DataSource, Settings};
 use crate::signals;
 

@@ -6,7 +6,7 @@ use kiln_training::{MemoryPlan, RunDir};
 
 use super::corpus::Text;
 use super::{Prepared, Start, name_in_full, place, say};
-use crate::cli::Train;
+use crate::cli::training::Train;
 use crate::settings::{self, DataSource};
 
 /// Opens the run that is to continue, with the configuration it was begun with.
