@@ -6,15 +6,14 @@
 mod common;
 
 use burn::lr_scheduler::LrScheduler;
-use burn::module::{Module, Param};
-use burn::optim::adaptor::OptimizerAdaptor;
+use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::{GradientsParams, Optimizer, SgdConfig};
 use burn::tensor::{Tensor, TensorData};
 use burn_autodiff::Autodiff;
 use burn_train::TrainStep;
 use common::parameters;
-use kiln_datasets::Batch;
-use kiln_model::{AutodiffBackend, Backend, GptConfig};
+use kiln_datasets::{Batch, IGNORED};
+use kiln_model::{AutodiffBackend, Backend, GptConfig, Role};
 use kiln_training::{AdamW, ClipGlobalNorm, LanguageModel, MicroBatches, WarmupCosine};
 use serde_json::Value;
 
@@ -104,9 +103,9 @@ fn recipe<B: AutodiffBackend>() {
         beta2: number("beta2"),
         epsilon: number("epsilon"),
         weight_decay: number("weight_decay"),
-        decay_vectors: false,
+        decays: Role::decays,
     };
-    let mut optimizer = ClipGlobalNorm::new(OptimizerAdaptor::from(adamw), number("grad_clip"));
+    let mut optimizer = ClipGlobalNorm::new(adamw.init(), number("grad_clip"));
     let mut schedule = WarmupCosine::new(
         number("learning_rate"),
         number("min_learning_rate"),
@@ -135,8 +134,8 @@ fn accumulation<B: AutodiffBackend>() {
         Batch { inputs: all(0), targets: all(1), windows: 8, seq: 16 }
     };
     let trained = |micro_batch: usize| {
-        let adamw = AdamW { beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weight_decay: 0.1, decay_vectors: false };
-        let mut optimizer = ClipGlobalNorm::new(OptimizerAdaptor::from(adamw), 1.0);
+        let adamw = AdamW { beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weight_decay: 0.1, decays: Role::decays };
+        let mut optimizer = ClipGlobalNorm::new(adamw.init(), 1.0);
         let mut model = initial.clone();
         for step in 0..5 {
             let output = TrainStep::step(&model, MicroBatches(windows(step).split(micro_batch)));
@@ -158,6 +157,46 @@ fn accumulation<B: AutodiffBackend>() {
         let error = relative_error(ours.iter(), theirs.iter());
         println!("{micro_batch} at a time: all weights together are off by {error:.1e}");
         assert!(error <= 1e-5, "{micro_batch} at a time: all weights together are off by {error}");
+    }
+}
+
+/// Micro-batches with unequal numbers of targets that count, one of them with none, give loss and gradient of the whole.
+fn masked_accumulation<B: AutodiffBackend>() {
+    let device = B::Device::default();
+    let config = GptConfig { vocab_size: 61, context_length: 16, ..GptConfig::new(2, 4, 32) };
+    let model = LanguageModel::<B> { gpt: config.init(5, &device).expect("a valid configuration") };
+    let token = |i: usize, shift: usize| ((i * i * 31 + (i + shift) * 7) % 61) as i32;
+    let counts = |i: usize| i % 16 >= 2 * (i / 16) + 2 && i / 16 != 3;
+    let inputs = (0..8 * 16).map(|i| token(i, 0)).collect();
+    let targets = (0..8 * 16).map(|i| if counts(i) { token(i, 1) } else { IGNORED }).collect();
+    let batch = Batch { inputs, targets, windows: 8, seq: 16 };
+    let gradients = |micro_batch: usize| {
+        let output = TrainStep::step(&model, MicroBatches(batch.clone().split(micro_batch)));
+        let mut found = Gradients { of: &output.grads, found: Vec::new() };
+        model.visit(&mut found);
+        (output.item.loss, found.found)
+    };
+    let (loss, whole) = gradients(8);
+    assert!(whole.iter().any(|value| value.abs() > 1e-3), "there is something to learn");
+    for micro_batch in [4, 3, 1] {
+        let (partial_loss, parts) = gradients(micro_batch);
+        assert!((partial_loss - loss).abs() <= 1e-6, "{micro_batch} at a time: {partial_loss}, not {loss}");
+        let errors = parts.iter().zip(&whole).map(|(ours, theirs)| f64::from((ours - theirs).abs()));
+        let error = errors.fold(0.0, f64::max);
+        assert!(error <= 1e-6, "{micro_batch} at a time: a gradient is off by {error}");
+    }
+}
+
+/// Every gradient of a module, one after the other.
+struct Gradients<'a> {
+    of: &'a GradientsParams,
+    found: Vec<f32>,
+}
+
+impl<B: AutodiffBackend> ModuleVisitor<B> for Gradients<'_> {
+    fn visit_float<const D: usize>(&mut self, parameter: &Param<Tensor<B, D>>) {
+        let gradient = self.of.get::<B::InnerBackend, D>(parameter.id).expect("everything trains");
+        self.found.extend(gradient.into_data().iter::<f32>());
     }
 }
 
@@ -193,6 +232,11 @@ macro_rules! on {
             #[test]
             fn parts_of_a_batch_add_up_to_it() {
                 accumulation::<Autodiff<$backend>>();
+            }
+
+            #[test]
+            fn parts_with_unequal_targets_add_up_too() {
+                masked_accumulation::<Autodiff<$backend>>();
             }
         }
     };

@@ -9,7 +9,6 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use burn::lr_scheduler::LrScheduler;
-use burn::optim::adaptor::OptimizerAdaptor;
 use burn::optim::{GradientsParams, Optimizer};
 use burn::tensor::{Int, Tensor, TensorData};
 use burn_autodiff::Autodiff;
@@ -17,7 +16,7 @@ use burn_train::TrainStep;
 use common::parameters::{self, Named};
 use kiln_datasets::Batch;
 use kiln_inference::{GenerateOptions, Request, Sampling, generate};
-use kiln_model::{AutodiffBackend, Backend, GptModel, load};
+use kiln_model::{AutodiffBackend, Backend, GptModel, Role, load};
 use kiln_training::{AdamW, ClipGlobalNorm, LanguageModel, MicroBatches, WarmupCosine, llm_c_losses};
 use safetensors::{Dtype, SafeTensors};
 use serde_json::Value;
@@ -164,9 +163,9 @@ fn ten_steps<B: AutodiffBackend>(case: &Case) {
         beta2: recipe("beta2"),
         epsilon: recipe("epsilon"),
         weight_decay: recipe("weight_decay"),
-        decay_vectors: false,
+        decays: Role::decays,
     };
-    let mut optimizer = ClipGlobalNorm::new(OptimizerAdaptor::from(adamw), recipe("grad_clip"));
+    let mut optimizer = ClipGlobalNorm::new(adamw.init(), recipe("grad_clip"));
     let steps = |key: &str| recipe(key) as usize;
     let mut schedule = WarmupCosine::new(
         recipe("learning_rate"),

@@ -106,6 +106,40 @@ fn a_run_from_another_model_resumes_as_that_model() {
 }
 
 #[test]
+fn frozen_parameters_stay_as_they_were() {
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let path = folder.path();
+    let freeze = ["--set", "training.freeze=[\"wte\", \"h.0.*\"]"];
+    for (run, steps) in [("short", "training.steps=2"), ("long", "training.steps=5")] {
+        stdout(&train(path, freeze.into_iter().chain(["--run-dir", run, "--set", steps])));
+    }
+    let resume = ["train", "--plain", "--run-dir", "short", "--resume", "--set", "training.steps=5"];
+    let decay = ["--set", "schedule.decay_steps=5"];
+    let refused = kiln(path, resume.into_iter().chain(decay));
+    assert_eq!(refused.status.code(), Some(2), "another schedule is another run");
+    let models = ["short", "long"].map(|run| {
+        let file = std::fs::read(path.join(run).join("model/model.safetensors")).expect("readable");
+        let tensors = safetensors::SafeTensors::deserialize(&file).expect("whole");
+        let tensors = tensors.iter().map(|(name, tensor)| (name.to_owned(), tensor.data().to_vec()));
+        tensors.collect::<std::collections::BTreeMap<_, _>>()
+    });
+    for (name, short) in &models[0] {
+        let bare = name.trim_start_matches("transformer.");
+        let frozen = bare == "wte.weight" || bare.starts_with("h.0.");
+        assert_eq!(*short == models[1][name], frozen, "{name}");
+    }
+
+    let unknown = train(path, ["--run-dir", "unknown", "--set", "training.freeze=[\"wtf.*\"]"]);
+    let message = String::from_utf8_lossy(&unknown.stderr);
+    assert_eq!(unknown.status.code(), Some(2), "{message}");
+    assert!(
+        message.contains("training.freeze = \"wtf.*\": matches none of wte.weight, wpe.weight"),
+        "{message}"
+    );
+    assert!(!path.join("unknown").exists(), "what never trained leaves nothing");
+}
+
+#[test]
 fn text_files_train_with_every_tokenizer_and_generate() {
     let folder = tempfile::tempdir().expect("a temporary directory");
     let path = folder.path();

@@ -115,6 +115,32 @@ impl GptConfig {
             .checked_add(layer_norm)
     }
 
+    /// Floating-point operations of training on one token, forward and backward: `6 N + 12 L d T`
+    /// (<https://arxiv.org/abs/2204.02311>, appendix B), where `N` counts the matrices that multiply.
+    pub fn flops_per_token(&self) -> f64 {
+        let Self { vocab_size, context_length, d_model, n_layers, tied_head, .. } = *self;
+        let looked_up = context_length * d_model + if tied_head { 0 } else { vocab_size * d_model };
+        let multiplied = self.num_parameters() - looked_up;
+        6.0 * multiplied as f64 + 12.0 * (n_layers * d_model * context_length) as f64
+    }
+
+    /// Numbers that exist for each token of a training step: those that the forward pass keeps for the backward pass, and
+    /// those that pass through a layer meanwhile. `attention_weights` says whether attention keeps its weights, or computes
+    /// them anew.
+    pub fn activations_per_token(&self, attention_weights: bool) -> usize {
+        let Self { context_length, d_model, n_layers, n_heads, d_ff, dropout, .. } = *self;
+        let attention = match attention_weights {
+            false => n_heads,
+            // Weights, their softmax, and what dropout made of them.
+            true => n_heads * context_length * if dropout > 0.0 { 3 } else { 2 },
+        };
+        // Of each block: both norms' inputs and outputs, queries, keys, values and what attention made of them, the hidden
+        // layer before and after its activation.
+        let kept = n_layers * (8 * d_model + 2 * d_ff + attention) + 4 * d_model;
+        let passing = 2 * d_ff + 4 * d_model;
+        kept + passing
+    }
+
     /// Checks every field and every rule between fields.
     ///
     /// # Errors
@@ -184,6 +210,14 @@ mod tests {
             config.validate().expect("presets are valid");
             assert_eq!(config.num_parameters(), count, "{name}");
         }
+    }
+
+    /// nanoGPT counts 124,439,808 parameters for GPT-2, of which 786,432 are positions, hence
+    /// `6 · 123,653,376 + 12 · 12 · 768 · 1024` operations a token.
+    #[test]
+    fn gpt2_costs_what_nanogpt_says() {
+        let config = GptConfig::preset("gpt2").expect("a listed preset");
+        assert_eq!(config.flops_per_token(), 855_166_464.0);
     }
 
     #[test]

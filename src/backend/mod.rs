@@ -5,7 +5,7 @@ mod device;
 use anyhow::{Result, bail};
 use burn_autodiff::Autodiff;
 use kiln_model::{AutodiffBackend, Backend};
-use kiln_training::Place;
+use kiln_training::DeviceKind;
 
 use self::device::*;
 use crate::cli::common::BackendArgs;
@@ -86,12 +86,12 @@ pub fn check(args: &BackendArgs) -> Result<()> {
 }
 
 /// Where tensors live on the backend that was asked for.
-pub fn place(args: &BackendArgs) -> Result<Place> {
+pub fn device_kind(args: &BackendArgs) -> Result<DeviceKind> {
     Ok(match (choose(args.backend.as_deref())?, args.device.as_deref()) {
-        ("ndarray" | "flex", _) => Place::Host,
-        ("tch", None) if !libtorch_has_cuda() => Place::HostComposed,
-        ("tch", Some("cpu")) => Place::HostComposed,
-        _ => Place::Device,
+        ("ndarray" | "flex", _) => DeviceKind::Host,
+        ("tch", None) if !libtorch_has_cuda() => DeviceKind::HostComposed,
+        ("tch", Some("cpu")) => DeviceKind::HostComposed,
+        _ => DeviceKind::Device,
     })
 }
 

@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result, bail};
+use anyhow::Result;
 use kiln_inference::ModelFiles;
-use kiln_training::{MetricsLine, Split};
+use kiln_training::RunDir;
 
 use crate::backend::BACKENDS;
 use crate::cli::models::Info;
@@ -48,35 +48,26 @@ fn model(path: &Path) -> Result<()> {
 }
 
 fn run_directory(path: &Path) -> Result<()> {
-    let metrics = path.join("metrics.jsonl");
-    if !metrics.is_file() {
-        bail!("{}: no run here (there is no `metrics.jsonl`)", path.display());
-    }
-    let text = std::fs::read_to_string(&metrics).with_context(|| metrics.display().to_string())?;
-    // A line that is being written is not an error.
-    let lines: Vec<MetricsLine> = text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let run = RunDir::look(path)?;
+    let history = run.history()?;
     println!("run              {}", path.display());
-    let Some(last) = lines.iter().rev().find(|line| line.split == Split::Train) else {
+    let Some(last) = history.steps.last() else {
         println!("steps            none yet");
         return Ok(());
     };
     println!("steps            {}", last.step);
     println!("tokens           {}", last.tokens);
     println!("time             {:.0} s", last.seconds);
-    println!(
-        "training loss    {}",
-        last.loss.map_or_else(|| "not finite".to_owned(), |loss| format!("{loss:.4}"))
-    );
-    let evaluations = lines
-        .iter()
-        .filter(|line| line.split == Split::Valid)
-        .filter_map(|line| Some((line.loss?, line.step)));
-    match evaluations.min_by(|a, b| a.0.total_cmp(&b.0)) {
-        Some((loss, step)) => println!("best validation  {loss:.4} at step {step}"),
+    match last.loss {
+        loss if loss.is_finite() => println!("training loss    {loss:.4}"),
+        _ => println!("training loss    not finite"),
+    }
+    match history.best() {
+        Some(best) => println!("best validation  {:.4} at step {}", best.loss, best.step),
         None => println!("best validation  none yet"),
     }
-    if path.join("model").join("config.json").is_file() {
-        println!("best model       {}", path.join("model").display());
+    if run.model().join("config.json").is_file() {
+        println!("best model       {}", run.model().display());
     }
     Ok(())
 }

@@ -92,6 +92,22 @@ fn training(error: &kiln_training::Error) -> Option<String> {
                 "continue it with `kiln train --run-dir {path} --resume`, or choose another place with `--run-dir`"
             )
         }
+        Error::RunLocked { .. } => "wait for it, or choose another place with `--run-dir`".to_owned(),
+        Error::NothingToResume { .. } => "start a new run without `--resume`".to_owned(),
+        Error::Memory { largest: 0, .. } => {
+            "not even a single window fits; choose a smaller model or model.context_length".to_owned()
+        }
+        Error::Memory { largest, .. } => {
+            format!(
+                "training.micro_batch_size = {largest} is the largest that fits, and a step stays the same"
+            )
+        }
+        Error::Diverged { .. } => {
+            "the weights are those of the last good step, and the checkpoints before it are \
+            untouched; start anew with a lower optimizer.learning_rate, more schedule.warmup_steps, or \
+            optimizer.grad_clip = 1"
+                .to_owned()
+        }
         Error::Model(source) => return model(source),
         Error::Data(source) => return datasets(source),
         _ => return None,

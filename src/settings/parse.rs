@@ -1,5 +1,6 @@
 //! Reading `Config.toml` and `--set`, strictly: what is not understood is refused with its place and a hint.
 
+use std::fmt::{self, Display};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail};
@@ -81,30 +82,35 @@ impl Settings {
         self.optimizer.validate()?;
         self.schedule.validate(&self.optimizer)?;
         self.training.validate()?;
-        let sampling = self.generation.sampling().validate();
-        sampling.map_err(|error| anyhow!("generation.{error}"))?;
+        self.generation.sampling().validate().map_err(|error| match error {
+            kiln_inference::Error::Sampling { key, value, reason } => {
+                bad_value("generation", key, format!(" = {value}: {reason}"))
+            }
+            error => error.into(),
+        })?;
         let fraction = self.data.valid_fraction;
         if !(fraction > 0.0 && fraction < 1.0) {
-            bail!("data.valid_fraction = {fraction}: must be more than 0 and less than 1");
+            let problem = format!(" = {fraction}: must be more than 0 and less than 1");
+            return Err(bad_value("data", "valid_fraction", problem));
         }
         if self.data.source == DataSource::Path && self.data.path.is_none() {
-            bail!("data.source = \"path\" needs data.path\nhint: add `--set data.path=FILE`");
+            let problem = " = \"path\" needs data.path\nhint: add `--set data.path=FILE`";
+            return Err(bad_value("data", "source", problem));
         }
         Ok(())
     }
 }
 
 impl Source {
-    /// Puts file and line, or the `--set`, before a message that begins with `section.key`.
+    /// Puts file and line, or the `--set`, before an error about a key of the configuration.
     pub fn place(&self, error: anyhow::Error) -> anyhow::Error {
-        let message = format!("{error:#}");
-        let Some((section, rest)) = message.split_once('.') else { return error };
-        let key: String = rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+        let Some((section, key)) = key_of(&error) else { return error };
+        let message = crate::failure::message(&error);
         if self.set.contains(&format!("{section}.{key}")) {
-            return anyhow!("--set {message}");
+            return error.context(format!("--set {message}"));
         }
-        match line_of_key(&self.text, section, &key) {
-            Some(line) => anyhow!("{}:{line}: {message}", self.name),
+        match line_of_key(&self.text, &section, &key) {
+            Some(line) => error.context(format!("{}:{line}: {message}", self.name)),
             None => error,
         }
     }
@@ -116,6 +122,45 @@ impl Source {
         let key = key.map(|key| format!(" {key}:")).unwrap_or_default();
         anyhow!("{}{line}:{key} {}", self.name, with_suggestion(error.message()))
     }
+}
+
+/// A value that cannot be used, by its section and key.
+#[derive(Debug)]
+struct BadValue {
+    section: &'static str,
+    key: String,
+    /// What is wrong, from the key on.
+    problem: String,
+}
+
+fn bad_value(section: &'static str, key: &str, problem: impl Display) -> anyhow::Error {
+    BadValue { section, key: key.to_owned(), problem: problem.to_string() }.into()
+}
+
+impl Display for BadValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}{}", self.section, self.key, self.problem)
+    }
+}
+
+impl std::error::Error for BadValue {}
+
+/// Section and key of the value that an error is about, if it is about one.
+fn key_of(error: &anyhow::Error) -> Option<(String, String)> {
+    let owned = |section: &str, key: &str| Some((section.to_owned(), key.to_owned()));
+    error.chain().find_map(|cause| {
+        if let Some(BadValue { section, key, .. }) = cause.downcast_ref() {
+            return owned(section, key);
+        }
+        if let Some(kiln_model::Error::Config { key, .. }) = cause.downcast_ref() {
+            return owned("model", key);
+        }
+        match cause.downcast_ref()? {
+            kiln_training::Error::Config { section, key, .. } => owned(section, key),
+            kiln_training::Error::Freeze { .. } => owned("training", "freeze"),
+            _ => None,
+        }
+    })
 }
 
 /// Adds the nearest of the expected names to ``unknown field `x`, expected one of `y`, `z` ``.

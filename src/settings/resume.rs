@@ -1,4 +1,4 @@
-//! What a run may change when it continues, and what would make another run of it.
+//! What a resumed run may change, and what would make another run of it.
 
 use anyhow::{Result, bail};
 use toml::{Table, Value};
@@ -18,9 +18,9 @@ const FREE: [&str; 9] = [
     "tensorboard",
 ];
 
-/// Refuses `settings` where they contradict those that a run was begun with, key by key.
-pub fn check_resume(settings: &Settings, begun: &Settings, step: usize) -> Result<()> {
-    let mut contradictions = contradictions(&Table::try_from(settings)?, &Table::try_from(begun)?);
+/// Refuses `settings` where they contradict those that a run was started with, key by key.
+pub fn check_resume(settings: &Settings, started: &Settings, step: usize) -> Result<()> {
+    let mut contradictions = contradictions(&Table::try_from(settings)?, &Table::try_from(started)?);
     if settings.training.steps < step {
         let steps = settings.training.steps;
         contradictions.push(format!("  training.steps = {steps}, and step {step} is done already"));
@@ -61,16 +61,16 @@ mod tests {
 
     #[test]
     fn every_contradiction_is_named_with_both_values_and_freedom_is_granted() {
-        let begun = Settings::default();
-        let mut settings = begun.clone();
+        let started = Settings::default();
+        let mut settings = started.clone();
         settings.training.steps += 1;
         settings.training.eval_interval += 1;
         settings.generation.max_tokens += 1;
-        check_resume(&settings, &begun, begun.training.steps).expect("all of this may change");
+        check_resume(&settings, &started, started.training.steps).expect("all of this may change");
         settings.optimizer.learning_rate = 0.5;
         settings.training.seed = 7;
         settings.model = toml::from_str("n_layers = 3").expect("a key of the section");
-        let message = check_resume(&settings, &begun, 5000).expect_err("three contradictions").to_string();
+        let message = check_resume(&settings, &started, 5000).expect_err("three contradictions").to_string();
         for line in [
             "optimizer.learning_rate = 0.5, the checkpoint has 0.0006",
             "training.seed = 7, the checkpoint has 1337",

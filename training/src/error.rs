@@ -22,6 +22,14 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// Parameters that were to be frozen cannot be.
+    #[error("training.freeze = \"{pattern}\": {reason}")]
+    Freeze {
+        /// What was asked for.
+        pattern: String,
+        /// Why it cannot be.
+        reason: String,
+    },
     /// The run directory is taken.
     #[error("{}: already holds a run", path.display())]
     RunExists {
@@ -29,13 +37,19 @@ pub enum Error {
         path: PathBuf,
     },
     /// Another process is training in this directory.
-    #[error("{}: another process is training here\nhint: wait for it, or choose another place with `--run-dir`", path.display())]
+    #[error("{}: another process is training here", path.display())]
     RunLocked {
         /// The run directory.
         path: PathBuf,
     },
-    /// There is nothing to continue.
-    #[error("{}: {reason}\nhint: start a new run without `--resume`", path.display())]
+    /// There is no run to read.
+    #[error("{}: no run here (there is no `metrics.jsonl`)", path.display())]
+    NoRun {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// There is nothing to resume.
+    #[error("{}: {reason}", path.display())]
     NothingToResume {
         /// The run directory.
         path: PathBuf,
@@ -49,9 +63,7 @@ pub enum Error {
         path: PathBuf,
     },
     /// The run needs more memory than there is.
-    #[error(
-        "a step with training.micro_batch_size = {micro_batch} needs {needed}, and {available} are free\nhint: {hint}"
-    )]
+    #[error("a step with training.micro_batch_size = {micro_batch} needs {needed}, and {available} are free")]
     Memory {
         /// Windows that are computed at a time.
         micro_batch: usize,
@@ -59,8 +71,8 @@ pub enum Error {
         needed: String,
         /// What the machine has, for people.
         available: String,
-        /// What would fit.
-        hint: String,
+        /// The most windows that would fit; 0 where not even one does.
+        largest: usize,
     },
     /// A file of the run could not be read or written.
     #[error("{}: {source}", path.display())]
@@ -80,7 +92,8 @@ pub enum Error {
     },
     /// Loss or gradients were not finite for several steps in a row.
     #[error(
-        "{count} steps in a row had a loss or gradient that is not finite, the last one step {step} (loss {loss}, gradient norm {grad_norm})\nhint: the weights are those of the last good step, and the checkpoints before it are untouched; start anew with a lower optimizer.learning_rate, more schedule.warmup_steps, or optimizer.grad_clip = 1"
+        "{count} steps in a row had a loss or gradient that is not finite, the last one step {step} \
+         (loss {loss}, gradient norm {grad_norm})"
     )]
     Diverged {
         /// Steps in a row.
@@ -111,6 +124,7 @@ impl Error {
             Self::Data(source) => source.kind(),
             Self::Diverged { .. } | Self::RunRemoved { .. } => ErrorKind::Other,
             Self::RunLocked { .. } => ErrorKind::ResourceBusy,
+            Self::NoRun { .. } => ErrorKind::NotFound,
             Self::Format { .. } => ErrorKind::InvalidData,
             _ => ErrorKind::InvalidInput,
         }

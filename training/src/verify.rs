@@ -1,7 +1,6 @@
 //! llm.c's check of a GPT-2: ten steps on one small batch, whose losses are published.
 
 use burn::optim::Optimizer;
-use burn::optim::adaptor::OptimizerAdaptor;
 use burn_train::TrainStep;
 use kiln_datasets::Batch;
 use kiln_model::{AutodiffBackend, GptModel};
@@ -41,8 +40,8 @@ pub const LLM_C_CONTEXT: usize = 64;
 pub fn llm_c_losses<B: AutodiffBackend>(model: GptModel<B>, tokens: &[u32]) -> [f64; LLM_C_LOSSES.len()] {
     let predicted = LLM_C_BATCH * LLM_C_CONTEXT;
     assert_eq!(tokens.len(), predicted + 1, "a batch and the token after it");
-    let adamw = AdamW { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.01, decay_vectors: true };
-    let mut optimizer = OptimizerAdaptor::<AdamW, LanguageModel<B>, B>::from(adamw);
+    let adamw = AdamW { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.01, decays: |_| true };
+    let mut optimizer = adamw.init::<B, LanguageModel<B>>();
     let mut model = LanguageModel { gpt: model.with_dropout(0.0) };
     let cut = |from: usize| -> Vec<i32> {
         tokens[from..from + predicted].iter().map(|token| *token as i32).collect()

@@ -14,6 +14,7 @@ mod mapped;
 mod save;
 
 pub use dtype::Dtype;
+pub use family::parameter_shapes;
 pub use gguf::{GgufVocabulary, save_gguf};
 pub use load::{load, load_config, load_weights, load_with_precision};
 pub use save::save;

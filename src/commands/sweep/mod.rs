@@ -7,8 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, ExitStatus};
 
 use anyhow::{Context, Result, bail};
-use burn_train::Interrupter;
-use kiln_training::{MetricsLine, RunDir, Split};
+use kiln_training::RunDir;
 
 use self::grid::{Dimension, Point, combinations};
 use self::table::Row;
@@ -26,7 +25,7 @@ pub fn run(args: Sweep) -> Result<ExitCode> {
         steps.push(settings::load(args.config.as_deref(), &set)?.0.training.steps);
     }
 
-    let received = signals::handle(Interrupter::new())?;
+    let stop = signals::handle()?;
     for (number, (point, steps)) in points.iter().zip(&steps).enumerate() {
         let directory = args.dir.join(point.name());
         if is_done(&directory, *steps)? {
@@ -39,8 +38,8 @@ pub fn run(args: Sweep) -> Result<ExitCode> {
             eprintln!("continue with the same command; what is done stays done");
             return Ok(ExitCode::from(code));
         }
-        if received.any() {
-            return Ok(ExitCode::from(received.exit_code()));
+        if let Some(signal) = stop.reason() {
+            return Ok(signals::exit_code(signal));
         }
         if !status.success() {
             // A learning rate that diverges is a result like another.
@@ -57,15 +56,14 @@ pub fn run(args: Sweep) -> Result<ExitCode> {
 
 /// Whether the run has come to its last step and was evaluated there.
 fn is_done(directory: &Path, steps: usize) -> Result<bool> {
-    let metrics = directory.join("metrics.jsonl");
-    if !RunDir::holds_run(directory) || !metrics.is_file() {
+    if !RunDir::holds_run(directory) {
         return Ok(false);
     }
-    let lines = MetricsLine::read(&metrics)?;
-    Ok(lines.last().is_some_and(|line| line.split == Split::Valid && line.step >= steps))
+    let Ok(run) = RunDir::look(directory) else { return Ok(false) };
+    Ok(run.history()?.evaluations.last().is_some_and(|evaluation| evaluation.step >= steps))
 }
 
-/// Trains one combination, from its newest checkpoint if it was begun before.
+/// Trains one combination, from its newest checkpoint if it was started before.
 fn train(args: &Sweep, point: &Point, directory: &Path) -> Result<ExitStatus> {
     let program: PathBuf = std::env::current_exe().context("the path of this program is not known")?;
     let mut command = Command::new(program);

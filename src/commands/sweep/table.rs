@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use kiln_training::{MetricsLine, Split};
+use kiln_training::{History, RunDir};
 use serde_json::json;
 
 /// One run.
@@ -20,18 +20,19 @@ pub struct Row {
 
 impl Row {
     pub fn read(name: String, directory: &Path) -> Result<Self> {
-        let lines = MetricsLine::read(&directory.join("metrics.jsonl"))?;
-        let evaluations = lines.iter().filter(|line| line.split == Split::Valid);
-        let best =
-            evaluations.filter_map(|line| Some((line.loss?, line.step))).min_by(|a, b| a.0.total_cmp(&b.0));
-        let last = lines.iter().rev().find(|line| line.split == Split::Train);
+        // A run that failed at once has measured nothing.
+        let history = match RunDir::look(directory) {
+            Ok(run) => run.history()?,
+            Err(_) => History::default(),
+        };
+        let last = history.steps.last().copied().unwrap_or_default();
         Ok(Self {
             name,
             directory: directory.to_owned(),
-            best,
-            train_loss: last.and_then(|line| line.loss),
-            steps: last.map_or(0, |line| line.step),
-            seconds: last.map_or(0.0, |line| line.seconds),
+            best: history.best().map(|record| (record.loss, record.step)),
+            train_loss: history.steps.last().map(|record| record.loss).filter(|loss| loss.is_finite()),
+            steps: last.step,
+            seconds: last.seconds,
         })
     }
 }

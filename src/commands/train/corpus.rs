@@ -112,10 +112,10 @@ impl Text {
         }
     }
 
-    /// Nats that the validation text costs at least, where that is known.
-    pub fn floor_nats(&self) -> Option<f64> {
+    /// The loss on the validation text of `dataset` that no model can expect to beat, where it is known.
+    pub fn floor(&self, dataset: &Dataset) -> Option<f64> {
         match self {
-            Self::Tales { floor_nats, .. } => Some(*floor_nats),
+            Self::Tales { floor_nats, .. } => Some(floor_nats / dataset.valid.len() as f64),
             Self::Files { .. } | Self::Prepared(_) => None,
         }
     }

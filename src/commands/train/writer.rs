@@ -10,6 +10,7 @@ use kiln_model::{Backend, GptModel};
 use crate::settings::{DataSource, Settings};
 
 /// Writes the samples of a run.
+#[derive(Clone)]
 pub struct Writer {
     pub settings: Settings,
     pub tokenizer: Tokenizer,

@@ -2,27 +2,26 @@
 
 use std::sync::mpsc::Receiver;
 
-use burn_train::Interrupter;
-
-use crate::Stopped;
+use super::run::Stopped;
+use super::stop::Stop;
 use crate::view::Command;
 
 /// Keys and signals, looked at between steps and between the batches of an evaluation.
-pub(crate) struct Controls {
+pub(super) struct Controls {
     keys: Receiver<Command>,
-    interrupter: Interrupter,
+    stop: Stop,
     quit: bool,
     save: bool,
     paused: bool,
 }
 
 impl Controls {
-    pub(crate) fn new(keys: Receiver<Command>, interrupter: Interrupter) -> Self {
-        Self { keys, interrupter, quit: false, save: false, paused: false }
+    pub(super) fn new(keys: Receiver<Command>, stop: Stop) -> Self {
+        Self { keys, stop, quit: false, save: false, paused: false }
     }
 
     /// Why the run is to end now, if it is.
-    pub(crate) fn stop(&mut self) -> Option<Stopped> {
+    pub(super) fn stop(&mut self) -> Option<Stopped> {
         while let Ok(key) = self.keys.try_recv() {
             match key {
                 Command::Quit => self.quit = true,
@@ -30,20 +29,16 @@ impl Controls {
                 Command::Pause => self.paused = !self.paused,
             }
         }
-        if self.interrupter.should_stop() {
-            Some(Stopped::Interrupted)
-        } else {
-            self.quit.then_some(Stopped::Quit)
-        }
+        if self.stop.is_asked() { Some(Stopped::Interrupted) } else { self.quit.then_some(Stopped::Quit) }
     }
 
     /// Whether the run is to wait.
-    pub(crate) fn paused(&self) -> bool {
+    pub(super) fn paused(&self) -> bool {
         self.paused
     }
 
     /// Whether a checkpoint was asked for since the last call.
-    pub(crate) fn take_save(&mut self) -> bool {
+    pub(super) fn take_save(&mut self) -> bool {
         std::mem::take(&mut self.save)
     }
 }

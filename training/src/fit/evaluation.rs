@@ -3,99 +3,92 @@
 use std::time::Instant;
 
 use burn::module::AutodiffModule;
-use burn_train::{EventProcessorTraining, InferenceStep, LearnerEvent};
-use kiln_model::{AutodiffBackend, Dtype};
+use burn_train::InferenceStep;
+use kiln_model::{AutodiffBackend, MeanLoss};
 
-use super::strategy::{Fit, Work, finite};
+use super::strategy::{Fit, Work};
 use crate::error::Result;
-use crate::run::metrics::{MetricsLine, SampleLine, Split};
+use crate::objective::{MicroBatch, Objective};
+use crate::run::{EvaluationRecord, Record, SampleRecord};
 use crate::view::Status;
-use crate::{LanguageModel, StepOutput};
 
-impl<B: AutodiffBackend> Fit<B> {
+impl<B: AutodiffBackend, O: Objective<B>> Fit<B, O> {
     /// Loss over the validation split, best model, and a sample; `false` if asked to stop meanwhile, and then nothing
     /// of it has happened.
     pub(super) fn evaluate(&mut self) -> Result<bool> {
         let model = self.learner.model().valid();
-        let step = self.state.step;
-        let epoch = step.div_ceil(self.work.config.eval_interval);
-        let began = Instant::now();
+        let started = Instant::now();
         let Some((loss, tokens)) = self.validation_loss(&model) else { return Ok(false) };
-        let seconds = began.elapsed().as_secs_f64();
-        let Some(sample) = self.sample(&model) else { return Ok(false) };
+        let seconds = started.elapsed().as_secs_f64();
+        let sample = self.sample(&model);
+        if self.work.controls.stop().is_some() {
+            return Ok(false);
+        }
 
-        self.work.run.check()?;
-        let learning_rate = self.state.learning_rate;
-        let improved = loss.is_finite() && self.state.best.is_none_or(|(_, best)| loss < best);
-        self.state.evaluated = Some(step);
-        if improved {
-            self.state.best = Some((step, loss));
-            self.state.evaluations_since_best = 0;
-            self.save_model()?;
-        } else {
-            self.state.evaluations_since_best += 1;
-        }
-        self.work.metrics.write(&MetricsLine {
+        self.work.run.directory.check()?;
+        self.judge(loss)?;
+        let state = &self.work.state;
+        let step = state.step;
+        self.report(Record::Evaluation(EvaluationRecord {
             step,
-            split: Split::Valid,
-            loss: finite(loss),
-            tokens: self.state.tokens,
+            loss,
+            tokens: state.tokens,
             tokens_per_second: tokens as f64 / seconds,
-            learning_rate,
-            grad_norm: None,
-            loss_z: None,
-            grad_norm_z: None,
-            seconds: self.earlier + self.started.elapsed().as_secs_f64(),
-        })?;
-        self.last_valid = Some((step, loss));
-        self.processor.process_train(LearnerEvent::EndEpoch(epoch));
-        let tokens = self.state.tokens;
-        let item = self.item(StepOutput { step, loss, learning_rate, tokens, grad_norm: f64::NAN });
-        self.processor.process_valid(LearnerEvent::ProcessedItem(item));
-        self.processor.process_valid(LearnerEvent::EndEpoch(epoch));
+            learning_rate: state.learning_rate,
+            seconds: self.clock.seconds(),
+        }))?;
         if let Some(text) = sample {
-            self.work.view.update(|progress| progress.on_sample(step as u64, &text));
-            self.work.samples.write(&SampleLine { step, text })?;
+            self.report_sample(SampleRecord { step, text })?;
         }
-        self.work.view.update(|progress| progress.set_status(Status::Training));
+        self.work.screen.set_status(Status::Training);
         Ok(true)
     }
 
-    /// Mean loss and number of tokens; `None` if asked to stop meanwhile.
-    fn validation_loss(&mut self, model: &LanguageModel<B::InnerBackend>) -> Option<(f64, usize)> {
+    /// Keeps the model if it is the best so far.
+    fn judge(&mut self, loss: f64) -> Result<()> {
+        let state = &mut self.work.state;
+        state.evaluated = Some(state.step);
+        if loss.is_finite() && state.best.is_none_or(|(_, best)| loss < best) {
+            state.best = Some((state.step, loss));
+            state.evaluations_since_best = 0;
+            self.save_model()
+        } else {
+            state.evaluations_since_best += 1;
+            Ok(())
+        }
+    }
+
+    /// Mean loss and number of tokens read; `None` if asked to stop meanwhile.
+    fn validation_loss(&mut self, model: &O::Inner) -> Option<(f64, usize)> {
         let batches = self.valid.num_items();
-        let limit = self.work.config.eval_batches;
-        let total = if limit == 0 { batches } else { limit.min(batches) };
-        let micro_batch = self.work.config.micro_batch();
-        let (mut sum, mut tokens) = (0.0, 0);
+        let Work { run, screen, controls, .. } = &mut self.work;
+        let training = &run.recipe.training;
+        let total = if training.eval_batches == 0 { batches } else { training.eval_batches.min(batches) };
+        let (mut loss, mut tokens) = (MeanLoss::default(), 0);
         for (done, batch) in self.valid.iter().take(total).enumerate() {
-            let status = Status::Evaluating { done: done as u64, total: total as u64 };
-            self.work.view.update(|progress| progress.set_status(status));
-            for batch in batch.split(micro_batch) {
-                if self.work.controls.stop().is_some() {
+            screen.set_status(Status::Evaluating { done, total });
+            for batch in batch.split(training.micro_batch()) {
+                if controls.stop().is_some() {
                     return None;
                 }
-                let count = batch.num_tokens();
-                sum += model.step(batch).loss * count as f64;
-                tokens += count;
+                let targets = batch.num_targets();
+                tokens += batch.num_tokens();
+                loss.add(model.step(batch).loss, targets);
             }
         }
-        Some((sum / tokens as f64, tokens))
+        Some((loss.mean(), tokens))
     }
 
-    /// A sample, if the run writes any; `None` if asked to stop meanwhile.
-    fn sample(&mut self, model: &LanguageModel<B::InnerBackend>) -> Option<Option<String>> {
-        let Work { sample, controls, view, .. } = &mut self.work;
-        let Some(sample) = sample else { return Some(None) };
-        view.update(|progress| progress.set_status(Status::Sampling));
-        let text = sample(&model.gpt, &mut || controls.stop().is_some());
-        controls.stop().is_none().then_some(Some(text))
+    /// A sample, if the run shows any.
+    fn sample(&mut self, model: &O::Inner) -> Option<String> {
+        let Work { objective, controls, screen, .. } = &mut self.work;
+        screen.set_status(Status::Sampling);
+        objective.sample(model, &mut || controls.stop().is_some())
     }
 
-    pub(super) fn save_model(&self) -> Result<()> {
-        self.work.view.update(|progress| progress.set_status(Status::Saving));
-        let model = self.learner.model().valid();
-        let end_of_text = self.work.tokenizer.end_of_text();
-        Ok(kiln_model::save(&model.gpt, &self.work.run.model(), Dtype::F32, end_of_text)?)
+    pub(super) fn save_model(&mut self) -> Result<()> {
+        let Work { objective, run, screen, .. } = &mut self.work;
+        screen.set_status(Status::Saving);
+        objective.save_model(&self.learner.model().valid(), &run.directory.model())
     }
 }

@@ -1,15 +1,19 @@
-//! The loop: step, evaluate, sample, checkpoint, stop.
+//! The loop: step, evaluate, sample, checkpoint, stop. burn-train's own loop knows epochs only; this one knows steps.
+//!
+//! [`train()`] opens what a run needs and launches burn-train's learner with a strategy of ours, which takes everything in one
+//! piece and drives it.
 
-pub(crate) mod controls;
+mod controls;
 mod evaluation;
-pub(crate) mod loader;
-mod parts;
-mod past;
+mod events;
+mod launch;
+mod loader;
 mod pauses;
-mod start;
-pub(crate) mod strategy;
-mod unlogged;
+mod run;
+mod stop;
+mod strategy;
 mod update;
 
-pub use self::parts::{Display, Pretraining, Stopped, Summary};
-pub use self::start::pretrain;
+pub use self::launch::train;
+pub use self::run::{Run, Stopped, Summary};
+pub use self::stop::Stop;

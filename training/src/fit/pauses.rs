@@ -4,18 +4,40 @@ use std::time::{Duration, Instant};
 
 use kiln_model::AutodiffBackend;
 
+use super::run::Stopped;
 use super::strategy::Fit;
-use crate::Stopped;
 use crate::error::Result;
+use crate::machine::Usage;
+use crate::objective::Objective;
 use crate::view::Status;
 
-/// How often a paused run looks for the key that continues it.
+/// How often a paused run looks for the key that resumes it.
 const PAUSE_POLL: Duration = Duration::from_millis(100);
 
 /// How often the run looks at what surrounds it.
-const LOOK_AROUND: Duration = Duration::from_secs(1);
+const WATCH_INTERVAL: Duration = Duration::from_secs(1);
 
-impl<B: AutodiffBackend> Fit<B> {
+/// What was last seen of the machine.
+pub(super) struct Surroundings {
+    looked: Instant,
+    usage: Usage,
+    memory: Option<u64>,
+}
+
+impl Default for Surroundings {
+    fn default() -> Self {
+        Self { looked: Instant::now(), usage: Usage::default(), memory: None }
+    }
+}
+
+impl Surroundings {
+    /// Bytes of memory in use, where the system tells.
+    pub(super) fn memory(&self) -> Option<u64> {
+        self.memory
+    }
+}
+
+impl<B: AutodiffBackend, O: Objective<B>> Fit<B, O> {
     /// Keys, signals and the time budget.
     pub(super) fn asked_to_stop(&mut self) -> Result<Option<Stopped>> {
         let mut waiting = false;
@@ -26,17 +48,17 @@ impl<B: AutodiffBackend> Fit<B> {
             if self.work.controls.take_save() {
                 self.checkpoint()?;
             }
-            let minutes = self.work.config.max_minutes;
-            if minutes > 0.0 && self.started.elapsed().as_secs_f64() >= minutes * 60.0 {
+            let minutes = self.work.run.recipe.training.max_minutes;
+            if minutes > 0.0 && self.clock.started.elapsed().as_secs_f64() >= minutes * 60.0 {
                 return Ok(Some(Stopped::TimeBudget));
             }
             if self.work.controls.paused() {
-                self.work.view.update(|progress| progress.set_status(Status::Paused));
+                self.work.screen.set_status(Status::Paused);
                 waiting = true;
                 std::thread::sleep(PAUSE_POLL);
             } else {
                 if waiting {
-                    self.work.view.update(|progress| progress.set_status(Status::Training));
+                    self.work.screen.set_status(Status::Training);
                 }
                 return Ok(None);
             }
@@ -44,25 +66,25 @@ impl<B: AutodiffBackend> Fit<B> {
     }
 
     /// Now and then: whether the run directory is still there, and how much memory is in use.
-    pub(super) fn look_around(&mut self) -> Result<()> {
-        if self.looked.elapsed() < LOOK_AROUND {
+    pub(super) fn watch_surroundings(&mut self) -> Result<()> {
+        if self.surroundings.looked.elapsed() < WATCH_INTERVAL {
             return Ok(());
         }
-        self.looked = Instant::now();
-        self.work.run.check()?;
-        let bytes = self.usage.bytes();
-        self.work.view.update(|progress| progress.set_memory(bytes));
+        self.surroundings.looked = Instant::now();
+        self.work.run.directory.check()?;
+        self.surroundings.memory = self.surroundings.usage.bytes();
         Ok(())
     }
 
     /// The last things before a run ends early.
-    pub(super) fn leave(&mut self, stopped: Stopped) -> Result<()> {
-        self.work.view.update(|progress| progress.set_status(Status::Stopping));
-        if stopped == Stopped::TimeBudget && self.state.evaluated != Some(self.state.step) {
+    pub(super) fn shut_down(&mut self, stopped: Stopped) -> Result<()> {
+        self.work.screen.set_status(Status::Stopping);
+        let state = &self.work.state;
+        if stopped == Stopped::TimeBudget && state.evaluated != Some(state.step) {
             self.evaluate()?;
         }
         self.checkpoint()?;
-        if self.state.best.is_none() && self.state.step > 0 {
+        if self.work.state.best.is_none() && self.work.state.step > 0 {
             // Without an evaluation there is no best model, but something to try out.
             self.save_model()?;
         }

@@ -1,164 +1,160 @@
-//! The loop: step, evaluate, sample, checkpoint, stop. burn-train's own loop knows epochs only; this one knows steps.
+//! The loop as a strategy of burn-train's learner.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use burn::data::dataloader::Progress;
-use burn::optim::adaptor::OptimizerAdaptor;
-use burn_train::metric::store::EventStoreClient;
 use burn_train::{
-    Learner, LearningComponentsMarker, SupervisedLearningStrategy, SupervisedTrainingEventProcessor,
-    TrainLoader, TrainingComponents, TrainingItem, ValidLoader,
+    EventProcessorTraining, Learner, LearnerEvent, LearningComponentsMarker, SupervisedLearningStrategy,
+    SupervisedTrainingEventProcessor, TrainLoader, TrainingComponents, TrainingItem, ValidLoader,
 };
-use kiln_datasets::Tokenizer;
-use kiln_model::{AutodiffBackend, GptModel};
+use kiln_model::AutodiffBackend;
 
+use super::controls::Controls;
+use super::launch::device;
+use super::pauses::Surroundings;
+use super::run::{Run, Stopped, Summary};
 use crate::error::{Error, Result};
-use crate::fit::controls::Controls;
-use crate::machine::memory::Usage;
-use crate::machine::utilization::Peak;
-use crate::recipe::clip::Seen;
-use crate::run::checkpoint::{Checkpoint, Checkpoints, RunState};
-use crate::run::json_lines::JsonLines;
-use crate::run::metrics::MetricsWriter;
-use crate::view::Status;
-use crate::view::renderer::View;
-use crate::{
-    AdamW, ClipGlobalNorm, LanguageModel, RunDir, StepOutput, Stopped, TrainingConfig, WarmupCosine,
-};
-
-/// The optimizer of a run.
-pub(crate) type Optimizer<B> = ClipGlobalNorm<OptimizerAdaptor<AdamW, LanguageModel<B>, B>>;
-
-/// The parts that burn-train's learner is made of.
-pub(crate) type Components<B> = LearningComponentsMarker<B, WarmupCosine, LanguageModel<B>, Optimizer<B>>;
+use crate::machine::Peak;
+use crate::objective::Objective;
+use crate::recipe::{AdamWOptimizer, ClipGlobalNorm, ObservedNorm, TrainingConfig, WarmupCosine};
+use crate::run::{Checkpoints, EvaluationRecord, EventFile, JsonLines, Record, RunState, SampleRecord};
+use crate::view::{Screen, Status, loss_svg};
 
 /// Steps in a row that may fail to be finite before the run gives up.
-const PATIENCE_WITH_INFINITY: usize = 10;
+const MAX_NONFINITE_STEPS: usize = 10;
 
-/// Writes a sample with the current model; its second argument says whether to give up.
-pub(crate) type Sample<B> = Box<dyn Fn(&Inner<B>, &mut dyn FnMut() -> bool) -> String + Send>;
+/// The optimizer of a run.
+type Optimizer<B, M> = ClipGlobalNorm<AdamWOptimizer<B, M>>;
 
-type Inner<B> = GptModel<<B as burn::tensor::backend::AutodiffBackend>::InnerBackend>;
-
-/// How a run went.
-pub(crate) struct Outcome {
-    pub(crate) state: RunState,
-    pub(crate) stopped: Stopped,
-    pub(crate) last_train: f64,
-    pub(crate) last_valid: Option<(usize, f64)>,
-}
+/// The parts that burn-train's learner is made of.
+pub(super) type Components<B, O> = LearningComponentsMarker<
+    B,
+    WarmupCosine,
+    <O as Objective<B>>::Module,
+    Optimizer<B, <O as Objective<B>>::Module>,
+>;
 
 /// What a run works with, beside what the learner brings.
-pub(crate) struct Work<B: AutodiffBackend> {
-    pub(crate) config: TrainingConfig,
-    pub(crate) run: RunDir,
-    pub(crate) tokenizer: Tokenizer,
-    pub(crate) metrics: MetricsWriter,
-    pub(crate) samples: JsonLines,
-    pub(crate) view: View,
-    pub(crate) controls: Controls,
-    pub(crate) sample: Option<Sample<B>>,
-    pub(crate) seen: Arc<Seen>,
+pub(super) struct Work<O> {
+    pub(super) objective: Arc<O>,
+    pub(super) run: Run,
+    pub(super) state: RunState,
+    pub(super) metrics: JsonLines,
+    pub(super) events: Option<EventFile>,
+    pub(super) samples: JsonLines,
+    pub(super) screen: Screen,
+    pub(super) controls: Controls,
+    pub(super) observed: Arc<ObservedNorm>,
     /// What the device can do, where it was measured.
-    pub(crate) peak: Option<Peak>,
-    /// The resolved configuration, for the checkpoints.
-    pub(crate) resolved: String,
-    /// Where the run continues; `None` for a new one.
-    pub(crate) resume: Option<Checkpoint>,
+    pub(super) peak: Option<Peak>,
 }
 
-/// [`SupervisedLearningStrategy`] for language models: an epoch is `eval_interval` steps.
-pub(crate) struct GptStrategy<B: AutodiffBackend> {
-    work: Mutex<Option<Work<B>>>,
-    outcome: Arc<Mutex<Option<Result<Outcome>>>>,
+/// [`SupervisedLearningStrategy`] that fits an objective: an epoch is `eval_interval` steps. The trait takes `&self` and
+/// returns no error, hence the two cells.
+pub(super) struct Strategy<O> {
+    work: Mutex<Option<Work<O>>>,
+    summary: SummaryCell,
 }
 
-impl<B: AutodiffBackend> GptStrategy<B> {
-    /// `outcome` receives how the run went: the trait has no room for errors.
-    pub(crate) fn new(work: Work<B>, outcome: Arc<Mutex<Option<Result<Outcome>>>>) -> Self {
-        Self { work: Mutex::new(Some(work)), outcome }
+/// How a run went, once it has ended.
+#[derive(Clone, Default)]
+pub(super) struct SummaryCell(Arc<Mutex<Option<Result<Summary>>>>);
+
+impl SummaryCell {
+    pub(super) fn take(&self) -> Result<Summary> {
+        let summary = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        summary.expect("launch runs the strategy to its end")
     }
 }
 
-impl<B: AutodiffBackend> SupervisedLearningStrategy<Components<B>> for GptStrategy<B> {
+impl<O> Strategy<O> {
+    pub(super) fn new(work: Work<O>) -> Self {
+        Self { work: Mutex::new(Some(work)), summary: SummaryCell::default() }
+    }
+
+    /// Gets the summary when the run has ended.
+    pub(super) fn summary(&self) -> SummaryCell {
+        self.summary.clone()
+    }
+}
+
+impl<B: AutodiffBackend, O: Objective<B>> SupervisedLearningStrategy<Components<B, O>> for Strategy<O> {
     fn fit(
         &self,
-        components: TrainingComponents<Components<B>>,
-        learner: Learner<Components<B>>,
-        train: TrainLoader<Components<B>>,
-        valid: ValidLoader<Components<B>>,
+        components: TrainingComponents<Components<B, O>>,
+        learner: Learner<Components<B, O>>,
+        train: TrainLoader<Components<B, O>>,
+        valid: ValidLoader<Components<B, O>>,
         _starting_epoch: usize,
-    ) -> (LanguageModel<B>, SupervisedTrainingEventProcessor<Components<B>>) {
+    ) -> (O::Module, SupervisedTrainingEventProcessor<Components<B, O>>) {
         let work = self.work.lock().unwrap_or_else(PoisonError::into_inner).take();
         let work = work.expect("a strategy fits once");
-        let (folder, keep) = (work.run.checkpoints(), work.config.keep_checkpoints);
-        let state = work.resume.as_ref().map(|checkpoint| checkpoint.state().clone()).unwrap_or_default();
+        let Run { directory, recipe, config, checkpoint, .. } = &work.run;
+        let saved = checkpoint.is_some().then_some(&work.state);
+        let (folder, keep) = (directory.checkpoints(), recipe.training.keep_checkpoints);
         let mut fit = Fit {
-            device: learner.model().gpt.wte.weight.device(),
+            device: device::<B, _>(&learner.model()),
             learner,
             valid,
-            checkpoints: Checkpoints::new(folder, keep, work.resolved.clone()),
-            store: components.event_store,
+            checkpoints: Checkpoints::new(folder, keep, config.clone(), components.event_store, saved),
             processor: components.event_processor,
-            saved: work.resume.is_some().then_some((state.step, state.evaluated)),
-            last_train: f64::NAN,
-            last_valid: None,
-            started: Instant::now(),
-            earlier: state.seconds,
-            usage: Usage::default(),
-            looked: Instant::now(),
-            state,
+            clock: Clock { started: Instant::now(), earlier: work.state.seconds },
+            last_loss: f64::NAN,
+            last_evaluation: None,
+            surroundings: Surroundings::default(),
             work,
         };
-        let outcome = fit.run(train).map(|stopped| Outcome {
-            state: fit.state.clone(),
-            stopped,
-            last_train: fit.last_train,
-            last_valid: fit.last_valid,
-        });
-        fit.work.view.update(|progress| progress.set_status(Status::Finished));
-        *self.outcome.lock().unwrap_or_else(PoisonError::into_inner) = Some(outcome);
+        let stopped = fit.run(train);
+        let summary = stopped.and_then(|stopped| fit.finish(stopped));
+        *self.summary.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(summary);
         (fit.learner.model(), fit.processor)
     }
 }
 
 /// One run of the loop.
-pub(super) struct Fit<B: AutodiffBackend> {
-    pub(super) learner: Learner<Components<B>>,
-    pub(super) valid: ValidLoader<Components<B>>,
-    pub(super) checkpoints: Checkpoints<Components<B>>,
-    pub(super) store: Arc<EventStoreClient>,
-    pub(super) processor: SupervisedTrainingEventProcessor<Components<B>>,
+pub(super) struct Fit<B: AutodiffBackend, O: Objective<B>> {
+    pub(super) work: Work<O>,
+    pub(super) learner: Learner<Components<B, O>>,
+    pub(super) valid: ValidLoader<Components<B, O>>,
     pub(super) device: B::Device,
-    pub(super) work: Work<B>,
-    pub(super) state: RunState,
-    /// Step and last evaluation of the newest checkpoint.
-    pub(super) saved: Option<(usize, Option<usize>)>,
-    pub(super) last_train: f64,
-    pub(super) last_valid: Option<(usize, f64)>,
-    pub(super) started: Instant,
-    /// Seconds spent before this process took over.
-    pub(super) earlier: f64,
-    pub(super) usage: Usage,
-    /// When the run's surroundings were last looked at.
-    pub(super) looked: Instant,
+    pub(super) clock: Clock,
+    pub(super) surroundings: Surroundings,
+    /// Loss of the last step of this process.
+    pub(super) last_loss: f64,
+    /// Last evaluation of this process.
+    last_evaluation: Option<EvaluationRecord>,
+    checkpoints: Checkpoints<Components<B, O>>,
+    processor: SupervisedTrainingEventProcessor<Components<B, O>>,
 }
 
-impl<B: AutodiffBackend> Fit<B> {
-    fn run(&mut self, train: TrainLoader<Components<B>>) -> Result<Stopped> {
-        if let Some(checkpoint) = &self.work.resume {
+/// How long a run has trained.
+pub(super) struct Clock {
+    pub(super) started: Instant,
+    /// Seconds before this process took over.
+    earlier: f64,
+}
+
+impl Clock {
+    pub(super) fn seconds(&self) -> f64 {
+        self.earlier + self.started.elapsed().as_secs_f64()
+    }
+}
+
+impl<B: AutodiffBackend, O: Objective<B>> Fit<B, O> {
+    fn run(&mut self, train: TrainLoader<Components<B, O>>) -> Result<Stopped> {
+        if let Some(checkpoint) = self.work.run.checkpoint.take() {
             self.learner = checkpoint.restore(self.learner.clone(), &self.device)?;
         } else {
-            // Whatever happens from here on, there is something to continue from; and a full disk shows at once.
+            // Whatever happens from here on, there is something to resume from; and a full disk shows at once.
             self.checkpoint()?;
         }
-        let mut windows = train.iter();
-        let TrainingConfig { steps, checkpoint_interval, patience, .. } = self.work.config;
+        let mut batches = train.iter();
+        let TrainingConfig { steps, checkpoint_interval, patience, .. } = self.work.run.recipe.training;
         loop {
-            self.look_around()?;
+            self.watch_surroundings()?;
             if let Some(stopped) = self.asked_to_stop()? {
-                self.leave(stopped)?;
+                self.shut_down(stopped)?;
                 return Ok(stopped);
             }
             let due = self.evaluation_is_due();
@@ -166,67 +162,111 @@ impl<B: AutodiffBackend> Fit<B> {
                 // Asked to stop meanwhile: the evaluation stays due.
                 continue;
             }
-            let step = self.state.step;
+            let step = self.work.state.step;
             if due || (checkpoint_interval > 0 && step.is_multiple_of(checkpoint_interval)) {
                 self.checkpoint()?;
             }
             if step >= steps {
                 return Ok(Stopped::Finished);
             }
-            if patience > 0 && self.state.evaluations_since_best >= patience {
+            if patience > 0 && self.work.state.evaluations_since_best >= patience {
                 return Ok(Stopped::NoImprovement);
             }
-            self.step(&mut *windows)?;
-            let count = self.state.skipped_in_a_row;
-            if count >= PATIENCE_WITH_INFINITY {
-                let (step, loss, grad_norm) = (self.state.step, self.last_train, self.work.seen.norm());
-                return Err(Error::Diverged { count, step, loss, grad_norm });
+            self.step(&mut *batches)?;
+            let count = self.work.state.skipped_in_a_row;
+            if count >= MAX_NONFINITE_STEPS {
+                let (step, loss) = (self.work.state.step, self.last_loss);
+                return Err(Error::Diverged { count, step, loss, grad_norm: self.work.observed.norm() });
             }
         }
     }
 
     fn evaluation_is_due(&self) -> bool {
-        let TrainingConfig { steps, eval_interval, .. } = self.work.config;
-        let step = self.state.step;
+        let TrainingConfig { steps, eval_interval, .. } = self.work.run.recipe.training;
+        let RunState { step, evaluated, .. } = self.work.state;
         let on_time = step > 0 && (step.is_multiple_of(eval_interval) || step >= steps);
-        on_time && self.state.evaluated != Some(step)
+        on_time && evaluated != Some(step)
     }
 
+    /// Hands a record to everyone who wants it.
+    pub(super) fn report(&mut self, record: Record) -> Result<()> {
+        if let Some(events) = &mut self.work.events {
+            events.write(&record)?;
+        }
+        self.work.metrics.write(&record)?;
+        self.work.screen.show(&record);
+        let epoch = record.step().div_ceil(self.work.run.recipe.training.eval_interval);
+        match record {
+            Record::Step(record) => {
+                let item = self.item(record, record.step, record.learning_rate);
+                self.processor.process_train(LearnerEvent::ProcessedItem(item));
+            }
+            Record::Evaluation(record) => {
+                self.last_evaluation = Some(record);
+                self.processor.process_train(LearnerEvent::EndEpoch(epoch));
+                let item = self.item(record, record.step, record.learning_rate);
+                self.processor.process_valid(LearnerEvent::ProcessedItem(item));
+                self.processor.process_valid(LearnerEvent::EndEpoch(epoch));
+            }
+        }
+        Ok(())
+    }
+
+    /// A record as burn-train's events carry it.
+    fn item<R>(&self, record: R, step: usize, learning_rate: f64) -> TrainingItem<R> {
+        let TrainingConfig { steps, eval_interval, .. } = self.work.run.recipe.training;
+        let progress = Progress { items_processed: step, items_total: steps };
+        let epochs = Progress {
+            items_processed: step.div_ceil(eval_interval),
+            items_total: steps.div_ceil(eval_interval),
+        };
+        TrainingItem::new(record, progress, epochs, Some(step), Some(learning_rate))
+    }
+
+    /// Writes and shows what the model wrote.
+    pub(super) fn report_sample(&mut self, sample: SampleRecord) -> Result<()> {
+        self.work.screen.update(|progress| progress.on_sample(sample.step, &sample.text));
+        self.work.samples.write(&sample)
+    }
+
+    /// Writes a checkpoint, unless there is one of just this moment.
     pub(super) fn checkpoint(&mut self) -> Result<()> {
-        let position = (self.state.step, self.state.evaluated);
-        if self.saved == Some(position) {
+        if self.checkpoints.holds(&self.work.state) {
             return Ok(());
         }
-        self.work.run.check()?;
-        let began = Instant::now();
-        self.work.view.update(|progress| progress.set_status(Status::Saving));
-        self.state.seconds = self.earlier + self.started.elapsed().as_secs_f64();
+        let Work { run, state, metrics, samples, screen, .. } = &mut self.work;
+        run.directory.check()?;
+        let started = Instant::now();
+        screen.set_status(Status::Saving);
+        state.seconds = self.clock.seconds();
         // The lines up to this step must not be newer than the checkpoint, or a resumed run would have a gap.
-        self.work.metrics.sync()?;
-        self.work.samples.sync()?;
-        self.checkpoints.save(&self.learner, &self.state, &self.store)?;
-        self.saved = Some(position);
-        let milliseconds = began.elapsed().as_secs_f64() * 1e3;
-        tracing::info!("checkpoint of step {} written in {milliseconds:.1} ms", self.state.step);
-        self.work.view.update(|progress| {
+        metrics.sync()?;
+        samples.sync()?;
+        self.checkpoints.save(&self.learner, state)?;
+        let milliseconds = started.elapsed().as_secs_f64() * 1e3;
+        tracing::info!("checkpoint of step {} written in {milliseconds:.1} ms", state.step);
+        screen.update(|progress| {
             progress.on_checkpoint();
             progress.set_status(Status::Training);
         });
         Ok(())
     }
 
-    pub(super) fn item(&self, output: StepOutput) -> TrainingItem<StepOutput> {
-        let TrainingConfig { steps, eval_interval, .. } = self.work.config;
-        let progress = Progress { items_processed: output.step, items_total: steps };
-        let epochs = Progress {
-            items_processed: output.step.div_ceil(eval_interval),
-            items_total: steps.div_ceil(eval_interval),
-        };
-        let (step, learning_rate) = (output.step, output.learning_rate);
-        TrainingItem::new(output, progress, epochs, Some(step), Some(learning_rate))
+    /// Draws the run's curves and sums it up.
+    fn finish(&mut self, stopped: Stopped) -> Result<Summary> {
+        let Work { run, state, screen, .. } = &mut self.work;
+        screen.set_status(Status::Finished);
+        let title = run.directory.path().display().to_string();
+        loss_svg(&run.directory.loss_svg(), &title, &run.directory.history()?, run.floor)?;
+        Ok(Summary {
+            stopped,
+            step: state.step,
+            tokens: state.tokens,
+            seconds: state.seconds,
+            train_loss: self.last_loss,
+            last: self.last_evaluation,
+            best: state.best,
+            skipped: state.skipped,
+        })
     }
-}
-
-pub(super) fn finite(value: f64) -> Option<f64> {
-    value.is_finite().then_some(value)
 }

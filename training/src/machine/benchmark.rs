@@ -3,14 +3,13 @@
 use std::time::{Duration, Instant};
 
 use burn::optim::Optimizer as _;
-use burn::optim::adaptor::OptimizerAdaptor;
 use burn_train::TrainStep;
 use kiln_datasets::{Batch, mix};
 use kiln_model::{AutodiffBackend, GptConfig};
 
 use crate::error::{Error, Result};
-use crate::machine::utilization::{flops_per_token, matmul_flops_per_second};
-use crate::{AdamW, ClipGlobalNorm, LanguageModel, MicroBatches};
+use crate::machine::utilization::matmul_flops_per_second;
+use crate::{ClipGlobalNorm, LanguageModel, MicroBatches, OptimizerConfig};
 
 /// What a device did in a number of training steps.
 #[derive(Clone, Debug)]
@@ -38,19 +37,18 @@ pub fn time_steps<B: AutodiffBackend>(
     mut enough: impl FnMut(&[Duration]) -> bool,
 ) -> Result<StepTimes> {
     let mut model = LanguageModel { gpt: config.init::<B>(1337, device).map_err(Error::Model)? };
-    let adamw = AdamW { beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weight_decay: 0.1, decay_vectors: false };
-    let adamw = OptimizerAdaptor::<AdamW, LanguageModel<B>, B>::from(adamw);
-    let mut optimizer = ClipGlobalNorm::new(adamw, 1.0);
+    let recipe = OptimizerConfig::default();
+    let mut optimizer = ClipGlobalNorm::new(recipe.adamw().init::<B, LanguageModel<B>>(), recipe.grad_clip);
     let mut steps = Vec::new();
     for number in 0.. {
         let batch = random_batch(config, batch_size, number);
-        let began = Instant::now();
+        let started = Instant::now();
         let output = TrainStep::step(&model, MicroBatches(vec![batch]));
         model = optimizer.step(1e-4, model, output.grads);
         // An error of the device shows in the next step.
         let _ = B::sync(device);
         if number > 0 {
-            steps.push(began.elapsed());
+            steps.push(started.elapsed());
             if enough(&steps) {
                 break;
             }
@@ -59,7 +57,7 @@ pub fn time_steps<B: AutodiffBackend>(
     Ok(StepTimes {
         steps,
         tokens: batch_size * config.context_length,
-        flops_per_token: flops_per_token(config),
+        flops_per_token: config.flops_per_token(),
         matmul_flops_per_second: matmul_flops_per_second::<B::InnerBackend>(device),
     })
 }

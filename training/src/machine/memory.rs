@@ -2,11 +2,12 @@
 
 use std::fmt;
 
-use kiln_model::GptConfig;
+use kiln_model::{GptConfig, parameter_shapes};
 use sysinfo::{MemoryRefreshKind, Pid, ProcessRefreshKind, ProcessesToUpdate, RefreshKind, System};
 
 use crate::TrainingConfig;
 use crate::error::{Error, Result};
+use crate::recipe::Frozen;
 
 /// Everything is computed in f32.
 const BYTES: u64 = 4;
@@ -17,7 +18,7 @@ const PROGRAM: u64 = 64 << 20;
 
 /// Where the tensors of a run live.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum DeviceKind {
     /// In the machine's memory, with attention that never writes out its weights.
     Host,
     /// In the machine's memory, with attention composed of tensor operations.
@@ -52,22 +53,24 @@ impl MemoryPlan {
     ///
     /// # Errors
     ///
-    /// [`Error::Memory`] if it does not fit into what is free, with the largest micro-batch that does.
-    pub fn new(config: &GptConfig, training: &TrainingConfig, place: Place) -> Result<Self> {
-        let available = match place {
-            Place::Host | Place::HostComposed => available(),
-            Place::Device => None,
+    /// [`Error::Memory`] if it does not fit into what is free, with the largest micro-batch that does; [`Error::Freeze`] if
+    /// there is no such parameter to freeze.
+    pub fn new(config: &GptConfig, training: &TrainingConfig, device: DeviceKind) -> Result<Self> {
+        let available = match device {
+            DeviceKind::Host | DeviceKind::HostComposed => available(),
+            DeviceKind::Device => None,
         };
-        Self::within(config, training, place, available)
+        Self::within(config, training, device, available)
     }
 
     fn within(
         config: &GptConfig,
         training: &TrainingConfig,
-        place: Place,
+        device: DeviceKind,
         available: Option<u64>,
     ) -> Result<Self> {
-        let plan = |micro_batch| Self::of(config, training, place, micro_batch, available);
+        let trained = trained_parameters(config, &training.freeze)?;
+        let plan = |micro_batch| Self::of(config, training, trained, device, micro_batch, available);
         let wanted = plan(training.micro_batch());
         if wanted.fits() {
             return Ok(wanted);
@@ -80,50 +83,35 @@ impl MemoryPlan {
         if training.micro_batch_size == 0 && largest > 0 {
             return Ok(plan(largest));
         }
-        let hint = match largest {
-            0 => "not even a single window fits; choose a smaller model or model.context_length".to_owned(),
-            _ => format!(
-                "training.micro_batch_size = {largest} is the largest that fits, and a step stays the same"
-            ),
-        };
         Err(Error::Memory {
             micro_batch: wanted.micro_batch,
             needed: bytes(wanted.total()),
             available: bytes(available.unwrap_or_default()),
-            hint,
+            largest,
         })
     }
 
     fn of(
         config: &GptConfig,
         training: &TrainingConfig,
-        place: Place,
+        trained: usize,
+        device: DeviceKind,
         micro_batch: usize,
         available: Option<u64>,
     ) -> Self {
         let number = |count: usize| count as u64;
-        let GptConfig { vocab_size, context_length, d_model, n_layers, n_heads, d_ff, dropout, .. } = *config;
-        let parameters = number(config.num_parameters()) * BYTES;
+        let trained = number(trained) * BYTES;
         let several = micro_batch < training.batch_size || training.grad_accumulation > 1;
-        let tokens = number(micro_batch).saturating_mul(number(context_length));
-        // Of each block and token: both norms' inputs and outputs, queries, keys, values and what attention made of
-        // them, the hidden layer before and after its activation.
-        let attention = match place {
-            Place::Host => n_heads,
-            // Weights, and what dropout made of them.
-            _ => n_heads * context_length * if dropout > 0.0 { 3 } else { 2 },
-        };
-        let kept = number(n_layers) * number(8 * d_model + 2 * d_ff + attention) + number(4 * d_model);
-        let passing = number(2 * d_ff + 4 * d_model);
+        let tokens = number(micro_batch).saturating_mul(number(config.context_length));
+        let activations = number(config.activations_per_token(device != DeviceKind::Host));
+        let vocab = number(config.vocab_size);
         Self {
             micro_batch,
-            weights: parameters,
-            gradients: if several { 2 * parameters } else { parameters },
-            optimizer: 2 * parameters,
-            activations: tokens.saturating_mul((kept + passing) * BYTES),
-            logits: tokens.saturating_mul(number(vocab_size)).min(CHUNK_LOGITS.max(number(vocab_size)))
-                * 2
-                * BYTES,
+            weights: number(config.num_parameters()) * BYTES,
+            gradients: if several { 2 * trained } else { trained },
+            optimizer: 2 * trained,
+            activations: tokens.saturating_mul(activations * BYTES),
+            logits: tokens.saturating_mul(vocab).min(CHUNK_LOGITS.max(vocab)) * 2 * BYTES,
             program: PROGRAM,
             available,
         }
@@ -138,6 +126,18 @@ impl MemoryPlan {
     fn fits(&self) -> bool {
         self.available.is_none_or(|available| self.total() <= available)
     }
+}
+
+/// Numbers in the parameters that are not frozen.
+fn trained_parameters(config: &GptConfig, freeze: &[String]) -> Result<usize> {
+    if freeze.is_empty() {
+        return Ok(config.num_parameters());
+    }
+    let shapes = parameter_shapes(config);
+    let names: Vec<&str> = shapes.iter().map(|(name, _)| name.as_str()).collect();
+    let frozen = Frozen::new(freeze, &names)?;
+    let trained = shapes.iter().filter(|(name, _)| !frozen.contains(name));
+    Ok(trained.map(|(_, shape)| shape.iter().product::<usize>()).sum())
 }
 
 impl fmt::Display for MemoryPlan {
@@ -212,7 +212,7 @@ mod tests {
     fn plan(micro_batch_size: usize, available: u64) -> Result<MemoryPlan> {
         let config = GptConfig::preset("gpt2").expect("a listed preset");
         let training = TrainingConfig { batch_size: 32, micro_batch_size, ..TrainingConfig::default() };
-        MemoryPlan::within(&config, &training, Place::Host, Some(available))
+        MemoryPlan::within(&config, &training, DeviceKind::Host, Some(available))
     }
 
     #[test]
@@ -223,15 +223,25 @@ mod tests {
     }
 
     #[test]
+    fn what_is_frozen_has_neither_gradient_nor_moments() {
+        let config = GptConfig::preset("gpt2").expect("a listed preset");
+        let freeze = vec!["wte.*".to_owned()];
+        let training = TrainingConfig { freeze, ..TrainingConfig::default() };
+        let plan = MemoryPlan::within(&config, &training, DeviceKind::Host, None).expect("it fits");
+        assert_eq!(plan.weights, 4 * 124_439_808);
+        assert_eq!(plan.gradients + plan.optimizer, 12 * (124_439_808 - 50_257 * 768));
+    }
+
+    #[test]
     fn what_does_not_fit_is_computed_in_parts_or_refused_with_what_does() {
         let gibibytes = 16 << 30;
         let automatic = plan(0, gibibytes).expect("parts of it fit");
         assert!((1..32).contains(&automatic.micro_batch) && automatic.total() <= gibibytes);
         assert!(plan(automatic.micro_batch, gibibytes).is_ok());
-        let message = plan(automatic.micro_batch + 1, gibibytes).expect_err("too much").to_string();
-        let hint = format!("training.micro_batch_size = {} is the largest", automatic.micro_batch);
-        assert!(message.contains("16.0 GiB are free") && message.contains(&hint), "{message}");
-        let message = plan(0, 1 << 30).expect_err("not even the weights").to_string();
-        assert!(message.contains("not even a single window"), "{message}");
+        let error = plan(automatic.micro_batch + 1, gibibytes).expect_err("too much");
+        assert!(error.to_string().contains("16.0 GiB are free"), "{error}");
+        let largest = |error: &Error| if let Error::Memory { largest, .. } = error { *largest } else { 99 };
+        assert_eq!(largest(&error), automatic.micro_batch);
+        assert_eq!(largest(&plan(0, 1 << 30).expect_err("not even the weights")), 0);
     }
 }

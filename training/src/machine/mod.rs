@@ -1,8 +1,11 @@
 //! The machine that a run is on: whether it fits into its memory, and how fast a step is there.
 
 mod benchmark;
-pub(crate) mod memory;
-pub(crate) mod utilization;
+mod memory;
+mod utilization;
 
 pub use self::benchmark::{StepTimes, time_steps};
-pub use self::memory::{MemoryPlan, Place};
+pub use self::memory::{DeviceKind, MemoryPlan};
+
+pub(crate) use self::memory::Usage;
+pub(crate) use self::utilization::Peak;

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use burn::tensor::Tensor;
-use kiln_model::{Backend, GptConfig};
+use kiln_model::Backend;
 
 /// A product of this size or more is long enough to be timed.
 const LONG_ENOUGH: Duration = Duration::from_millis(20);
@@ -24,9 +24,9 @@ pub(crate) struct Peak {
 
 impl Peak {
     /// Times a few matrix products on `device`: a fraction of a second.
-    pub(crate) fn measure<B: Backend>(config: &GptConfig, device: &B::Device) -> Self {
+    pub(crate) fn measure<B: Backend>(flops_per_token: f64, device: &B::Device) -> Self {
         let flops_per_second = matmul_flops_per_second::<B>(device);
-        Self { flops_per_second, flops_per_token: flops_per_token(config), utilization: None }
+        Self { flops_per_second, flops_per_token, utilization: None }
     }
 
     /// From 0 to 1, as a moving average with this step in it.
@@ -44,12 +44,12 @@ pub(crate) fn matmul_flops_per_second<B: Backend>(device: &B::Device) -> f64 {
         let square = || Tensor::<B, 2>::full([*size, *size], 0.5, device).into_primitive().tensor();
         let (left, right) = (square(), square());
         let product = || {
-            let began = Instant::now();
+            let started = Instant::now();
             let (output, _) = B::linear_forward(left.clone(), right.clone(), None, None);
             drop(output);
             // An error will show in the first step.
             let _ = B::sync(device);
-            began.elapsed()
+            started.elapsed()
         };
         let first = product();
         let fastest = (1..REPETITIONS).map(|_| product()).chain([first]).min().unwrap_or(first);
@@ -58,26 +58,4 @@ pub(crate) fn matmul_flops_per_second<B: Backend>(device: &B::Device) -> f64 {
     });
     let (Ok(flops_per_second) | Err(flops_per_second)) = flops_per_second;
     flops_per_second
-}
-
-/// Floating-point operations of training on one token, forward and backward: `6 N + 12 L d T`
-/// (<https://arxiv.org/abs/2204.02311>, appendix B), where `N` counts the matrices that multiply.
-pub(crate) fn flops_per_token(config: &GptConfig) -> f64 {
-    let GptConfig { vocab_size, context_length, d_model, n_layers, tied_head, .. } = *config;
-    let looked_up = context_length * d_model + if tied_head { 0 } else { vocab_size * d_model };
-    let multiplied = config.num_parameters() - looked_up;
-    6.0 * multiplied as f64 + 12.0 * (n_layers * d_model * context_length) as f64
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// nanoGPT counts 124,439,808 parameters for GPT-2, of which 786,432 are positions, hence
-    /// `6 · 123,653,376 + 12 · 12 · 768 · 1024` operations a token.
-    #[test]
-    fn gpt2_costs_what_nanogpt_says() {
-        let config = GptConfig::preset("gpt2").expect("a listed preset");
-        assert_eq!(flops_per_token(&config), 855_166_464.0);
-    }
 }

@@ -1,5 +1,96 @@
-//! What is learned.
+//! What is learned: a module, the batches it reads, and its loss. The loop in `fit` knows an objective by these traits
+//! alone; pretraining is the first.
 
-mod language_model;
+mod gradients;
+mod pretrain;
 
-pub use self::language_model::{LanguageModel, MicroBatches, StepOutput};
+use std::fmt::{Debug, Display};
+use std::path::Path;
+
+use burn::module::AutodiffModule;
+use burn::tensor::Tensor;
+use burn_train::{InferenceStep, TrainStep};
+use kiln_model::{AutodiffBackend, Backend, Parameter};
+
+use crate::error::Result;
+use crate::run::{EvaluationRecord, StepRecord};
+
+pub use self::gradients::mean_gradients;
+pub use self::pretrain::{LanguageModel, Pretrain, Sample};
+
+/// What one forward pass reads.
+pub trait MicroBatch: Clone + Debug + Send + 'static {
+    /// Tokens that the module reads.
+    fn num_tokens(&self) -> usize;
+
+    /// Targets that count: what the loss is a mean over, and what the batch weighs.
+    fn num_targets(&self) -> usize;
+
+    /// The same examples in parts of at most `most` each, in order.
+    fn split(self, most: usize) -> Vec<Self>;
+}
+
+/// What one optimizer step reads, still on the host.
+#[derive(Clone, Debug)]
+pub struct MicroBatches<T>(pub Vec<T>);
+
+/// A module that knows its loss, on a backend with gradients or without.
+pub trait Learns<B: Backend> {
+    /// What one pass reads.
+    type Batch: MicroBatch;
+
+    /// The mean loss over the counted targets of `batch`, in nats.
+    ///
+    /// # Shapes
+    ///
+    /// - output: `[1]`
+    fn loss(&self, batch: &Self::Batch) -> Tensor<B, 1>;
+}
+
+/// What a run learns.
+pub trait Objective<B: AutodiffBackend>: Send + Sync + 'static {
+    /// What one pass reads.
+    type Batch: MicroBatch;
+    /// The module that learns. As burn-train wants it, its step is [`mean_gradients`].
+    type Module: Learns<B, Batch = Self::Batch>
+        + AutodiffModule<B, InnerModule = Self::Inner>
+        + TrainStep<Input = MicroBatches<Self::Batch>, Output = StepRecord>
+        + Display
+        + 'static;
+    /// The same module without gradients, for evaluation and samples.
+    type Inner: Learns<B::InnerBackend, Batch = Self::Batch>
+        + InferenceStep<Input = Self::Batch, Output = EvaluationRecord>;
+
+    /// The parameters of `module`, by the names that a model directory gives them.
+    fn parameters(&self, module: &Self::Module) -> Vec<Parameter>;
+
+    /// The batches of optimizer step `step`, counted from zero. A function of the step alone, so that a resumed run reads
+    /// what the uninterrupted one would have read.
+    fn batches(&self, step: usize) -> Vec<Self::Batch>;
+
+    /// Number of validation batches.
+    fn num_validation_batches(&self) -> usize;
+
+    /// The validation split, front to back.
+    fn validation_batches(&self) -> Box<dyn Iterator<Item = Self::Batch> + '_>;
+
+    /// Floating-point operations of a step on one token, forward and backward.
+    fn flops_per_token(&self, module: &Self::Module) -> f64;
+
+    /// Writes what belongs into a model directory beside the weights and never changes.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be written.
+    fn save_tokenizer(&self, directory: &Path) -> Result<()>;
+
+    /// Writes the weights into a model directory.
+    ///
+    /// # Errors
+    ///
+    /// If they cannot be written.
+    fn save_model(&self, model: &Self::Inner, directory: &Path) -> Result<()>;
+
+    /// A text by the model, where the run shows any; `stop` says when to give up.
+    fn sample(&self, model: &Self::Inner, stop: &mut dyn FnMut() -> bool) -> Option<String>;
+}

@@ -14,17 +14,17 @@ use kiln_model::{AutodiffBackend, Backend};
 pub struct ClipGlobalNorm<O> {
     inner: O,
     max_norm: f64,
-    seen: Arc<Seen>,
+    observed: Arc<ObservedNorm>,
 }
 
 /// What clipping saw; shared with whoever reports it.
 #[derive(Debug, Default)]
-pub(crate) struct Seen {
+pub(crate) struct ObservedNorm {
     norm: AtomicU64,
     skipped: AtomicUsize,
 }
 
-impl Seen {
+impl ObservedNorm {
     /// Global norm of the last step's gradients, before clipping.
     pub(crate) fn norm(&self) -> f64 {
         f64::from_bits(self.norm.load(Ordering::Relaxed))
@@ -39,11 +39,11 @@ impl Seen {
 impl<O> ClipGlobalNorm<O> {
     /// `max_norm = 0` measures the norm without clipping.
     pub fn new(inner: O, max_norm: f64) -> Self {
-        Self { inner, max_norm, seen: Arc::default() }
+        Self { inner, max_norm, observed: Arc::default() }
     }
 
-    pub(crate) fn seen(&self) -> Arc<Seen> {
-        Arc::clone(&self.seen)
+    pub(crate) fn observed(&self) -> Arc<ObservedNorm> {
+        Arc::clone(&self.observed)
     }
 }
 
@@ -60,9 +60,9 @@ where
         module.visit(&mut squares);
         let sum = squares.sum.map_or(0.0, |sum| sum.into_data().iter::<f64>().next().unwrap_or(0.0));
         let norm = sum.sqrt();
-        self.seen.norm.store(norm.to_bits(), Ordering::Relaxed);
+        self.observed.norm.store(norm.to_bits(), Ordering::Relaxed);
         if !norm.is_finite() {
-            self.seen.skipped.fetch_add(1, Ordering::Relaxed);
+            self.observed.skipped.fetch_add(1, Ordering::Relaxed);
             return module;
         }
         if self.max_norm > 0.0 && norm > self.max_norm {
@@ -73,11 +73,10 @@ where
         self.inner.step(learning_rate, module, gradients)
     }
 
-    fn step_multi(&mut self, learning_rate: f64, module: M, mut gradients: MultiGradientsParams) -> M {
-        // Gradients of several devices are first summed on one, or there would be no global norm.
-        let mut sum = GradientsParams::new();
-        module.visit(&mut Sum { from: &mut gradients, to: &mut sum });
-        self.step(learning_rate, module, sum)
+    fn step_multi(&mut self, learning_rate: f64, module: M, gradients: MultiGradientsParams) -> M {
+        // Or there would be no global norm.
+        let gradients = sum_of_devices(&module, gradients);
+        self.step(learning_rate, module, gradients)
     }
 
     fn to_record(&self) -> Self::Record {
@@ -118,6 +117,16 @@ impl<B: AutodiffBackend> ModuleVisitor<B> for Scale<'_> {
             self.gradients.register(parameter.id, gradient * self.factor);
         }
     }
+}
+
+/// The gradients of several devices, summed on one.
+pub(super) fn sum_of_devices<B: AutodiffBackend, M: AutodiffModule<B>>(
+    module: &M,
+    mut gradients: MultiGradientsParams,
+) -> GradientsParams {
+    let mut sum = GradientsParams::new();
+    module.visit(&mut Sum { from: &mut gradients, to: &mut sum });
+    sum
 }
 
 struct Sum<'a> {

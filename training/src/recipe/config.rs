@@ -1,9 +1,34 @@
 //! Every number of a training recipe. The defaults are GPT-2's and nanoGPT's, not Burn's.
 
+use kiln_model::Role;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::{AdamW, WarmupCosine};
+
+/// What a run is trained with.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Recipe {
+    /// AdamW's numbers.
+    pub optimizer: OptimizerConfig,
+    /// The learning rate over the run.
+    pub schedule: ScheduleConfig,
+    /// Steps, batches, evaluation.
+    pub training: TrainingConfig,
+}
+
+impl Recipe {
+    /// Checks every value.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] with key and value.
+    pub fn validate(&self) -> Result<()> {
+        self.optimizer.validate()?;
+        self.schedule.validate(&self.optimizer)?;
+        self.training.validate()
+    }
+}
 
 /// The `[optimizer]` section: AdamW.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -17,7 +42,7 @@ pub struct OptimizerConfig {
     pub beta2: f64,
     /// Added to the root of the second moment.
     pub epsilon: f64,
-    /// Decoupled weight decay of matrices; vectors (biases, norms) never decay.
+    /// Decoupled weight decay of matrices; biases and norms never decay.
     pub weight_decay: f64,
     /// Largest global norm of the gradients; 0 turns clipping off.
     pub grad_clip: f64,
@@ -63,10 +88,10 @@ impl OptimizerConfig {
         ensure("grad_clip", grad_clip, grad_clip.is_finite() && grad_clip >= 0.0, "must not be negative")
     }
 
-    /// The optimizer of one parameter tensor.
+    /// The numbers of AdamW, with the decay groups of GPT-2.
     pub fn adamw(&self) -> AdamW {
         let Self { beta1, beta2, epsilon, weight_decay, .. } = *self;
-        AdamW { beta1, beta2, epsilon, weight_decay, decay_vectors: false }
+        AdamW { beta1, beta2, epsilon, weight_decay, decays: Role::decays }
     }
 }
 
@@ -142,6 +167,9 @@ pub struct TrainingConfig {
     pub max_minutes: f64,
     /// Whether the run writes event files for TensorBoard as well.
     pub tensorboard: bool,
+    /// Parameters that stay as they are, by their name or that of a layer, such as `wte` or `h.0`; `*` stands for any text.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub freeze: Vec<String>,
 }
 
 impl Default for TrainingConfig {
@@ -160,6 +188,7 @@ impl Default for TrainingConfig {
             run_dir: String::new(),
             max_minutes: 0.0,
             tensorboard: false,
+            freeze: Vec::new(),
         }
     }
 }

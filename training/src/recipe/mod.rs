@@ -1,11 +1,15 @@
 //! What a run is trained with: its numbers, the optimizer, clipping and the learning rate's schedule.
 
-pub(crate) mod clip;
+mod clip;
 mod config;
 mod optimizer;
 mod schedule;
+mod trainable;
 
 pub use self::clip::ClipGlobalNorm;
-pub use self::config::{OptimizerConfig, ScheduleConfig, TrainingConfig};
-pub use self::optimizer::AdamW;
+pub use self::config::{OptimizerConfig, Recipe, ScheduleConfig, TrainingConfig};
+pub use self::optimizer::{AdamW, AdamWOptimizer, Moments};
 pub use self::schedule::WarmupCosine;
+
+pub(crate) use self::clip::ObservedNorm;
+pub(crate) use self::trainable::{Frozen, freeze};

@@ -1,12 +1,20 @@
-//! AdamW with the decay groups of GPT-2: matrices decay, vectors do not.
+//! AdamW over a module, with decay groups: which parameters decay is a matter of their role, not of their shape.
 
-use burn::optim::SimpleOptimizer;
+use std::collections::HashSet;
+use std::marker::PhantomData;
+
+use burn::module::{AutodiffModule, ModuleMapper, Param, ParamId};
+use burn::optim::adaptor::OptimizerAdaptor;
+use burn::optim::record::AdaptorRecord;
+use burn::optim::{GradientsParams, MultiGradientsParams, Optimizer, SimpleOptimizer};
 use burn::record::Record;
 use burn::tensor::backend::Backend as BurnBackend;
 use burn::tensor::{Tensor, TensorPrimitive};
-use kiln_model::{AdamWStep, Backend};
+use kiln_model::{AdamWStep, AutodiffBackend, Backend, Role, parameters};
 
-/// The update of one parameter: [`Backend::adamw_step`] with this recipe (<https://arxiv.org/abs/1711.05101>).
+use super::clip::sum_of_devices;
+
+/// The numbers of AdamW (<https://arxiv.org/abs/1711.05101>); [`AdamW::init`] makes an optimizer of them.
 #[derive(Clone, Debug)]
 pub struct AdamW {
     /// Decay of the running mean of gradients.
@@ -17,8 +25,20 @@ pub struct AdamW {
     pub epsilon: f64,
     /// Decoupled decay.
     pub weight_decay: f64,
-    /// Whether tensors with one axis (biases, norms) decay too; GPT-2's recipe spares them.
-    pub decay_vectors: bool,
+    /// Which parameters decay; [`Role::decays`] in GPT-2's recipe.
+    pub decays: fn(Role) -> bool,
+}
+
+impl AdamW {
+    /// The optimizer of a whole module.
+    pub fn init<B: AutodiffBackend, M: AutodiffModule<B>>(self) -> AdamWOptimizer<B, M> {
+        AdamWOptimizer {
+            numbers: self,
+            moments: Records::<B, M>::default(),
+            decaying: None,
+            module: PhantomData,
+        }
+    }
 }
 
 /// What AdamW remembers of a parameter.
@@ -32,6 +52,7 @@ pub struct Moments<B: BurnBackend, const D: usize> {
     pub step: usize,
 }
 
+/// The update of a parameter that decays, [`Backend::adamw_step`] with these numbers.
 impl<B: Backend> SimpleOptimizer<B> for AdamW {
     type State<const D: usize> = Moments<B, D>;
 
@@ -47,17 +68,16 @@ impl<B: Backend> SimpleOptimizer<B> for AdamW {
             Moments { first: zeros(), second: zeros(), step: 0 }
         });
         let step = step + 1;
-        let update = AdamWStep {
-            learning_rate,
-            beta1: self.beta1,
-            beta2: self.beta2,
-            epsilon: self.epsilon,
-            weight_decay: if D >= 2 || self.decay_vectors { self.weight_decay } else { 0.0 },
-            step,
-        };
-        let unwrap = |tensor: Tensor<B, D>| tensor.into_primitive().tensor();
-        let updated =
-            B::adamw_step(unwrap(parameter), unwrap(gradient), unwrap(first), unwrap(second), update);
+        let Self { beta1, beta2, epsilon, weight_decay, .. } = *self;
+        let update = AdamWStep { learning_rate, beta1, beta2, epsilon, weight_decay, step };
+        let primitive = |tensor: Tensor<B, D>| tensor.into_primitive().tensor();
+        let updated = B::adamw_step(
+            primitive(parameter),
+            primitive(gradient),
+            primitive(first),
+            primitive(second),
+            update,
+        );
         let [parameter, first, second] =
             updated.map(|primitive| Tensor::from_primitive(TensorPrimitive::Float(primitive)));
         (parameter, Some(Moments { first, second, step }))
@@ -66,5 +86,75 @@ impl<B: Backend> SimpleOptimizer<B> for AdamW {
     fn to_device<const D: usize>(state: Self::State<D>, device: &B::Device) -> Self::State<D> {
         let Moments { first, second, step } = state;
         Moments { first: first.to_device(device), second: second.to_device(device), step }
+    }
+}
+
+/// The moments of all parameters, as Burn's own optimizers record them.
+type Records<B, M> = <OptimizerAdaptor<AdamW, M, B> as Optimizer<M, B>>::Record;
+
+/// [`AdamW`] over a module. A parameter without a gradient stays as it is, and has no moments.
+#[derive(Clone)]
+pub struct AdamWOptimizer<B: AutodiffBackend, M: AutodiffModule<B>> {
+    numbers: AdamW,
+    moments: Records<B, M>,
+    /// Parameters that decay, once they are known.
+    decaying: Option<HashSet<ParamId>>,
+    module: PhantomData<M>,
+}
+
+impl<B: AutodiffBackend, M: AutodiffModule<B>> Optimizer<M, B> for AdamWOptimizer<B, M> {
+    type Record = Records<B, M>;
+
+    fn step(&mut self, learning_rate: f64, module: M, mut gradients: GradientsParams) -> M {
+        let decays = self.numbers.decays;
+        let decaying = self.decaying.get_or_insert_with(|| {
+            let decaying = parameters(&module).into_iter().filter(|parameter| decays(parameter.role));
+            decaying.map(|parameter| parameter.id).collect()
+        });
+        let [decaying_numbers, constant_numbers] = [self.numbers.weight_decay, 0.0]
+            .map(|weight_decay| AdamW { weight_decay, ..self.numbers.clone() });
+        module.map(&mut Update::<B, M> {
+            numbers: &|id| if decaying.contains(&id) { &decaying_numbers } else { &constant_numbers },
+            moments: &mut self.moments,
+            gradients: &mut gradients,
+            learning_rate,
+        })
+    }
+
+    fn step_multi(&mut self, learning_rate: f64, module: M, gradients: MultiGradientsParams) -> M {
+        let gradients = sum_of_devices(&module, gradients);
+        self.step(learning_rate, module, gradients)
+    }
+
+    fn to_record(&self) -> Self::Record {
+        self.moments.clone()
+    }
+
+    /// Parameters have other ids in a module that was loaded: the decaying ones are looked up anew.
+    fn load_record(self, moments: Self::Record) -> Self {
+        Self { moments, decaying: None, ..self }
+    }
+}
+
+/// Updates every parameter that has a gradient.
+struct Update<'a, B: AutodiffBackend, M: AutodiffModule<B>> {
+    numbers: &'a dyn Fn(ParamId) -> &'a AdamW,
+    moments: &'a mut Records<B, M>,
+    gradients: &'a mut GradientsParams,
+    learning_rate: f64,
+}
+
+impl<B: AutodiffBackend, M: AutodiffModule<B>> ModuleMapper<B> for Update<'_, B, M> {
+    fn map_float<const D: usize>(&mut self, parameter: Param<Tensor<B, D>>) -> Param<Tensor<B, D>> {
+        let (id, tensor, mapper) = parameter.consume();
+        let Some(gradient) = self.gradients.remove::<B::InnerBackend, D>(id) else {
+            return Param::from_mapped_value(id, tensor, mapper);
+        };
+        let moments = self.moments.remove(&id).map(AdaptorRecord::into_state);
+        let numbers = (self.numbers)(id);
+        let (updated, moments) = numbers.step(self.learning_rate, tensor.inner(), gradient, moments);
+        self.moments.extend(moments.map(|moments| (id, AdaptorRecord::from_state(moments))));
+        // Only what requires a gradient has one.
+        Param::from_mapped_value(id, Tensor::from_inner(updated).require_grad(), mapper)
     }
 }

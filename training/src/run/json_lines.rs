@@ -27,7 +27,7 @@ pub(crate) struct Found<T> {
 
 impl JsonLines {
     /// Opens the file, or creates it, and drops the lines for which `keep` says no: what an interrupted run wrote
-    /// after its last checkpoint. Lines that stay do so to the letter.
+    /// after its last checkpoint. Lines that stay are not changed.
     pub(crate) fn open<T: DeserializeOwned>(path: &Path, keep: impl Fn(&T) -> bool) -> Result<Found<T>> {
         let (kept, lines, damaged) = read(path, keep)?;
         kiln_model::write_file(path, lines)?;
@@ -35,7 +35,7 @@ impl JsonLines {
         Ok(Found { file: Self { path: path.to_owned(), file }, kept, damaged })
     }
 
-    /// Appends a line, which other programs see at once.
+    /// Appends a line, visible to other programs at once.
     pub(crate) fn write(&mut self, line: &impl Serialize) -> Result<()> {
         let text = serde_json::to_string(line).expect("numbers and strings serialise") + "\n";
         self.file.write_all(text.as_bytes()).map_err(Error::io(&self.path))

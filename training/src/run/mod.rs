@@ -1,12 +1,21 @@
 //! What a run leaves on the disk.
 
-pub(crate) mod checkpoint;
-pub(crate) mod json_lines;
-pub(crate) mod metrics;
-pub(crate) mod outlier;
+mod checkpoint;
+mod history;
+mod json_lines;
+mod outlier;
+mod record;
 mod run_dir;
-pub(crate) mod tensorboard;
+mod run_view;
+mod tensorboard;
 
 pub use self::checkpoint::Checkpoint;
-pub use self::metrics::{MetricsLine, SampleLine, Split};
+pub use self::history::History;
+pub use self::record::{EvaluationRecord, Record, SampleRecord, StepRecord};
 pub use self::run_dir::RunDir;
+pub use self::run_view::RunView;
+
+pub(crate) use self::checkpoint::{Checkpoints, RunState};
+pub(crate) use self::json_lines::{Found, JsonLines};
+pub(crate) use self::record::Figure;
+pub(crate) use self::tensorboard::EventFile;

@@ -1,30 +1,46 @@
 //! The directory that holds everything about a run.
 
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::ops::Deref;
+use std::path::Path;
 
+use kiln_datasets::{MANIFEST, REMEMBERED};
+
+use super::run_view::RunView;
 use crate::error::{Error, Result};
-use crate::run::checkpoint::{self, Checkpoint};
 
 /// A run directory, held by this process alone while it lives: `config.toml`, `data/`, `model/`, `checkpoint/`,
-/// `metrics.jsonl`, `samples.jsonl`, `loss.svg`, `experiment.log`, and `tensorboard/` where it is wanted.
+/// `metrics.jsonl`, `samples.jsonl`, `loss.svg`, `experiment.log`, and `tensorboard/` where it is wanted. It is a
+/// [`RunView`] that may be written to.
 #[derive(Debug)]
 pub struct RunDir {
-    path: PathBuf,
+    view: RunView,
     lock: File,
 }
 
-const LOCK: &str = ".lock";
+impl Deref for RunDir {
+    type Target = RunView;
+
+    fn deref(&self) -> &RunView {
+        &self.view
+    }
+}
 
 impl RunDir {
     /// Whether a run lives at `path`. What a run leaves that was killed before its first checkpoint is none: nothing
     /// of it is worth keeping.
     pub fn holds_run(path: &Path) -> bool {
-        // A configuration without our mark beside it is someone else's.
-        let foreign = path.join("config.toml").exists() && !path.join(LOCK).exists();
-        let trained = std::fs::metadata(path.join("metrics.jsonl")).is_ok_and(|file| file.len() > 0)
-            || path.join("model/model.safetensors").exists();
-        foreign || trained || checkpoint::exists(&path.join("checkpoint"))
+        RunView::new(path).holds_run()
+    }
+
+    /// The run at `path`, to read.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoRun`] if there is none.
+    pub fn look(path: &Path) -> Result<RunView> {
+        let view = RunView::new(path);
+        if view.metrics().is_file() { Ok(view) } else { Err(Error::NoRun { path: path.to_owned() }) }
     }
 
     /// Creates the directory for a new run and writes its resolved configuration.
@@ -32,7 +48,7 @@ impl RunDir {
     /// # Errors
     ///
     /// [`Error::RunExists`] if a run lives there already: it is never overwritten. [`Error::RunLocked`] if one is just
-    /// beginning there. [`Error::Io`] if the directory cannot be written.
+    /// starting there. [`Error::Io`] if the directory cannot be written.
     pub fn create(path: &Path, config: &str) -> Result<Self> {
         let vacant = || match Self::holds_run(path) {
             true => Err(Error::RunExists { path: path.to_owned() }),
@@ -47,7 +63,7 @@ impl RunDir {
         Ok(run)
     }
 
-    /// Opens the directory of a run that is to continue.
+    /// Opens the directory of a run that is to resume.
     ///
     /// # Errors
     ///
@@ -60,10 +76,11 @@ impl RunDir {
     }
 
     fn lock(path: &Path) -> Result<Self> {
-        let file = path.join(LOCK);
+        let view = RunView::new(path);
+        let file = view.lock();
         let lock = File::create(&file).map_err(Error::io(&file))?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self { path: path.to_owned(), lock }),
+            Ok(()) => Ok(Self { view, lock }),
             Err(std::fs::TryLockError::WouldBlock) => Err(Error::RunLocked { path: path.to_owned() }),
             Err(std::fs::TryLockError::Error(source)) => Err(Error::Io { path: file, source }),
         }
@@ -71,80 +88,46 @@ impl RunDir {
 
     /// Checks that the directory is still the one that this process holds.
     pub(crate) fn check(&self) -> Result<()> {
-        let there = std::fs::metadata(self.path.join(LOCK));
+        let found = std::fs::metadata(self.view.lock());
         #[cfg(unix)]
-        let there = there.and_then(|there| {
+        let found = found.and_then(|found| {
             use std::os::unix::fs::MetadataExt;
             let ours = self.lock.metadata()?;
-            let same = (ours.dev(), ours.ino()) == (there.dev(), there.ino());
-            if same { Ok(there) } else { Err(std::io::ErrorKind::NotFound.into()) }
+            let same = (ours.dev(), ours.ino()) == (found.dev(), found.ino());
+            if same { Ok(found) } else { Err(std::io::ErrorKind::NotFound.into()) }
         });
-        there.map(drop).map_err(|_| Error::RunRemoved { path: self.path.clone() })
+        found.map(drop).map_err(|_| Error::RunRemoved { path: self.path().to_owned() })
     }
 
     /// Replaces the resolved configuration.
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] if it cannot be written.
+    /// [`Error::Model`] if it cannot be written.
     pub fn write_config(&self, config: &str) -> Result<()> {
-        Ok(kiln_model::write_file(&self.config(), config)?)
+        Ok(kiln_model::write_file(&self.config_file(), config)?)
     }
 
-    /// The newest whole checkpoint; damaged ones on the way are reported to `skipped`, with what is wrong with them.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::NothingToResume`] if there is none.
-    pub fn newest_checkpoint(&self, skipped: impl FnMut(&Path, &str)) -> Result<Checkpoint> {
-        let folder = self.checkpoints();
-        checkpoint::newest(&folder, None, skipped)?.ok_or_else(|| Error::NothingToResume {
-            path: folder,
-            reason: "no whole checkpoint here".to_owned(),
-        })
-    }
-
-    /// The directory itself.
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
-    /// The resolved configuration.
-    pub fn config(&self) -> PathBuf {
-        self.path.join("config.toml")
-    }
-
-    /// Token shards of a corpus that was encoded for this run, and the tokenizer that did it.
-    pub fn data(&self) -> PathBuf {
-        self.path.join("data")
-    }
-
-    /// The best model so far, as a Hugging Face directory.
-    pub fn model(&self) -> PathBuf {
-        self.path.join("model")
-    }
-
-    pub(crate) fn checkpoints(&self) -> PathBuf {
-        self.path.join("checkpoint")
-    }
-
-    pub(crate) fn metrics(&self) -> PathBuf {
-        self.path.join("metrics.jsonl")
-    }
-
-    pub(crate) fn samples(&self) -> PathBuf {
-        self.path.join("samples.jsonl")
-    }
-
-    pub(crate) fn loss_svg(&self) -> PathBuf {
-        self.path.join("loss.svg")
-    }
-
-    pub(crate) fn tensorboard(&self) -> PathBuf {
-        self.path.join("tensorboard")
-    }
-
-    pub(crate) fn log(&self) -> PathBuf {
-        self.path.join("experiment.log")
+    /// Removes what a run that never started has written at `path`, and each directory that is then empty: `path` may have
+    /// been there before, with files of its own; with `keep_data`, token shards among them.
+    pub fn discard(path: &Path, keep_data: bool) {
+        let view = RunView::new(path);
+        // Best effort throughout: the error that matters is the one already in hand.
+        for file in [view.config_file(), view.metrics(), view.samples_file(), view.log()] {
+            let _ = std::fs::remove_file(file);
+        }
+        let data = ["train.tokens", "valid.tokens", "tokenizer.json", "tokenizer_config.json", MANIFEST];
+        for file in data.iter().filter(|_| !keep_data).chain([&REMEMBERED]) {
+            let _ = std::fs::remove_file(view.data().join(file));
+        }
+        // A new run is refused where one of these exists.
+        for directory in [view.model(), view.checkpoints()] {
+            let _ = std::fs::remove_dir_all(directory);
+        }
+        let _ = std::fs::remove_file(view.lock());
+        let runs = path.parent().filter(|parent| parent.ends_with("runs"));
+        for directory in [Some(view.data()), Some(path.to_owned()), runs.map(Path::to_owned)] {
+            let _ = directory.map(std::fs::remove_dir);
+        }
     }
 }

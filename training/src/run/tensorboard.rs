@@ -6,8 +6,8 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use super::record::Record;
 use crate::error::{Error, Result};
-use crate::run::metrics::{MetricsLine, Split};
 
 /// Appends to the event file of this process.
 #[derive(Debug)]
@@ -34,25 +34,16 @@ impl EventFile {
         Ok(events)
     }
 
-    /// Appends the numbers of a line.
-    pub(crate) fn write(&mut self, line: &MetricsLine) -> Result<()> {
-        let values = match line.split {
-            Split::Train => vec![
-                ("loss/train", line.loss),
-                ("learning_rate", Some(line.learning_rate)),
-                ("gradient_norm", line.grad_norm.flatten()),
-                ("tokens_per_second", Some(line.tokens_per_second)),
-            ],
-            Split::Valid => vec![("loss/validation", line.loss)],
-        };
-        let summary = values.into_iter().fold(Message::default(), |summary, (tag, value)| {
-            // What was not finite is shown as that.
-            let value = value.unwrap_or(f64::NAN) as f32;
+    /// Appends the figures of a record.
+    pub(crate) fn write(&mut self, record: &Record) -> Result<()> {
+        let summary = record.figures().into_iter().fold(Message::default(), |summary, (tag, value)| {
+            // What is not finite is shown as that.
+            let value = if value.is_finite() { value as f32 } else { f32::NAN };
             let value =
                 Message::default().bytes(field::TAG, tag.as_bytes()).float(field::SIMPLE_VALUE, value);
             summary.bytes(field::VALUE, &value.0)
         });
-        self.append(line.step, |event| event.bytes(field::SUMMARY, &summary.0))
+        self.append(record.step(), |event| event.bytes(field::SUMMARY, &summary.0))
     }
 
     fn append(&mut self, step: usize, what: impl FnOnce(Message) -> Message) -> Result<()> {

@@ -9,13 +9,13 @@ const LONGEST_WINDOW: f64 = 100.0;
 
 /// One point of a [`Curve`]: the mean over one or more consecutive values.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct CurvePoint {
+pub(crate) struct CurvePoint {
     /// Step, the mean over the values merged here.
-    pub step: f64,
+    pub(crate) step: f64,
     /// Mean of the raw values.
-    pub value: f64,
+    pub(crate) value: f64,
     /// Mean of the exponential moving average at those values.
-    pub smooth: f64,
+    pub(crate) smooth: f64,
 }
 
 /// Values over steps in at most 2,000 points, whatever the length of the run.
@@ -24,7 +24,7 @@ pub struct CurvePoint {
 /// The moving average `s += (x - s) / w` is taken before that, with a window `w` that grows from 1 to 100
 /// values: it follows the steep first steps and still calms the long tail.
 #[derive(Clone, Debug)]
-pub struct Curve {
+pub(crate) struct Curve {
     points: Vec<CurvePoint>,
     values_per_point: u64,
     open: CurvePoint,
@@ -42,7 +42,7 @@ impl Default for Curve {
 
 impl Curve {
     /// Adds a value; one that is not finite has no place on a curve and is left out.
-    pub fn push(&mut self, step: u64, value: f64) {
+    pub(crate) fn push(&mut self, step: usize, value: f64) {
         if !value.is_finite() {
             return;
         }
@@ -65,17 +65,17 @@ impl Curve {
     }
 
     /// The points in order of their steps, the last one possibly over fewer values.
-    pub fn points(&self) -> impl Iterator<Item = CurvePoint> + '_ {
+    pub(crate) fn points(&self) -> impl Iterator<Item = CurvePoint> + '_ {
         self.points.iter().copied().chain(self.open_point())
     }
 
     /// The moving average after the last value.
-    pub fn latest(&self) -> Option<f64> {
+    pub(crate) fn latest(&self) -> Option<f64> {
         (self.seen > 0).then_some(self.smooth)
     }
 
     /// Whether there is nothing to draw.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.seen == 0
     }
 
@@ -101,8 +101,8 @@ impl Curve {
     }
 }
 
-impl FromIterator<(u64, f64)> for Curve {
-    fn from_iter<I: IntoIterator<Item = (u64, f64)>>(values: I) -> Self {
+impl FromIterator<(usize, f64)> for Curve {
+    fn from_iter<I: IntoIterator<Item = (usize, f64)>>(values: I) -> Self {
         let mut curve = Self::default();
         values.into_iter().for_each(|(step, value)| curve.push(step, value));
         curve
@@ -115,7 +115,7 @@ mod tests {
 
     #[test]
     fn stays_bounded_and_keeps_the_mean() {
-        let n = 1_000_003u64;
+        let n = 1_000_003usize;
         let curve: Curve = (0..n).map(|i| (i, (i % 7) as f64)).collect();
         let points: Vec<_> = curve.points().collect();
         assert!(points.len() <= CAPACITY && points.len() > CAPACITY / 2 - 2, "{} points", points.len());

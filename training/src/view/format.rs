@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// `18214` as `18,214`.
-pub(crate) fn thousands(n: u64) -> String {
+pub(crate) fn thousands(n: impl ToString) -> String {
     let digits = n.to_string();
     let mut text = String::with_capacity(digits.len() * 4 / 3);
     for (i, digit) in digits.chars().enumerate() {

@@ -12,13 +12,13 @@ const EVERY: Duration = Duration::from_secs(2);
 
 /// Writes what is new in a [`Progress`] since the last call, thinned out to what a person can read.
 #[derive(Clone, Debug)]
-pub struct PlainLines {
+pub(crate) struct PlainLines {
     every: Duration,
     written: Option<Instant>,
-    step: u64,
-    evaluation: Option<u64>,
-    sample: Option<u64>,
-    skipped: u64,
+    step: usize,
+    evaluation: Option<usize>,
+    sample: Option<usize>,
+    skipped: usize,
 }
 
 impl Default for PlainLines {
@@ -29,7 +29,7 @@ impl Default for PlainLines {
 
 impl PlainLines {
     /// Lines about what happens from now on: not what a resumed run has behind it.
-    pub fn after(progress: &Progress) -> Self {
+    pub(crate) fn after(progress: &Progress) -> Self {
         Self {
             evaluation: progress.evaluation().map(|evaluation| evaluation.step),
             sample: progress.sample().map(|sample| sample.step),
@@ -45,7 +45,7 @@ impl PlainLines {
     ///
     /// # Errors
     /// What `out` says.
-    pub fn update(&mut self, progress: &Progress, out: &mut dyn Write) -> io::Result<()> {
+    pub(crate) fn update(&mut self, progress: &Progress, out: &mut dyn Write) -> io::Result<()> {
         self.update_at(Instant::now(), progress, out)
     }
 
@@ -119,15 +119,20 @@ fn perplexity(perplexity: f64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::events::StepReport;
-    use super::super::progress::RunInfo;
     use super::*;
+    use crate::run::{EvaluationRecord, History, StepRecord};
+    use crate::view::progress::RunInfo;
 
-    fn report(step: u64, loss: f64) -> StepReport {
-        StepReport { step, loss, tokens: 4096, learning_rate: 9.8e-4, grad_norm: 0.742 }
+    fn report(step: usize, loss: f64) -> StepRecord {
+        let tokens = 4096 * step as u64;
+        StepRecord { step, loss, tokens, learning_rate: 9.8e-4, grad_norm: 0.742, ..StepRecord::default() }
     }
 
-    fn run(total_steps: u64) -> Progress {
+    fn evaluation(step: usize, loss: f64) -> EvaluationRecord {
+        EvaluationRecord { step, loss, ..EvaluationRecord::default() }
+    }
+
+    fn run(total_steps: usize) -> Progress {
         Progress::new(RunInfo { total_steps, ..RunInfo::default() })
     }
 
@@ -139,7 +144,7 @@ mod tests {
             now += Duration::from_millis(10);
             progress.on_step_at(now, report(step, 2.0));
             if step % 900 == 0 {
-                progress.on_evaluation_at(now, step, 1.7712 + step as f64 / 1e5);
+                progress.on_evaluation_at(now, evaluation(step, 1.7712 + step as f64 / 1e5));
                 progress.on_sample(step, "One.\n\nTwo.");
             }
             lines.update_at(now, &progress, &mut out).unwrap();
@@ -181,7 +186,8 @@ mod tests {
     #[test]
     fn a_resumed_run_does_not_tell_its_past() {
         let mut progress = run(10);
-        progress.resume(500, 1, [(1, 3.0)], [(1, 2.5)]);
+        let history = History { steps: vec![report(1, 3.0)], evaluations: vec![evaluation(1, 2.5)] };
+        progress.resume(&history, 500, 1);
         progress.on_sample(1, "text");
         let (mut lines, mut out) = (PlainLines::after(&progress), Vec::new());
         lines.update(&progress, &mut out).unwrap();
@@ -193,9 +199,8 @@ mod tests {
         let (mut progress, mut lines, mut out) = (run(10), PlainLines::default(), Vec::new());
         lines.update(&progress, &mut out).unwrap();
         assert!(out.is_empty());
-        progress.on_step(report(1, f64::NAN));
-        progress.on_skipped_step();
-        progress.on_evaluation(1, f64::NAN);
+        progress.on_step(StepRecord { skipped: 1, ..report(1, f64::NAN) });
+        progress.on_evaluation(evaluation(1, f64::NAN));
         lines.update(&progress, &mut out).unwrap();
         let text = String::from_utf8(out.clone()).unwrap();
         assert!(text.contains("loss     NaN") && text.contains("1 step skipped so far"), "{text}");

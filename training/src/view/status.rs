@@ -4,7 +4,7 @@ use std::fmt;
 
 /// What the run is doing at the moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Status {
+pub(crate) enum Status {
     /// Nothing of interest has happened yet.
     #[default]
     Starting,
@@ -13,9 +13,9 @@ pub enum Status {
     /// Measuring the validation loss.
     Evaluating {
         /// Batches done.
-        done: u64,
+        done: usize,
         /// Batches in all.
-        total: u64,
+        total: usize,
     },
     /// Writing a sample.
     Sampling,

@@ -51,7 +51,7 @@ impl Throughput {
     }
 
     /// How long `steps` more steps take, with the share of evaluations and checkpoints seen so far.
-    pub(crate) fn time_for(&self, steps: u64) -> Option<Duration> {
+    pub(crate) fn time_for(&self, steps: usize) -> Option<Duration> {
         let (seconds, _, n) = self.usual()?;
         let share = self.overhead.as_secs_f64() / self.training.as_secs_f64();
         Duration::try_from_secs_f64(seconds / n as f64 * steps as f64 * (1.0 + share)).ok()

@@ -91,6 +91,13 @@ pub(super) enum Key {
     EndOfText(&'static str),
 }
 
+/// Name and shape of every parameter of such a model, as [`parameters`](crate::parameters) finds them in one: counted
+/// from the configuration alone, so that they are known before a byte of it is allocated.
+pub fn parameter_shapes(config: &GptConfig) -> Vec<(String, Vec<usize>)> {
+    let slots = Family::of(config).slots(config).filter(|slot| slot.is_parameter(config));
+    slots.map(|slot| (slot.path(), slot.shape(config))).collect()
+}
+
 impl Family {
     /// The family whose files can hold such a model.
     pub(super) fn of(_config: &GptConfig) -> &'static Self {
@@ -225,6 +232,23 @@ mod tests {
             let slot = GPT2.slot_at(&parameter.name).expect("in the table");
             assert_eq!(slot.name(), listed.name());
             assert_eq!((slot.role(), slot.shape(&config)), (parameter.role, parameter.shape.clone()));
+        }
+    }
+
+    #[cfg(feature = "ndarray")]
+    #[test]
+    fn parameters_are_known_before_there_is_a_model() {
+        for (bias, tied_head) in [(true, true), (false, true), (true, false)] {
+            let config = GptConfig { vocab_size: 7, bias, tied_head, ..GptConfig::new(2, 1, 4) };
+            let model = config.init::<burn_ndarray::NdArray>(1, &Default::default()).expect("valid");
+            let mut found: Vec<_> = crate::parameters(&model)
+                .into_iter()
+                .map(|parameter| (parameter.name, parameter.shape))
+                .collect();
+            let mut known = parameter_shapes(&config);
+            found.sort();
+            known.sort();
+            assert_eq!(found, known);
         }
     }
 }

@@ -28,6 +28,11 @@ impl Slot {
         self.numbered(self.layer.name)
     }
 
+    /// The path of the parameter in the model.
+    pub(super) fn path(&self) -> String {
+        self.numbered(self.layer.path)
+    }
+
     /// Its name as `transformers` writes it.
     pub(in crate::weights) fn full_name(&self, family: &Family) -> String {
         let prefix = if self.layer.role == Role::Head { "" } else { family.prefix };

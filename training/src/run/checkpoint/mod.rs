@@ -1,4 +1,4 @@
-//! Checkpoints: everything that a run needs to go on as if it had never stopped, as one unit on the disk.
+//! Checkpoints: everything that a run needs to resume as if it had never stopped, as one unit on the disk.
 //!
 //! `checkpoint/step-00000500/` holds
 //!

@@ -7,7 +7,7 @@ use crate::run::outlier::Window;
 /// Raised when the contents of a checkpoint change their meaning.
 pub(super) const VERSION: u32 = 2;
 
-/// Where a run stands, beside its weights. As TOML, whose numbers come back to the last bit, as those of `serde_json` do
+/// Where a run stands, beside its weights. As TOML: its numbers are read back to the last bit, which those of `serde_json` are
 /// not by default.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

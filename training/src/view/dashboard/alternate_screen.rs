@@ -72,11 +72,11 @@ fn lock_within(patience: Duration) -> Option<MutexGuard<'static, ()>> {
 
 /// Standard error, a picture at a time; what comes after [`restore`] is dropped.
 #[derive(Debug, Default)]
-pub(super) struct Screen {
+pub(super) struct Frames {
     picture: Vec<u8>,
 }
 
-impl Write for Screen {
+impl Write for Frames {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.picture.extend_from_slice(bytes);
         Ok(bytes.len())

@@ -175,14 +175,19 @@ fn cell(share: f64, cells: u16, dots: u16) -> u16 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::run::EvaluationRecord;
     use crate::view::progress::RunInfo;
+
+    fn evaluation(step: usize) -> EvaluationRecord {
+        EvaluationRecord { step, loss: 2.0, ..EvaluationRecord::default() }
+    }
 
     #[test]
     fn marks_stand_on_their_curve_and_ticks_beside_it() {
         let mut progress =
             Progress::new(RunInfo { total_steps: 100, floor: Some(1.0), ..RunInfo::default() });
         for step in 0..=100 {
-            progress.on_evaluation(step, 2.0);
+            progress.on_evaluation(evaluation(step));
         }
         let area = Rect::new(0, 0, 60, 23);
         let rows_with = |progress: &Progress, symbols: &dyn Fn(&str) -> bool| -> Vec<u16> {
@@ -195,7 +200,7 @@ mod tests {
         assert_eq!(lines.len(), 2, "the curve and the floor");
 
         let mut few = Progress::new(RunInfo { total_steps: 100, floor: Some(1.0), ..RunInfo::default() });
-        [0, 50, 100].into_iter().for_each(|step| few.on_evaluation(step, 2.0));
+        [0, 50, 100].into_iter().for_each(|step| few.on_evaluation(evaluation(step)));
         assert_eq!(rows_with(&few, &|symbol| symbol == "●"), lines[..1]);
         let mut buf = Buffer::empty(area);
         LossChart(&few).render(area, &mut buf);

@@ -17,7 +17,7 @@ const PANELS: (u16, u16) = (64, 18);
 const WIDE: u16 = 120;
 
 /// Draws the state of a run into all of `frame`, whatever its size.
-pub fn draw(frame: &mut Frame, progress: &Progress) {
+pub(super) fn draw(frame: &mut Frame, progress: &Progress) {
     let area = frame.area();
     if area.width < PANELS.0 || area.height < PANELS.1 {
         draw_compact(frame, area, progress);
@@ -149,7 +149,7 @@ mod tests {
     use ratatui::backend::TestBackend;
 
     use super::*;
-    use crate::view::events::StepReport;
+    use crate::run::{EvaluationRecord, StepRecord};
     use crate::view::progress::RunInfo;
     use crate::view::status::Status;
 
@@ -171,26 +171,26 @@ mod tests {
         }
     }
 
+    fn evaluation(step: usize, loss: f64) -> EvaluationRecord {
+        EvaluationRecord { step, loss, ..EvaluationRecord::default() }
+    }
+
     fn running() -> Progress {
         let mut progress = Progress::new(info());
         for step in 1..=1_000 {
             let loss = 1.5 + 3.0 / step as f64;
-            progress.on_step(StepReport {
-                step,
-                loss,
-                tokens: 4096,
-                learning_rate: 9.8e-4,
-                grad_norm: 0.742,
-            });
+            let skipped = usize::from(step == 1_000);
+            let (memory, utilization) = (Some(3 << 29), Some(0.341));
+            let tokens = 4096 * step as u64;
+            let record =
+                StepRecord { step, loss, tokens, skipped, memory, utilization, ..StepRecord::default() };
+            progress.on_step(StepRecord { learning_rate: 9.8e-4, grad_norm: 0.742, ..record });
             if step % 250 == 0 {
-                progress.on_evaluation(step, 2.0 - step as f64 / 2000.0);
+                progress.on_evaluation(evaluation(step, 2.0 - step as f64 / 2000.0));
             }
         }
         progress.on_sample(1_000, "Once upon a time\nthere was a fox.");
-        progress.on_skipped_step();
         progress.on_checkpoint();
-        progress.set_memory(Some(3 << 29));
-        progress.set_mfu(Some(0.341));
         progress
     }
 
@@ -265,20 +265,28 @@ mod tests {
     #[test]
     fn fits_any_size_whatever_the_run_is_like() {
         let mut broken = Progress::new(RunInfo { total_steps: 0, floor: Some(f64::NAN), ..info() });
-        let mut huge = Progress::new(RunInfo { total_steps: u64::MAX, floor: Some(f64::MAX), ..info() });
+        let mut huge = Progress::new(RunInfo { total_steps: usize::MAX, floor: Some(f64::MAX), ..info() });
         for (i, loss) in
             [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 1e300, -1e300, 0.0].into_iter().enumerate()
         {
-            let step = i as u64;
-            let report = StepReport { step, loss, tokens: 1 << 60, learning_rate: loss, grad_norm: loss };
-            broken.on_step(StepReport { loss: f64::NAN, ..report });
-            broken.on_evaluation(step, f64::NAN);
-            huge.on_step(StepReport { step: step << 60, ..report });
-            huge.on_evaluation(step << 60, loss);
+            let step = i;
+            let tokens = (i as u64 + 1) << 60;
+            let report = StepRecord {
+                step,
+                loss,
+                tokens,
+                learning_rate: loss,
+                grad_norm: loss,
+                ..StepRecord::default()
+            };
+            broken.on_step(StepRecord { loss: f64::NAN, ..report });
+            broken.on_evaluation(evaluation(step, f64::NAN));
+            huge.on_step(StepRecord { step: step << 60, ..report });
+            huge.on_evaluation(evaluation(step << 60, loss));
         }
         broken.on_sample(1, "\u{1b}[31m宽字 e\u{301}\u{0}\n\n\n");
         let mut single = Progress::new(info());
-        single.on_step(StepReport { step: 1, loss: 3.0, tokens: 1, learning_rate: 0.0, grad_norm: 0.0 });
+        single.on_step(StepRecord { step: 1, loss: 3.0, tokens: 1, ..StepRecord::default() });
         let runs = [Progress::new(RunInfo::default()), broken, huge, single, running()];
         let heights = (1..=30).chain([40, 80]);
         for (run, height) in heights.flat_map(|height| runs.iter().map(move |run| (run, height))) {

@@ -17,7 +17,7 @@ use ratatui::backend::CrosstermBackend;
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use signal_hook::consts::SIGINT;
 
-use self::alternate_screen::Screen;
+use self::alternate_screen::Frames;
 use self::draw::draw;
 use crate::view::progress::Progress;
 
@@ -25,17 +25,17 @@ pub use self::alternate_screen::restore;
 
 /// Least time between two pictures.
 const FRAME: Duration = Duration::from_millis(250);
-/// Most time between two pictures: the clocks go on where nothing else does.
+/// Most time between two pictures: the clocks run where nothing else changes.
 const CLOCK: Duration = Duration::from_secs(1);
 
 /// What the person at the keyboard asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Command {
+pub(crate) enum Command {
     /// Stop after this step, with a checkpoint (`q`).
     Quit,
     /// Write a checkpoint now (`s`).
     Save,
-    /// Pause, or go on after a pause (`p`).
+    /// Pause, or end a pause (`p`).
     Pause,
 }
 
@@ -46,7 +46,7 @@ pub enum Command {
 /// and nothing is written to it by the dashboard afterwards. Control-C, which sends no signal in raw mode, is turned
 /// into `SIGINT`.
 #[derive(Debug)]
-pub struct Dashboard {
+pub(crate) struct Dashboard {
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
@@ -56,15 +56,15 @@ impl Dashboard {
     ///
     /// # Errors
     /// There is no terminal, it refuses raw mode, or another dashboard is on it.
-    pub fn start(shared: Arc<Mutex<Progress>>, commands: Sender<Command>) -> io::Result<Self> {
+    pub(crate) fn start(shared: Arc<Mutex<Progress>>, commands: Sender<Command>) -> io::Result<Self> {
         alternate_screen::enter()?;
         let start = || {
-            let terminal = Terminal::new(CrosstermBackend::new(Screen::default()))?;
+            let terminal = Terminal::new(CrosstermBackend::new(Frames::default()))?;
             let stop = Arc::new(AtomicBool::new(false));
-            let view = View { terminal, shared, commands, stop: Arc::clone(&stop) };
+            let painter = Painter { terminal, shared, commands, stop: Arc::clone(&stop) };
             let thread = thread::Builder::new().name("dashboard".into()).spawn(move || {
                 // A terminal that is gone ends the display, not the run.
-                let _ = view.run();
+                let _ = painter.run();
                 restore();
             })?;
             Ok(Self { stop, thread: Some(thread) })
@@ -84,14 +84,14 @@ impl Drop for Dashboard {
     }
 }
 
-struct View {
-    terminal: Terminal<CrosstermBackend<Screen>>,
+struct Painter {
+    terminal: Terminal<CrosstermBackend<Frames>>,
     shared: Arc<Mutex<Progress>>,
     commands: Sender<Command>,
     stop: Arc<AtomicBool>,
 }
 
-impl View {
+impl Painter {
     fn run(mut self) -> io::Result<()> {
         let mut drawn: Option<(Instant, u64)> = None;
         while !self.stop.load(Ordering::Relaxed) && alternate_screen::is_ours() {

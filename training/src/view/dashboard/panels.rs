@@ -139,7 +139,7 @@ pub(super) fn numbers(progress: &Progress) -> Vec<Vec<Row>> {
         vec![
             plain("tokens seen", (progress.tokens() > 0).then(|| format::count(progress.tokens() as f64))),
             plain("tokens/s", progress.tokens_per_second().map(format::rate)),
-            plain("MFU", progress.mfu().map(|mfu| format!("{:.1} %", mfu * 100.0))),
+            plain("MFU", progress.utilization().map(|share| format!("{:.1} %", share * 100.0))),
             plain("memory", progress.memory().map(format::bytes)),
         ],
         vec![plain(

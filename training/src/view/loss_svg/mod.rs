@@ -5,16 +5,20 @@ mod scale;
 mod tests;
 
 use std::error::Error;
+use std::io;
 use std::ops::Range;
 use std::path::Path;
-use std::{fs, io};
 
 use plotters::coord::Shift;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use self::scale::{Axis, Scale, rounded};
-use crate::view::{Curve, CurvePoint, thousands, ticks};
+use crate::error::Result;
+use crate::run::History;
+use crate::view::axis::ticks;
+use crate::view::curve::{Curve, CurvePoint};
+use crate::view::format::thousands;
 
 const SIZE: (u32, u32) = (960, 600);
 /// Units of the drawing to a pixel: plotters rounds to whole units, and curves would have steps otherwise.
@@ -44,33 +48,28 @@ type Drawn = Result<(), Box<dyn Error>>;
 /// Draws the curves of a run to `path`: losses in nats per token and learning rates, each by step.
 ///
 /// `floor` is a loss that no model can beat. Values that are not finite are left out, and long curves are thinned
-/// to a few thousand points. The file is written under another name first: what stands at `path` is complete.
+/// to a few thousand points.
 ///
 /// # Errors
-/// The file cannot be written.
-pub fn loss_svg(
-    path: &Path,
-    title: &str,
-    train: &[(u64, f64)],
-    valid: &[(u64, f64)],
-    floor: Option<f64>,
-    learning_rate: &[(u64, f64)],
-) -> io::Result<()> {
+///
+/// [`Error::Io`](crate::Error::Io) if the file cannot be written.
+pub(crate) fn loss_svg(path: &Path, title: &str, history: &History, floor: Option<f64>) -> Result<()> {
     let losses = Losses {
-        train: train.iter().copied().collect(),
-        valid: valid.iter().copied().collect(),
+        train: history.train_losses().collect(),
+        valid: history.valid_losses().collect(),
         floor: floor.filter(|floor| floor.is_finite()),
     };
-    let rates: Curve = learning_rate.iter().copied().collect();
+    let picture = picture(title, &losses, &history.learning_rates().collect())
+        .map_err(|error| crate::Error::io(path)(io::Error::other(error.to_string())))?;
+    Ok(kiln_model::write_file(path, picture)?)
+}
+
+/// The picture as SVG.
+fn picture(title: &str, losses: &Losses, rates: &Curve) -> Result<String, Box<dyn Error>> {
     let mut picture = String::new();
-    draw(&mut picture, title, &losses, &rates).map_err(|error| io::Error::other(error.to_string()))?;
+    draw(&mut picture, title, losses, rates)?;
     let size = |unit: u32| format!(r#"<svg width="{}" height="{}""#, SIZE.0 * unit, SIZE.1 * unit);
-    let picture = picture.replacen(&size(UNIT as u32), &size(1), 1);
-    let mut name = path.file_name().unwrap_or_default().to_os_string();
-    name.push(".tmp");
-    let temporary = path.with_file_name(name);
-    fs::write(&temporary, picture)?;
-    fs::rename(&temporary, path).inspect_err(|_| drop(fs::remove_file(&temporary)))
+    Ok(picture.replacen(&size(UNIT as u32), &size(1), 1))
 }
 
 const fn px(pixels: i32) -> i32 {

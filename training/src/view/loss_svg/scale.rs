@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use plotters::coord::ranged1d::{DefaultFormatting, KeyPointHint, Ranged};
 
-use crate::view::ticks;
+use crate::view::axis::ticks;
 
 /// From this ratio between the largest and the smallest loss on, the scale is logarithmic.
 const LOGARITHMIC_FROM: f64 = 3.0;

@@ -1,14 +1,15 @@
 use super::*;
 
-fn picture(train: &[(u64, f64)], valid: &[(u64, f64)], floor: Option<f64>, rates: &[(u64, f64)]) -> String {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("loss.svg");
-    loss_svg(&path, "a < b", train, valid, floor, rates).unwrap();
-    assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1, "no temporary file stays");
-    fs::read_to_string(path).unwrap()
+type Points = [(usize, f64)];
+
+fn picture(train: &Points, valid: &Points, floor: Option<f64>, rates: &Points) -> String {
+    let curve = |points: &Points| points.iter().copied().collect::<Curve>();
+    let losses =
+        Losses { train: curve(train), valid: curve(valid), floor: floor.filter(|floor| floor.is_finite()) };
+    super::picture("a < b", &losses, &curve(rates)).expect("it can be drawn")
 }
 
-fn curve(n: u64, loss: impl Fn(u64) -> f64) -> Vec<(u64, f64)> {
+fn curve(n: usize, loss: impl Fn(usize) -> f64) -> Vec<(usize, f64)> {
     (1..=n).map(|step| (step, loss(step))).collect()
 }
 
@@ -46,10 +47,12 @@ fn a_long_run_has_a_small_picture() {
 
 #[test]
 fn an_unwritable_place_is_an_error_and_harms_nothing() {
-    let directory = tempfile::tempdir().unwrap();
-    assert!(loss_svg(&directory.path().join("no/loss.svg"), "", &[], &[], None, &[]).is_err());
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let history = History::default();
+    loss_svg(&directory.path().join("loss.svg"), "", &history, None).expect("writable");
+    assert!(loss_svg(&directory.path().join("no/loss.svg"), "", &history, None).is_err());
     let taken = directory.path().join("taken");
-    fs::create_dir_all(taken.join("inside")).unwrap();
-    assert!(loss_svg(&taken, "", &[], &[], None, &[]).is_err());
-    assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+    std::fs::create_dir_all(taken.join("inside")).expect("writable");
+    assert!(loss_svg(&taken, "", &history, None).is_err());
+    assert_eq!(std::fs::read_dir(directory.path()).expect("readable").count(), 2, "no temporary file stays");
 }

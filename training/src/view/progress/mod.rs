@@ -7,16 +7,17 @@ mod tests;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use super::curve::Curve;
-use super::events::{Evaluation, Sample, StepReport};
-use super::status::Status;
-use super::throughput::{Spent, Throughput};
+use crate::run::{EvaluationRecord, History, StepRecord};
+use crate::view::curve::Curve;
+use crate::view::sample::Sample;
+use crate::view::status::Status;
+use crate::view::throughput::{Spent, Throughput};
 
 /// What is known of a run before its first step.
 #[derive(Clone, Debug, Default)]
-pub struct RunInfo {
+pub(crate) struct RunInfo {
     /// Steps of the whole run.
-    pub total_steps: u64,
+    pub total_steps: usize,
     /// The model in a few words, such as `0.80 M parameters, 4 layers × 128`.
     pub model: String,
     /// Name of the backend.
@@ -29,30 +30,28 @@ pub struct RunInfo {
 
 /// Everything that the dashboard or the plain lines show. Its size does not grow with the run.
 #[derive(Clone, Debug)]
-pub struct Progress {
+pub(crate) struct Progress {
     info: RunInfo,
     started: Instant,
     finished: Option<Instant>,
     revision: u64,
     status: Status,
-    latest: Option<StepReport>,
-    step: u64,
+    latest: Option<StepRecord>,
+    step: usize,
     tokens: u64,
     throughput: Throughput,
     train: Curve,
     valid: Curve,
-    evaluation: Option<Evaluation>,
-    best: Option<Evaluation>,
+    evaluation: Option<EvaluationRecord>,
+    best: Option<EvaluationRecord>,
     sample: Option<Sample>,
-    skipped: u64,
+    skipped: usize,
     checkpoint: Option<Instant>,
-    memory: Option<u64>,
-    mfu: Option<f64>,
 }
 
 impl Progress {
     /// A run that starts now.
-    pub fn new(info: RunInfo) -> Self {
+    pub(crate) fn new(info: RunInfo) -> Self {
         Self {
             info,
             started: Instant::now(),
@@ -70,80 +69,56 @@ impl Progress {
             sample: None,
             skipped: 0,
             checkpoint: None,
-            memory: None,
-            mfu: None,
         }
     }
 
-    /// Takes over what a resumed run has behind it: its curves, the tokens seen and the steps skipped so far.
-    pub fn resume(
-        &mut self,
-        tokens: u64,
-        skipped: u64,
-        train: impl IntoIterator<Item = (u64, f64)>,
-        valid: impl IntoIterator<Item = (u64, f64)>,
-    ) {
+    /// Takes over what a resumed run has behind it: its records, the tokens seen and the steps skipped so far.
+    pub(crate) fn resume(&mut self, history: &History, tokens: u64, skipped: usize) {
         self.tokens = tokens;
         self.skipped = skipped;
-        for (step, loss) in train {
-            self.step = self.step.max(step);
-            self.train.push(step, loss);
+        for record in &history.steps {
+            self.step = self.step.max(record.step);
+            self.train.push(record.step, record.loss);
         }
-        for (step, loss) in valid {
-            self.record(Evaluation { step, loss });
+        for record in history.evaluations.iter().filter(|record| record.loss.is_finite()) {
+            self.record(*record);
         }
         self.revision += 1;
     }
 
     /// An optimizer step is done.
-    pub fn on_step(&mut self, report: StepReport) {
-        self.on_step_at(Instant::now(), report);
+    pub(crate) fn on_step(&mut self, record: StepRecord) {
+        self.on_step_at(Instant::now(), record);
     }
 
     /// An evaluation is done.
-    pub fn on_evaluation(&mut self, step: u64, loss: f64) {
-        self.on_evaluation_at(Instant::now(), step, loss);
+    pub(crate) fn on_evaluation(&mut self, record: EvaluationRecord) {
+        self.on_evaluation_at(Instant::now(), record);
     }
 
     /// The model has written a sample. Control characters in it are made harmless.
-    pub fn on_sample(&mut self, step: u64, text: &str) {
+    pub(crate) fn on_sample(&mut self, step: usize, text: &str) {
         self.throughput.mark(Instant::now(), Spent::Overhead);
         self.sample = Some(Sample::new(step, text));
         self.revision += 1;
     }
 
-    /// A step was left out, its loss or gradient not being finite.
-    pub fn on_skipped_step(&mut self) {
-        self.skipped += 1;
-        self.revision += 1;
-    }
-
     /// A checkpoint has been written.
-    pub fn on_checkpoint(&mut self) {
+    pub(crate) fn on_checkpoint(&mut self) {
         self.checkpoint = Some(Instant::now());
         self.revision += 1;
     }
 
     /// The run turns to something else. Time outside [`Status::Training`] does not count for the speed.
-    pub fn set_status(&mut self, status: Status) {
+    pub(crate) fn set_status(&mut self, status: Status) {
         self.set_status_at(Instant::now(), status);
     }
 
-    /// Bytes of memory that the run uses.
-    pub fn set_memory(&mut self, bytes: Option<u64>) {
-        self.memory = bytes;
-        self.revision += 1;
-    }
-
-    /// Model FLOPs utilisation, from 0 to 1.
-    pub fn set_mfu(&mut self, mfu: Option<f64>) {
-        self.mfu = mfu;
-        self.revision += 1;
-    }
-
-    pub(crate) fn on_step_at(&mut self, now: Instant, report: StepReport) {
+    pub(crate) fn on_step_at(&mut self, now: Instant, record: StepRecord) {
         let spent = match self.status {
-            Status::Training | Status::Stopping => Spent::Step { tokens: report.tokens },
+            Status::Training | Status::Stopping => {
+                Spent::Step { tokens: record.tokens.saturating_sub(self.tokens) }
+            }
             Status::Starting | Status::Paused => Spent::Idle,
             _ => Spent::Overhead,
         };
@@ -151,16 +126,17 @@ impl Progress {
         if self.status == Status::Starting {
             self.status = Status::Training;
         }
-        self.step = report.step;
-        self.tokens += report.tokens;
-        self.train.push(report.step, report.loss);
-        self.latest = Some(report);
+        self.step = record.step;
+        self.tokens = record.tokens;
+        self.skipped = record.skipped;
+        self.train.push(record.step, record.loss);
+        self.latest = Some(record);
         self.revision += 1;
     }
 
-    pub(crate) fn on_evaluation_at(&mut self, now: Instant, step: u64, loss: f64) {
+    pub(crate) fn on_evaluation_at(&mut self, now: Instant, record: EvaluationRecord) {
         self.throughput.mark(now, Spent::Overhead);
-        self.record(Evaluation { step, loss });
+        self.record(record);
         self.revision += 1;
     }
 
@@ -178,11 +154,11 @@ impl Progress {
         self.revision += 1;
     }
 
-    fn record(&mut self, evaluation: Evaluation) {
-        self.valid.push(evaluation.step, evaluation.loss);
-        self.evaluation = Some(evaluation);
-        if !evaluation.loss.is_nan() && self.best.is_none_or(|best| evaluation.loss < best.loss) {
-            self.best = Some(evaluation);
+    fn record(&mut self, record: EvaluationRecord) {
+        self.valid.push(record.step, record.loss);
+        self.evaluation = Some(record);
+        if !record.loss.is_nan() && self.best.is_none_or(|best| record.loss < best.loss) {
+            self.best = Some(record);
         }
     }
 }

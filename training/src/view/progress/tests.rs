@@ -2,11 +2,15 @@ use std::time::Duration;
 
 use super::*;
 
-fn report(step: u64, loss: f64) -> StepReport {
-    StepReport { step, loss, tokens: 100, learning_rate: 1e-3, grad_norm: 1.0 }
+fn report(step: usize, loss: f64) -> StepRecord {
+    StepRecord { step, loss, tokens: 100 * step as u64, ..StepRecord::default() }
 }
 
-fn fresh(total_steps: u64) -> Progress {
+fn evaluation(step: usize, loss: f64) -> EvaluationRecord {
+    EvaluationRecord { step, loss, ..EvaluationRecord::default() }
+}
+
+fn fresh(total_steps: usize) -> Progress {
     Progress::new(RunInfo { total_steps, ..RunInfo::default() })
 }
 
@@ -24,7 +28,7 @@ fn speed_and_end_leave_evaluations_and_pauses_where_they_belong() {
     }
     progress.set_status_at(pass(0), Status::Evaluating { done: 0, total: 2 });
     progress.set_status_at(pass(1_000), Status::Evaluating { done: 1, total: 2 });
-    progress.on_evaluation_at(pass(1_000), 101, 3.5);
+    progress.on_evaluation_at(pass(1_000), evaluation(101, 3.5));
     progress.set_status_at(pass(0), Status::Training);
     progress.set_status_at(pass(0), Status::Paused);
     progress.set_status_at(pass(3_600_000), Status::Training);
@@ -39,9 +43,9 @@ fn speed_and_end_leave_evaluations_and_pauses_where_they_belong() {
 fn the_best_evaluation_is_the_lowest_finite_one() {
     let mut progress = fresh(10);
     for (step, loss) in [(1, f64::NAN), (2, 3.0), (3, 2.0), (4, 2.5), (5, f64::INFINITY)] {
-        progress.on_evaluation(step, loss);
+        progress.on_evaluation(evaluation(step, loss));
     }
-    assert_eq!(progress.best(), Some(Evaluation { step: 3, loss: 2.0 }));
+    assert_eq!(progress.best(), Some(evaluation(3, 2.0)));
     assert_eq!(progress.evaluation().map(|e| e.step), Some(5));
     assert_eq!(progress.valid().points().count(), 3);
     assert!((progress.best().unwrap().perplexity() - 2f64.exp()).abs() < 1e-12);
@@ -51,15 +55,12 @@ fn the_best_evaluation_is_the_lowest_finite_one() {
 fn every_change_has_its_own_revision() {
     let mut progress = fresh(10);
     let mut last = progress.revision();
-    let changes: [&dyn Fn(&mut Progress); 8] = [
+    let changes: [&dyn Fn(&mut Progress); 5] = [
         &|p| p.on_step(report(1, f64::NAN)),
-        &|p| p.on_evaluation(1, 2.0),
+        &|p| p.on_evaluation(evaluation(1, 2.0)),
         &|p| p.on_sample(1, "text"),
-        &|p| p.on_skipped_step(),
         &|p| p.on_checkpoint(),
         &|p| p.set_status(Status::Saving),
-        &|p| p.set_memory(Some(1)),
-        &|p| p.set_mfu(Some(0.5)),
     ];
     for change in changes {
         change(&mut progress);
@@ -71,10 +72,12 @@ fn every_change_has_its_own_revision() {
 #[test]
 fn a_resumed_run_goes_on_where_it_was() {
     let mut progress = fresh(10);
-    progress.resume(500, 2, (1..=5).map(|step| (step, 3.0)), [(5, 2.5)]);
+    let steps = (1..=5).map(|step| report(step, 3.0)).collect();
+    progress.resume(&History { steps, evaluations: vec![evaluation(5, 2.5)] }, 500, 2);
     assert_eq!((progress.step(), progress.tokens(), progress.fraction()), (5, 500, 0.5));
     assert_eq!(progress.skipped_steps(), 2);
-    assert_eq!(progress.best(), Some(Evaluation { step: 5, loss: 2.5 }));
-    progress.on_step(report(6, 2.9));
+    assert_eq!(progress.best(), Some(evaluation(5, 2.5)));
+    progress.on_step(StepRecord { skipped: 3, ..report(6, 2.9) });
+    assert_eq!(progress.skipped_steps(), 3);
     assert_eq!((progress.step(), progress.tokens(), progress.train().points().count()), (6, 600, 6));
 }

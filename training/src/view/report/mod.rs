@@ -18,9 +18,9 @@ const SCRIPT: &str = include_str!("page.js");
 ///
 /// # Errors
 ///
-/// [`Error::Format`](crate::Error::Format) if one of them holds no run, [`Error::Io`](crate::Error::Io) if a file cannot
-/// be read.
-pub fn comparison(directories: &[PathBuf]) -> Result<String> {
+/// [`Error::NoRun`](crate::Error::NoRun) if one of them holds no run, [`Error::Io`](crate::Error::Io) if a file cannot be
+/// read, [`Error::Format`](crate::Error::Format) if a configuration is not TOML.
+pub fn report(directories: &[PathBuf]) -> Result<String> {
     let runs = directories.iter().map(|directory| Run::read(directory)).collect::<Result<Vec<_>>>()?;
     let title = match runs.as_slice() {
         [run] => run.name.clone(),
@@ -66,7 +66,7 @@ mod tests {
         }
         write("metrics.jsonl", &lines);
         write("samples.jsonl", "{\"step\":5000,\"text\":\"</script><script>alert(1)</script> {{data}}\"}\n");
-        let page = comparison(&[folder.path().to_owned()]).expect("a run");
+        let page = report(&[folder.path().to_owned()]).expect("a run");
         assert!(
             !page.contains("alert(1)</script>") && page.contains("\\u003c/script>"),
             "no markup from a sample"
@@ -77,6 +77,6 @@ mod tests {
         );
         assert!(!page.contains("https://") && !page.contains("src="), "nothing is loaded");
         assert!(page.contains("\"model.d_model\":\"64\"") && page.len() < 300_000, "{}", page.len());
-        assert!(comparison(&[folder.path().join("none")]).is_err());
+        assert!(report(&[folder.path().join("none")]).is_err());
     }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use crate::error::{Error, Result};
-use crate::run::metrics::{MetricsLine, SampleLine, Split};
+use crate::run::{EvaluationRecord, RunDir, RunView, SampleRecord, StepRecord};
 
 /// Points of a curve at most; longer ones are averaged piece by piece.
 const POINTS: usize = 1000;
@@ -22,7 +22,7 @@ pub(super) struct Run {
     train: Vec<Point>,
     valid: Vec<Point>,
     rates: Vec<Point>,
-    samples: Vec<SampleLine>,
+    samples: Vec<SampleRecord>,
     step: usize,
     tokens: u64,
     seconds: f64,
@@ -31,40 +31,33 @@ pub(super) struct Run {
 
 impl Run {
     pub(super) fn read(directory: &Path) -> Result<Self> {
-        let metrics = directory.join("metrics.jsonl");
-        if !metrics.is_file() {
-            return Err(Error::Format { path: metrics, reason: "no run here".to_owned() });
-        }
-        let lines = MetricsLine::read(&metrics)?;
-        let of = |split: Split| lines.iter().filter(move |line| line.split == split);
-        let point = |line: &MetricsLine, value: f64| (line.step, line.tokens, line.seconds, value);
-        let losses = |split| of(split).filter_map(|line| Some(point(line, line.loss?))).collect::<Vec<_>>();
-        let rates: Vec<Point> = of(Split::Train).map(|line| point(line, line.learning_rate)).collect();
-        let valid = losses(Split::Valid);
-        let best = valid.iter().min_by(|a, b| a.3.total_cmp(&b.3)).map(|point| (point.0, point.3));
-        let (step, tokens, seconds) =
-            rates.last().map_or((0, 0, 0.0), |(step, tokens, seconds, _)| (*step, *tokens, *seconds));
+        let run = RunDir::look(directory)?;
+        let history = run.history()?;
+        let losses = |record: &StepRecord| (record.step, record.tokens, record.seconds, record.loss);
+        let rates = |record: &StepRecord| (record.step, record.tokens, record.seconds, record.learning_rate);
+        let valid = |record: &EvaluationRecord| (record.step, record.tokens, record.seconds, record.loss);
+        let last = history.steps.last().copied().unwrap_or_default();
         let name = directory.file_name().unwrap_or(directory.as_os_str());
         Ok(Self {
             name: name.to_string_lossy().into_owned(),
             path: directory.display().to_string(),
-            config: config(&directory.join("config.toml"))?,
-            train: thinned(&losses(Split::Train)),
-            valid: thinned(&valid),
-            rates: thinned(&rates),
-            samples: SampleLine::read(&directory.join("samples.jsonl"))?,
-            step,
-            tokens,
-            seconds,
-            best,
+            config: config(&run)?,
+            train: thinned(history.steps.iter().map(losses)),
+            valid: thinned(history.evaluations.iter().map(valid)),
+            rates: thinned(history.steps.iter().map(rates)),
+            samples: run.samples()?,
+            step: last.step,
+            tokens: last.tokens,
+            seconds: last.seconds,
+            best: history.best().map(|record| (record.step, record.loss)),
         })
     }
 }
 
-fn config(path: &Path) -> Result<serde_json::Map<String, serde_json::Value>> {
-    let text = std::fs::read_to_string(path).map_err(Error::io(path))?;
-    let table: toml::Table = toml::from_str(&text)
-        .map_err(|error| Error::Format { path: path.to_owned(), reason: error.message().to_owned() })?;
+/// `section.key` and its value, in the order of the file.
+fn config(run: &RunView) -> Result<serde_json::Map<String, serde_json::Value>> {
+    let table: toml::Table = toml::from_str(&run.config()?)
+        .map_err(|error| Error::Format { path: run.config_file(), reason: error.message().to_owned() })?;
     let mut keys = serde_json::Map::new();
     for (section, value) in &table {
         for (key, value) in value.as_table().into_iter().flatten() {
@@ -80,8 +73,9 @@ fn config(path: &Path) -> Result<serde_json::Map<String, serde_json::Value>> {
     Ok(keys)
 }
 
-/// The mean of each piece, at its last point.
-fn thinned(points: &[Point]) -> Vec<Point> {
+/// The finite points in pieces: the mean of each, at its last point.
+fn thinned(points: impl Iterator<Item = Point>) -> Vec<Point> {
+    let points: Vec<Point> = points.filter(|(.., value)| value.is_finite()).collect();
     let piece = points.len().div_ceil(POINTS).max(1);
     let mean = |piece: &[Point]| {
         let (step, tokens, seconds, _) = *piece.last()?;

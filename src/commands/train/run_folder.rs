@@ -22,7 +22,7 @@ pub fn new_run(asked: Option<&Path>, settings: &Settings) -> Result<PathBuf> {
     Ok(path.to_owned())
 }
 
-/// The directory of the run to continue: as asked for, or the newest one that the configuration would have written.
+/// The directory of the run to resume: as asked for, or the newest one that the configuration would have written.
 pub fn existing_run(asked: Option<&Path>, config: Option<&Path>, set: &[String]) -> Result<PathBuf> {
     if let Some(path) = asked {
         return Ok(path.to_owned());

@@ -1,0 +1,112 @@
+//! The part of `kiln train` that runs on a backend.
+
+use std::io::Write as _;
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use kiln_model::{AutodiffBackend, GptConfig, GptModel, Precision};
+use kiln_training::{Frontend, LanguageModel, Pretrain, Recipe, Run, Stop, Stopped, train};
+
+use super::writer::Writer;
+use super::{Prepared, Start, print_message, summary};
+use crate::backend::TrainingJob;
+use crate::settings::{DataSource, Settings};
+use crate::signals;
+
+/// Stories that a run ends with.
+const STORIES: u64 = 3;
+
+/// A run, and how it is shown.
+pub struct Training {
+    pub(super) prepared: Prepared,
+    pub(super) frontend: Frontend,
+}
+
+impl TrainingJob for Training {
+    type Output = ExitCode;
+
+    fn run<B: AutodiffBackend>(self, device: B::Device, name: &'static str) -> Result<ExitCode> {
+        let Self { prepared, frontend } = self;
+        let Prepared { settings, text, config, tokenizer, dataset, run, floor, start, .. } = prepared;
+        let folder = run.path().to_owned();
+        let gpt = initial_model::<B>(&start, &config, &settings, &device)?;
+        print_message(&format!(
+            "training {:.2} M parameters on {name}: {} training and {} validation tokens, run directory {}",
+            config.num_parameters() as f64 / 1e6,
+            dataset.train.len(),
+            dataset.valid.len(),
+            folder.display()
+        ));
+        let stop = signals::handle()?;
+        let writer = Writer { settings: settings.clone(), tokenizer: tokenizer.clone() };
+        let Settings { optimizer, schedule, training, .. } = settings.clone();
+        let objective =
+            Pretrain::new(dataset, tokenizer, settings.data.order, config.context_length, &training)?
+                .with_sample({
+                    let writer = writer.clone();
+                    Box::new(move |model, stop| writer.write(model, 0, stop))
+                });
+        let run = Run {
+            recipe: Recipe { optimizer, schedule, training },
+            directory: run,
+            config: text,
+            checkpoint: if let Start::Checkpoint(checkpoint) = start { Some(checkpoint) } else { None },
+            frontend,
+            model: describe(&config),
+            backend: name.to_owned(),
+            floor,
+            stop: stop.clone(),
+        };
+        let summary = train(objective, LanguageModel { gpt }, run)?;
+        summary::print(&summary, &settings, &folder, floor)?;
+        if matches!(summary.stopped, Stopped::Interrupted | Stopped::Quit | Stopped::TimeBudget) {
+            print_message(&format!("continue with: kiln train --run-dir {} --resume", folder.display()));
+        }
+        if summary.best.is_some() && !stop.is_asked() {
+            tell_stories::<B>(&writer, &folder, &device, &stop)?;
+        }
+        Ok(stop.reason().map_or(ExitCode::SUCCESS, signals::exit_code))
+    }
+}
+
+fn initial_model<B: AutodiffBackend>(
+    start: &Start,
+    config: &GptConfig,
+    settings: &Settings,
+    device: &B::Device,
+) -> Result<GptModel<B>> {
+    Ok(match start {
+        Start::Model(files) => {
+            files.load(device)?.with_dropout(config.dropout).with_context_length(config.context_length)
+        }
+        Start::Seed | Start::Checkpoint(_) => config.init(settings.training.seed, device)?,
+    })
+}
+
+fn describe(config: &GptConfig) -> String {
+    let millions = config.num_parameters() as f64 / 1e6;
+    format!("{millions:.2} M parameters, {} layers × {}", config.n_layers, config.d_model)
+}
+
+/// Prints texts by the best model, and how to get more.
+fn tell_stories<B: AutodiffBackend>(
+    writer: &Writer,
+    folder: &Path,
+    device: &B::Device,
+    stop: &Stop,
+) -> Result<()> {
+    let model = folder.join("model");
+    let best = kiln_model::load_with_precision::<B::InnerBackend>(&model, device, Precision::F32)?;
+    let stories = if writer.settings.data.source == DataSource::Tales { STORIES } else { 1 };
+    let mut out = std::io::stdout();
+    for seed in 1..=stories {
+        let story = writer.write(&best, seed, &mut || stop.is_asked());
+        if stop.is_asked() {
+            return Ok(());
+        }
+        writeln!(out, "\n{story}")?;
+    }
+    writeln!(out, "\nmore:  {}", writer.command(folder))?;
+    Ok(())
+}

@@ -1,0 +1,79 @@
+//! A new run: everything is checked before its first files are written, and what never trained leaves nothing behind.
+
+use std::path::Path;
+
+use anyhow::{Result, bail};
+use kiln_datasets::{Dataset, Tokenizer};
+use kiln_inference::ModelFiles;
+use kiln_model::GptConfig;
+use kiln_training::RunDir;
+
+use super::corpus::Text;
+use super::{Prepared, Start, make_data_path_absolute, plan_memory, print_message, run_folder};
+use crate::cli::training::Train;
+use crate::settings::{self, Settings};
+
+/// Checks everything that can be checked before anything is written; then writes the run's first files.
+pub(super) fn prepare(args: &Train) -> Result<Prepared> {
+    let (mut settings, source) = settings::load(args.config.as_deref(), &args.set)?;
+    make_data_path_absolute(&mut settings)?;
+    let folder = run_folder::new_run(args.run_dir.as_deref(), &settings)?;
+    let had_data = Dataset::is_in(&folder.join("data"));
+    let text = Text::of(&settings)?;
+    let init_from = args.init_from.as_deref().map(ModelFiles::open).transpose()?;
+    let tokenizer = match (&init_from, settings.tokenizer.kind.as_str()) {
+        (Some(model), _) if model.has_tokenizer() => model.tokenizer()?,
+        (_, kind) => {
+            text.tokenizer(kind, settings.tokenizer.vocab_size).map_err(|error| source.place(error))?
+        }
+    };
+    let config = match &init_from {
+        None => settings.model.config(tokenizer.vocab_size()).map_err(|error| source.place(error))?,
+        Some(model) => config_from_model(model, &settings, &tokenizer)?,
+    };
+    settings.model = settings::ModelSection::resolved(&config);
+    settings.training.run_dir = folder.display().to_string();
+    let plan = plan_memory(args, &config, &mut settings, &source)?;
+
+    let config_text = toml::to_string_pretty(&settings)?;
+    let run = RunDir::create(&folder, &config_text)?;
+    let dataset = encode(&text, &tokenizer, &run.data(), config.context_length)
+        .inspect_err(|_| RunDir::discard(&folder, had_data))?;
+    print_message(&plan.to_string());
+    let floor = text.floor(&dataset);
+    let start = init_from.map_or(Start::Seed, Start::Model);
+    Ok(Prepared { settings, text: config_text, config, tokenizer, dataset, run, floor, start, had_data })
+}
+
+/// The tokens of the run, in `folder` unless they are prepared.
+fn encode(text: &Text, tokenizer: &Tokenizer, folder: &Path, context_length: usize) -> Result<Dataset> {
+    let dataset = text.dataset(tokenizer, folder)?;
+    tokenizer.save(folder)?;
+    dataset.remember(folder)?;
+    dataset.check(context_length)?;
+    Ok(dataset)
+}
+
+/// The architecture of `model`, with the dropout of the settings and, if they ask for less, their context.
+fn config_from_model(model: &ModelFiles, settings: &Settings, tokenizer: &Tokenizer) -> Result<GptConfig> {
+    let theirs = model.config().clone();
+    if tokenizer.vocab_size() > theirs.vocab_size {
+        bail!(
+            "{}: the model knows {} tokens, the tokenizer \"{}\" has {}\nhint: put the model's own tokenizer.json \
+             beside it, or set tokenizer.kind",
+            model.directory().display(),
+            theirs.vocab_size,
+            tokenizer.name(),
+            tokenizer.vocab_size()
+        );
+    }
+    let context_length = settings.model.given("context_length").unwrap_or(theirs.context_length);
+    if context_length < theirs.context_length {
+        eprintln!(
+            "context shortened from {} to model.context_length = {context_length}",
+            theirs.context_length
+        );
+    }
+    let dropout = settings.model.given("dropout").unwrap_or_default();
+    Ok(GptConfig { context_length: context_length.min(theirs.context_length), dropout, ..theirs })
+}

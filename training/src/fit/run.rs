@@ -1,0 +1,65 @@
+//! What a run is started with, and how it went.
+
+use crate::Stop;
+use crate::recipe::Recipe;
+use crate::run::{Checkpoint, EvaluationRecord, RunDir};
+use crate::view::Frontend;
+
+/// Everything a run needs beside what is learned.
+#[derive(Debug)]
+pub struct Run {
+    /// What it is trained with.
+    pub recipe: Recipe,
+    /// Where it is written.
+    pub directory: RunDir,
+    /// The resolved configuration as text: each checkpoint keeps it.
+    pub config: String,
+    /// Where to resume, of [`RunView::newest_checkpoint`](crate::RunView::newest_checkpoint); `None` starts a new run.
+    pub checkpoint: Option<Checkpoint>,
+    /// How it is shown.
+    pub frontend: Frontend,
+    /// The model in a few words, for people.
+    pub model: String,
+    /// What the backend is called, for people.
+    pub backend: String,
+    /// A loss that no model can beat, if the corpus knows one.
+    pub floor: Option<f64>,
+    /// Stops the run from outside, with a checkpoint.
+    pub stop: Stop,
+}
+
+/// Why a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stopped {
+    /// All steps are done.
+    Finished,
+    /// The validation loss has not improved for `training.patience` evaluations.
+    NoImprovement,
+    /// `training.max_minutes` are over.
+    TimeBudget,
+    /// Someone pressed `q`.
+    Quit,
+    /// Someone asked by [`Run::stop`].
+    Interrupted,
+}
+
+/// How a run went.
+#[derive(Clone, Debug)]
+pub struct Summary {
+    /// Why it ended.
+    pub stopped: Stopped,
+    /// Updates done.
+    pub step: usize,
+    /// Training tokens seen.
+    pub tokens: u64,
+    /// Seconds of training.
+    pub seconds: f64,
+    /// Loss of the last step of this process; NaN where there was none.
+    pub train_loss: f64,
+    /// Last evaluation of this process.
+    pub last: Option<EvaluationRecord>,
+    /// Best evaluation: step and loss.
+    pub best: Option<(usize, f64)>,
+    /// Steps left out because something was not finite.
+    pub skipped: usize,
+}

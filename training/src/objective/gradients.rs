@@ -1,0 +1,50 @@
+//! The gradient of an optimizer step from its micro-batches.
+
+use burn::module::AutodiffModule;
+use burn::optim::{GradientsAccumulator, GradientsParams};
+use burn::tensor::Tensor;
+use burn::tensor::backend::Backend as BurnBackend;
+use burn_train::TrainOutput;
+use kiln_model::AutodiffBackend;
+
+use super::{Learns, MicroBatch, MicroBatches};
+use crate::run::StepRecord;
+
+/// Loss and gradients of an optimizer step: the mean over the counted targets of all its micro-batches. Each one's mean
+/// weighs by its share of them, so that the gradients add up to that of one large batch.
+pub fn mean_gradients<B: AutodiffBackend, M>(
+    module: &M,
+    MicroBatches(batches): MicroBatches<M::Batch>,
+) -> TrainOutput<StepRecord>
+where
+    M: Learns<B> + AutodiffModule<B>,
+{
+    if let [batch] = batches.as_slice() {
+        let loss = module.loss(batch);
+        let mean = loss.clone().inner();
+        let grads = GradientsParams::from_grads(loss.backward(), module);
+        // Read last: until then a GPU works on.
+        return TrainOutput { grads, item: StepRecord { loss: scalar(mean), ..StepRecord::default() } };
+    }
+    let total: usize = batches.iter().map(M::Batch::num_targets).sum();
+    let mut gradients = GradientsAccumulator::new();
+    let mut mean: Option<Tensor<B::InnerBackend, 1>> = None;
+    for batch in batches {
+        // Where nothing counts, all losses are 0.
+        let share = batch.num_targets() as f64 / total.max(1) as f64;
+        let loss = module.loss(&batch) * share;
+        let value = loss.clone().inner();
+        mean = Some(match mean {
+            Some(sum) => sum + value,
+            None => value,
+        });
+        gradients.accumulate(module, GradientsParams::from_grads(loss.backward(), module));
+    }
+    let loss = mean.map_or(f64::NAN, scalar);
+    TrainOutput { grads: gradients.grads(), item: StepRecord { loss, ..StepRecord::default() } }
+}
+
+/// The value of a tensor `[1]`.
+pub(crate) fn scalar<B: BurnBackend>(tensor: Tensor<B, 1>) -> f64 {
+    tensor.into_data().iter::<f64>().next().unwrap_or(f64::NAN)
+}
