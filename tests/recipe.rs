@@ -6,7 +6,7 @@
 mod common;
 
 use burn::lr_scheduler::LrScheduler;
-use burn::module::{Module, ModuleVisitor, Param};
+use burn::module::{Module, Param};
 use burn::optim::{GradientsParams, Optimizer, SgdConfig};
 use burn::tensor::{Tensor, TensorData};
 use burn_autodiff::Autodiff;
@@ -14,7 +14,7 @@ use burn_train::TrainStep;
 use common::parameters;
 use kiln_datasets::{Batch, IGNORED};
 use kiln_model::{AutodiffBackend, Backend, GptConfig, Role};
-use kiln_training::{AdamW, ClipGlobalNorm, LanguageModel, MicroBatches, WarmupCosine};
+use kiln_training::{AdamW, ClipGlobalNorm, LanguageModel, MicroBatches, OptimizerConfig, WarmupCosine};
 use serde_json::Value;
 
 const TOLERANCE: f64 = 1e-6;
@@ -99,10 +99,13 @@ fn recipe<B: AutodiffBackend>() {
     let expected = expected();
     let number = |key: &str| expected[key].as_f64().expect("a number");
     let adamw = AdamW {
-        beta1: number("beta1"),
-        beta2: number("beta2"),
-        epsilon: number("epsilon"),
-        weight_decay: number("weight_decay"),
+        config: OptimizerConfig {
+            beta1: number("beta1"),
+            beta2: number("beta2"),
+            epsilon: number("epsilon"),
+            weight_decay: number("weight_decay"),
+            ..OptimizerConfig::default()
+        },
         decays: Role::decays,
     };
     let mut optimizer = ClipGlobalNorm::new(adamw.init(), number("grad_clip"));
@@ -134,7 +137,16 @@ fn accumulation<B: AutodiffBackend>() {
         Batch { inputs: all(0), targets: all(1), windows: 8, seq: 16 }
     };
     let trained = |micro_batch: usize| {
-        let adamw = AdamW { beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weight_decay: 0.1, decays: Role::decays };
+        let adamw = AdamW {
+            config: OptimizerConfig {
+                beta1: 0.9,
+                beta2: 0.95,
+                epsilon: 1e-8,
+                weight_decay: 0.1,
+                ..OptimizerConfig::default()
+            },
+            decays: Role::decays,
+        };
         let mut optimizer = ClipGlobalNorm::new(adamw.init(), 1.0);
         let mut model = initial.clone();
         for step in 0..5 {
@@ -172,31 +184,20 @@ fn masked_accumulation<B: AutodiffBackend>() {
     let batch = Batch { inputs, targets, windows: 8, seq: 16 };
     let gradients = |micro_batch: usize| {
         let output = TrainStep::step(&model, MicroBatches(batch.clone().split(micro_batch)));
-        let mut found = Gradients { of: &output.grads, found: Vec::new() };
-        model.visit(&mut found);
-        (output.item.loss, found.found)
+        (output.item.loss, parameters::gradients(&model, &output.grads))
     };
     let (loss, whole) = gradients(8);
-    assert!(whole.iter().any(|value| value.abs() > 1e-3), "there is something to learn");
+    let largest = whole.values().flatten().fold(0.0, |largest: f64, value| largest.max(value.abs()));
+    assert!(largest > 1e-3, "there is something to learn");
     for micro_batch in [4, 3, 1] {
         let (partial_loss, parts) = gradients(micro_batch);
         assert!((partial_loss - loss).abs() <= 1e-6, "{micro_batch} at a time: {partial_loss}, not {loss}");
-        let errors = parts.iter().zip(&whole).map(|(ours, theirs)| f64::from((ours - theirs).abs()));
-        let error = errors.fold(0.0, f64::max);
-        assert!(error <= 1e-6, "{micro_batch} at a time: a gradient is off by {error}");
-    }
-}
-
-/// Every gradient of a module, one after the other.
-struct Gradients<'a> {
-    of: &'a GradientsParams,
-    found: Vec<f32>,
-}
-
-impl<B: AutodiffBackend> ModuleVisitor<B> for Gradients<'_> {
-    fn visit_float<const D: usize>(&mut self, parameter: &Param<Tensor<B, D>>) {
-        let gradient = self.of.get::<B::InnerBackend, D>(parameter.id).expect("everything trains");
-        self.found.extend(gradient.into_data().iter::<f32>());
+        for (name, whole) in &whole {
+            for (ours, theirs) in parts[name].iter().zip(whole) {
+                let error = (ours - theirs).abs();
+                assert!(error <= 1e-6, "{micro_batch} at a time: the gradient of {name} is off by {error}");
+            }
+        }
     }
 }
 

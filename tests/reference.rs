@@ -17,7 +17,9 @@ use common::parameters::{self, Named};
 use kiln_datasets::Batch;
 use kiln_inference::{GenerateOptions, Request, Sampling, generate};
 use kiln_model::{AutodiffBackend, Backend, GptModel, Role, load};
-use kiln_training::{AdamW, ClipGlobalNorm, LanguageModel, MicroBatches, WarmupCosine, llm_c_losses};
+use kiln_training::{
+    AdamW, ClipGlobalNorm, LanguageModel, MicroBatches, OptimizerConfig, WarmupCosine, llm_c_losses,
+};
 use safetensors::{Dtype, SafeTensors};
 use serde_json::Value;
 
@@ -159,10 +161,13 @@ fn ten_steps<B: AutodiffBackend>(case: &Case) {
     let device = B::Device::default();
     let recipe = |key: &str| case.number(&format!("recipe.{key}"));
     let adamw = AdamW {
-        beta1: recipe("beta1"),
-        beta2: recipe("beta2"),
-        epsilon: recipe("epsilon"),
-        weight_decay: recipe("weight_decay"),
+        config: OptimizerConfig {
+            beta1: recipe("beta1"),
+            beta2: recipe("beta2"),
+            epsilon: recipe("epsilon"),
+            weight_decay: recipe("weight_decay"),
+            ..OptimizerConfig::default()
+        },
         decays: Role::decays,
     };
     let mut optimizer = ClipGlobalNorm::new(adamw.init(), recipe("grad_clip"));

@@ -48,7 +48,6 @@
 //!     config: "# as resolved".to_owned(),
 //!     checkpoint: None,
 //!     frontend: Frontend::Quiet,
-//!     model: "a tiny model".to_owned(),
 //!     backend: "ndarray".to_owned(),
 //!     floor: None,
 //!     stop: Stop::default(),
@@ -77,7 +76,7 @@ pub use error::{Error, Result};
 pub use fit::{Run, Stop, Stopped, Summary, train};
 pub use machine::{DeviceKind, MemoryPlan, StepTimes, time_steps};
 pub use objective::{
-    LanguageModel, Learns, MicroBatch, MicroBatches, Objective, Pretrain, Sample, mean_gradients,
+    LanguageModel, Learns, MicroBatch, MicroBatches, Objective, Pretrain, SampleWriter, mean_gradients,
 };
 pub use recipe::{
     AdamW, AdamWOptimizer, ClipGlobalNorm, Moments, OptimizerConfig, Recipe, ScheduleConfig, TrainingConfig,

@@ -53,7 +53,6 @@ impl TrainingJob for Training {
             config: text,
             checkpoint: if let Start::Checkpoint(checkpoint) = start { Some(checkpoint) } else { None },
             frontend,
-            model: describe(&config),
             backend: name.to_owned(),
             floor,
             stop: stop.clone(),
@@ -82,11 +81,6 @@ fn initial_model<B: AutodiffBackend>(
         }
         Start::Seed | Start::Checkpoint(_) => config.init(settings.training.seed, device)?,
     })
-}
-
-fn describe(config: &GptConfig) -> String {
-    let millions = config.num_parameters() as f64 / 1e6;
-    format!("{millions:.2} M parameters, {} layers × {}", config.n_layers, config.d_model)
 }
 
 /// Prints texts by the best model, and how to get more.

@@ -110,7 +110,8 @@ fn open<B: AutodiffBackend, O: Objective<B>>(
         true => Some(EventFile::create(&directory.tensorboard(), state.step + 1)?),
         false => None,
     };
-    let progress = progress(&run, &state, metrics.kept.into_iter().collect(), samples.kept.last());
+    let history = metrics.kept.into_iter().collect();
+    let progress = progress(&run, objective.describe(model), &state, &history, samples.kept.last());
     let (screen, keys) = Screen::open(progress, run.frontend).map_err(Error::io(directory.path()))?;
     let peak = screen
         .is_dashboard()
@@ -121,15 +122,21 @@ fn open<B: AutodiffBackend, O: Objective<B>>(
 }
 
 /// What a person sees first: what a resumed run has behind it.
-fn progress(run: &Run, state: &RunState, history: History, sample: Option<&SampleRecord>) -> Progress {
+fn progress(
+    run: &Run,
+    model: String,
+    state: &RunState,
+    history: &History,
+    sample: Option<&SampleRecord>,
+) -> Progress {
     let mut progress = Progress::new(RunInfo {
         total_steps: run.recipe.training.steps,
-        model: run.model.clone(),
+        model,
         backend: run.backend.clone(),
         run_dir: run.directory.path().to_owned(),
         floor: run.floor,
     });
-    progress.resume(&history, state.tokens, state.skipped);
+    progress.resume(history, state.tokens, state.skipped);
     if let Some(sample) = sample {
         progress.on_sample(sample.step, &sample.text);
     }

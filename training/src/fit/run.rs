@@ -18,8 +18,6 @@ pub struct Run {
     pub checkpoint: Option<Checkpoint>,
     /// How it is shown.
     pub frontend: Frontend,
-    /// The model in a few words, for people.
-    pub model: String,
     /// What the backend is called, for people.
     pub backend: String,
     /// A loss that no model can beat, if the corpus knows one.

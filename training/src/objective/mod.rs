@@ -16,7 +16,7 @@ use crate::error::Result;
 use crate::run::{EvaluationRecord, StepRecord};
 
 pub use self::gradients::mean_gradients;
-pub use self::pretrain::{LanguageModel, Pretrain, Sample};
+pub use self::pretrain::{LanguageModel, Pretrain, SampleWriter};
 
 /// What one forward pass reads.
 pub trait MicroBatch: Clone + Debug + Send + 'static {
@@ -60,6 +60,9 @@ pub trait Objective<B: AutodiffBackend>: Send + Sync + 'static {
     /// The same module without gradients, for evaluation and samples.
     type Inner: Learns<B::InnerBackend, Batch = Self::Batch>
         + InferenceStep<Input = Self::Batch, Output = EvaluationRecord>;
+
+    /// The module in a few words, for people.
+    fn describe(&self, module: &Self::Module) -> String;
 
     /// The parameters of `module`, by the names that a model directory gives them.
     fn parameters(&self, module: &Self::Module) -> Vec<Parameter>;

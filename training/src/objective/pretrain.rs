@@ -66,7 +66,7 @@ impl MicroBatch for Batch {
 }
 
 /// Writes a sample with the current model; its second argument says whether to give up.
-pub type Sample<B> = Box<dyn Fn(&InnerModel<B>, &mut dyn FnMut() -> bool) -> String + Send + Sync>;
+pub type SampleWriter<B> = Box<dyn Fn(&InnerModel<B>, &mut dyn FnMut() -> bool) -> String + Send + Sync>;
 
 type InnerModel<B> = GptModel<<B as BurnAutodiffBackend>::InnerBackend>;
 
@@ -76,7 +76,7 @@ pub struct Pretrain<B: AutodiffBackend> {
     tokenizer: Tokenizer,
     sampler: WindowSampler,
     grad_accumulation: usize,
-    sample: Option<Sample<B>>,
+    sample: Option<SampleWriter<B>>,
 }
 
 impl<B: AutodiffBackend> Pretrain<B> {
@@ -100,7 +100,7 @@ impl<B: AutodiffBackend> Pretrain<B> {
     }
 
     /// Shows a text by `sample` at each evaluation.
-    pub fn with_sample(self, sample: Sample<B>) -> Self {
+    pub fn with_sample(self, sample: SampleWriter<B>) -> Self {
         Self { sample: Some(sample), ..self }
     }
 
@@ -113,6 +113,12 @@ impl<B: AutodiffBackend> Objective<B> for Pretrain<B> {
     type Batch = Batch;
     type Module = LanguageModel<B>;
     type Inner = LanguageModel<B::InnerBackend>;
+
+    fn describe(&self, module: &LanguageModel<B>) -> String {
+        let config = module.gpt.config();
+        let millions = config.num_parameters() as f64 / 1e6;
+        format!("{millions:.2} M parameters, {} layers × {}", config.n_layers, config.d_model)
+    }
 
     fn parameters(&self, module: &LanguageModel<B>) -> Vec<Parameter> {
         parameters(&module.gpt)

@@ -31,7 +31,7 @@ impl Recipe {
 }
 
 /// The `[optimizer]` section: AdamW.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct OptimizerConfig {
     /// Peak learning rate, reached after warm-up.
@@ -88,10 +88,9 @@ impl OptimizerConfig {
         ensure("grad_clip", grad_clip, grad_clip.is_finite() && grad_clip >= 0.0, "must not be negative")
     }
 
-    /// The numbers of AdamW, with the decay groups of GPT-2.
+    /// AdamW with the decay groups of GPT-2.
     pub fn adamw(&self) -> AdamW {
-        let Self { beta1, beta2, epsilon, weight_decay, .. } = *self;
-        AdamW { beta1, beta2, epsilon, weight_decay, decays: Role::decays }
+        AdamW { config: *self, decays: Role::decays }
     }
 }
 

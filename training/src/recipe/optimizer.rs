@@ -13,18 +13,14 @@ use burn::tensor::{Tensor, TensorPrimitive};
 use kiln_model::{AdamWStep, AutodiffBackend, Backend, Role, parameters};
 
 use super::clip::sum_of_devices;
+use super::config::OptimizerConfig;
 
-/// The numbers of AdamW (<https://arxiv.org/abs/1711.05101>); [`AdamW::init`] makes an optimizer of them.
+/// AdamW (<https://arxiv.org/abs/1711.05101>) and the parameters that it decays; [`AdamW::init`] makes an optimizer of it.
 #[derive(Clone, Debug)]
 pub struct AdamW {
-    /// Decay of the running mean of gradients.
-    pub beta1: f64,
-    /// Decay of the running mean of squared gradients.
-    pub beta2: f64,
-    /// Added to the root of the second moment.
-    pub epsilon: f64,
-    /// Decoupled decay.
-    pub weight_decay: f64,
+    /// Its numbers. The learning rate comes with each step; the limit of the gradients' norm is
+    /// [`ClipGlobalNorm`](crate::ClipGlobalNorm)'s.
+    pub config: OptimizerConfig,
     /// Which parameters decay; [`Role::decays`] in GPT-2's recipe.
     pub decays: fn(Role) -> bool,
 }
@@ -33,7 +29,7 @@ impl AdamW {
     /// The optimizer of a whole module.
     pub fn init<B: AutodiffBackend, M: AutodiffModule<B>>(self) -> AdamWOptimizer<B, M> {
         AdamWOptimizer {
-            numbers: self,
+            adamw: self,
             moments: Records::<B, M>::default(),
             decaying: None,
             module: PhantomData,
@@ -52,7 +48,7 @@ pub struct Moments<B: BurnBackend, const D: usize> {
     pub step: usize,
 }
 
-/// The update of a parameter that decays, [`Backend::adamw_step`] with these numbers.
+/// The update of one parameter: [`Backend::adamw_step`] with these numbers.
 impl<B: Backend> SimpleOptimizer<B> for AdamW {
     type State<const D: usize> = Moments<B, D>;
 
@@ -68,7 +64,7 @@ impl<B: Backend> SimpleOptimizer<B> for AdamW {
             Moments { first: zeros(), second: zeros(), step: 0 }
         });
         let step = step + 1;
-        let Self { beta1, beta2, epsilon, weight_decay, .. } = *self;
+        let OptimizerConfig { beta1, beta2, epsilon, weight_decay, .. } = self.config;
         let update = AdamWStep { learning_rate, beta1, beta2, epsilon, weight_decay, step };
         let primitive = |tensor: Tensor<B, D>| tensor.into_primitive().tensor();
         let updated = B::adamw_step(
@@ -95,7 +91,7 @@ type Records<B, M> = <OptimizerAdaptor<AdamW, M, B> as Optimizer<M, B>>::Record;
 /// [`AdamW`] over a module. A parameter without a gradient stays as it is, and has no moments.
 #[derive(Clone)]
 pub struct AdamWOptimizer<B: AutodiffBackend, M: AutodiffModule<B>> {
-    numbers: AdamW,
+    adamw: AdamW,
     moments: Records<B, M>,
     /// Parameters that decay, once they are known.
     decaying: Option<HashSet<ParamId>>,
@@ -106,15 +102,14 @@ impl<B: AutodiffBackend, M: AutodiffModule<B>> Optimizer<M, B> for AdamWOptimize
     type Record = Records<B, M>;
 
     fn step(&mut self, learning_rate: f64, module: M, mut gradients: GradientsParams) -> M {
-        let decays = self.numbers.decays;
+        let AdamW { config, decays } = self.adamw.clone();
         let decaying = self.decaying.get_or_insert_with(|| {
             let decaying = parameters(&module).into_iter().filter(|parameter| decays(parameter.role));
             decaying.map(|parameter| parameter.id).collect()
         });
-        let [decaying_numbers, constant_numbers] = [self.numbers.weight_decay, 0.0]
-            .map(|weight_decay| AdamW { weight_decay, ..self.numbers.clone() });
+        let constant = AdamW { config: OptimizerConfig { weight_decay: 0.0, ..config }, decays };
         module.map(&mut Update::<B, M> {
-            numbers: &|id| if decaying.contains(&id) { &decaying_numbers } else { &constant_numbers },
+            adamw: &|id| if decaying.contains(&id) { &self.adamw } else { &constant },
             moments: &mut self.moments,
             gradients: &mut gradients,
             learning_rate,
@@ -138,7 +133,7 @@ impl<B: AutodiffBackend, M: AutodiffModule<B>> Optimizer<M, B> for AdamWOptimize
 
 /// Updates every parameter that has a gradient.
 struct Update<'a, B: AutodiffBackend, M: AutodiffModule<B>> {
-    numbers: &'a dyn Fn(ParamId) -> &'a AdamW,
+    adamw: &'a dyn Fn(ParamId) -> &'a AdamW,
     moments: &'a mut Records<B, M>,
     gradients: &'a mut GradientsParams,
     learning_rate: f64,
@@ -151,8 +146,8 @@ impl<B: AutodiffBackend, M: AutodiffModule<B>> ModuleMapper<B> for Update<'_, B,
             return Param::from_mapped_value(id, tensor, mapper);
         };
         let moments = self.moments.remove(&id).map(AdaptorRecord::into_state);
-        let numbers = (self.numbers)(id);
-        let (updated, moments) = numbers.step(self.learning_rate, tensor.inner(), gradient, moments);
+        let adamw = (self.adamw)(id);
+        let (updated, moments) = adamw.step(self.learning_rate, tensor.inner(), gradient, moments);
         self.moments.extend(moments.map(|moments| (id, AdaptorRecord::from_state(moments))));
         // Only what requires a gradient has one.
         Param::from_mapped_value(id, Tensor::from_inner(updated).require_grad(), mapper)
