@@ -56,7 +56,7 @@ pub struct LinearGradients<B: Backend> {
 
 /// Loss and gradients of [`Backend::head_cross_entropy`].
 pub struct HeadGradients<B: Backend> {
-    /// Mean loss in nats, `[1]`.
+    /// Mean loss over the targets that count, in nats, `[1]`.
     pub loss: FloatTensor<B>,
     /// `[.., d_model]`
     pub hidden: FloatTensor<B>,
@@ -268,8 +268,11 @@ pub trait Backend: burn::tensor::backend::Backend {
         portable::head::<Self>(hidden, weight)
     }
 
-    /// Language-model head and loss in one, differentiable: the mean over positions of
-    /// `-ln softmax(hidden · weightᵀ)[target]`. Logits exist for a few positions at a time only.
+    /// Language-model head and loss in one, differentiable: the mean of `-ln softmax(hidden · weightᵀ)[target]` over
+    /// the targets that count. Logits exist for a few positions at a time only.
+    ///
+    /// A negative target is ignored: it adds nothing to the loss, its position has no gradient, and the mean is over
+    /// the others. If all are ignored, the loss is 0 and so is every gradient.
     ///
     /// # Shapes
     ///

@@ -19,31 +19,30 @@ pub(in crate::backend) fn head_cross_entropy(
     targets: TchTensor,
 ) -> TchTensor {
     let head = Head::new(&hidden, &weight, &targets);
-    let total: Tensor =
+    let loss: Tensor =
         head.chunks().map(|(start, len)| head.loss(&head.log_softmax(start, len), start)).sum();
-    TchTensor::new((total / head.positions).reshape([1]))
+    TchTensor::new(loss.reshape([1]))
 }
 
-/// With `p = softmax(logits)`: `dhidden = (p - onehot(target)) W / positions`, `dW = Σ (p - onehot(target))ᵀ hidden /
-/// positions`; the division is left to the small factor of each product.
+/// With `p = softmax(logits)` and `share` of each position in the mean: `dhidden = (p - onehot(target)) W · share`,
+/// `dW = Σ (p - onehot(target))ᵀ (hidden · share)`: the share goes to the small factor of each product.
 pub(in crate::backend) fn head_cross_entropy_with_gradients<B: Backend<FloatTensorPrimitive = TchTensor>>(
     hidden: TchTensor,
     weight: TchTensor,
     targets: TchTensor,
 ) -> HeadGradients<B> {
     let head = Head::new(&hidden, &weight, &targets);
-    let share = 1.0 / head.positions as f64;
-    let mut total = Tensor::zeros([1], (head.hidden.kind(), head.hidden.device()));
+    let mut loss = Tensor::zeros([1], (head.hidden.kind(), head.hidden.device()));
     let mut d_hidden = Vec::new();
     let mut d_weight: Option<Tensor> = None;
     for (start, len) in head.chunks() {
         let mut softmax = head.log_softmax(start, len);
-        total += head.loss(&softmax, start);
+        loss += head.loss(&softmax, start);
         let _ = softmax.exp_();
-        let targets = head.targets.narrow(0, start, len);
         let minus_one = Tensor::full([len, 1], -1.0, (softmax.kind(), softmax.device()));
-        let _ = softmax.scatter_add_(1, &targets, &minus_one);
-        d_hidden.push(softmax.mm(&head.weight) * share); // [chunk, d_model]
+        let _ = softmax.scatter_add_(1, &head.targets.narrow(0, start, len), &minus_one);
+        let share = head.share.narrow(0, start, len);
+        d_hidden.push(softmax.mm(&head.weight) * &share); // [chunk, d_model]
         let hidden = head.hidden.narrow(0, start, len) * share;
         d_weight = Some(match d_weight {
             Some(sum) => sum.addmm(&softmax.tr(), &hidden),
@@ -52,7 +51,7 @@ pub(in crate::backend) fn head_cross_entropy_with_gradients<B: Backend<FloatTens
     }
     let d_hidden = Tensor::cat(&d_hidden, 0);
     HeadGradients {
-        loss: TchTensor::new(total * share),
+        loss: TchTensor::new(loss),
         hidden: unrows(&d_hidden, &hidden.tensor),
         weight: TchTensor::new(d_weight.expect("a batch has at least one position")),
     }
@@ -63,27 +62,26 @@ struct Head {
     hidden: Tensor,
     /// `[vocab, d_model]`
     weight: Tensor,
-    /// `[positions, 1]`
+    /// The target; for one that is ignored, 0, so that it can be looked up. `[positions, 1]`
     targets: Tensor,
-    positions: i64,
+    /// Weight in the mean: one over the number of targets that count, or 0. `[positions, 1]`
+    share: Tensor,
 }
 
 impl Head {
     fn new(hidden: &TchTensor, weight: &TchTensor, targets: &TchTensor) -> Self {
         let hidden = rows(&hidden.tensor);
-        let positions = hidden.size()[0];
-        Self {
-            weight: weight.tensor.shallow_clone(),
-            targets: targets.tensor.to_kind(Kind::Int64).reshape([-1, 1]),
-            hidden,
-            positions,
-        }
+        let targets = targets.tensor.to_kind(Kind::Int64).reshape([-1, 1]);
+        let counts = targets.ge(0).to_kind(hidden.kind());
+        // On the device: it need not wait for the host.
+        let share = &counts / counts.sum(None::<Kind>).clamp_min(1.0);
+        Self { weight: weight.tensor.shallow_clone(), targets: targets.clamp_min(0), share, hidden }
     }
 
     /// Start and length of the pieces whose logits fit in one chunk.
     fn chunks(&self) -> impl Iterator<Item = (i64, i64)> + use<> {
         let step = (CHUNK_LOGITS / self.weight.size()[0]).max(1);
-        let positions = self.positions;
+        let [positions, _] = self.hidden.size()[..] else { unreachable!("rows have two axes") };
         (0..positions).step_by(step as usize).map(move |start| (start, step.min(positions - start)))
     }
 
@@ -92,9 +90,11 @@ impl Head {
         self.hidden.narrow(0, start, len).mm(&self.weight.tr()).log_softmax(-1, None::<Kind>)
     }
 
-    /// Sum over the chunk, without an axis.
+    /// The chunk's part of the mean, without an axis.
     fn loss(&self, log_softmax: &Tensor, start: i64) -> Tensor {
-        let targets = self.targets.narrow(0, start, log_softmax.size()[0]);
-        -log_softmax.gather(1, &targets, false).sum(None::<Kind>)
+        let len = log_softmax.size()[0];
+        let targets = self.targets.narrow(0, start, len);
+        let share = self.share.narrow(0, start, len);
+        -(log_softmax.gather(1, &targets, false) * share).sum(None::<Kind>)
     }
 }

@@ -1,7 +1,9 @@
 //! Language-model head and cross-entropy as one operation, a chunk of positions at a time.
 
+use std::ops::Range;
+
 use burn::tensor::ops::{FloatTensor, IntTensor};
-use burn::tensor::{IndexingUpdateOp, Int, Shape, Tensor, TensorMetadata};
+use burn::tensor::{DType, IndexingUpdateOp, Int, Shape, Tensor, TensorMetadata};
 
 use super::matmul::matmul;
 use super::{rows, unrows, unwrap, wrap};
@@ -16,88 +18,105 @@ pub(in crate::backend) fn head<B: Backend>(hidden: FloatTensor<B>, weight: Float
     unrows(matmul(rows::<B>(hidden), wrap::<B, 2>(weight).transpose()), &shape)
 }
 
-/// The mean of `logsumexp(logits) - logits[target]` over all positions.
+/// The mean of `logsumexp(logits) - logits[target]` over the targets that count.
 pub(in crate::backend) fn head_cross_entropy<B: Backend>(
     hidden: FloatTensor<B>,
     weight: FloatTensor<B>,
     targets: IntTensor<B>,
 ) -> FloatTensor<B> {
-    let (hidden, weight, targets) = (rows::<B>(hidden), wrap::<B, 2>(weight), column::<B>(targets));
+    let (hidden, weight) = (rows::<B>(hidden), wrap::<B, 2>(weight));
+    let targets = Targets::new(targets, hidden.dtype());
     let [positions, _] = hidden.dims();
-    let mut total = Tensor::<B, 1>::zeros([1], &hidden.device());
+    let mut loss = Tensor::<B, 1>::zeros([1], (&hidden.device(), hidden.dtype()));
     for chunk in chunks(positions, &weight) {
-        let targets = targets.clone().slice([chunk.clone()]); // [chunk, 1]
+        let targets = targets.slice(chunk.clone());
         let logits = matmul(hidden.clone().slice([chunk]), weight.clone().transpose()); // [chunk, vocab]
-        total = total + Softmax::of(logits, targets).loss;
+        loss = loss + Softmax::of(logits, &targets).loss;
     }
-    unwrap(total / positions as f64)
+    unwrap(loss)
 }
 
-/// With `p = softmax(logits)`: `dlogits = (p - onehot(target)) / positions`, `dhidden = dlogits W`,
-/// `dW = Σ dlogitsᵀ hidden`.
+/// With `p = softmax(logits)` and `share` of each position in the mean: `dlogits = (p - onehot(target)) · share`,
+/// `dhidden = dlogits W`, `dW = Σ dlogitsᵀ hidden`. The share goes to the small factor of each product.
 pub(in crate::backend) fn head_cross_entropy_with_gradients<B: Backend>(
     hidden: FloatTensor<B>,
     weight: FloatTensor<B>,
     targets: IntTensor<B>,
 ) -> HeadGradients<B> {
     let shape = hidden.shape();
-    let (hidden, weight, targets) = (rows::<B>(hidden), wrap::<B, 2>(weight), column::<B>(targets));
+    let (hidden, weight) = (rows::<B>(hidden), wrap::<B, 2>(weight));
+    let targets = Targets::new(targets, hidden.dtype());
     let [positions, _] = hidden.dims();
-    let mut total = Tensor::<B, 1>::zeros([1], &hidden.device());
+    let mut loss = Tensor::<B, 1>::zeros([1], (&hidden.device(), hidden.dtype()));
     let mut d_weight: Option<Tensor<B, 2>> = None;
     let mut d_hidden = Vec::new();
     for chunk in chunks(positions, &weight) {
-        let targets = targets.clone().slice([chunk.clone()]); // [chunk, 1]
+        let targets = targets.slice(chunk.clone());
         let hidden = hidden.clone().slice([chunk]); // [chunk, d_model]
         let logits = matmul(hidden.clone(), weight.clone().transpose()); // [chunk, vocab]
-        let softmax = Softmax::of(logits, targets.clone());
-        total = total + softmax.loss;
+        let softmax = Softmax::of(logits, &targets);
+        loss = loss + softmax.loss;
 
-        let minus_one = Tensor::full(targets.shape(), -1.0, &targets.device());
-        let d_logits = softmax.probabilities.scatter(1, targets, minus_one, IndexingUpdateOp::Add);
-        let d_logits = d_logits / positions as f64;
-        d_hidden.push(matmul(d_logits.clone(), weight.clone())); // [chunk, d_model]
-        let contribution = matmul(d_logits.transpose(), hidden); // [vocab, d_model]
+        let minus_one = targets.share.full_like(-1.0);
+        let d_logits = softmax.probabilities.scatter(1, targets.index, minus_one, IndexingUpdateOp::Add);
+        d_hidden.push(matmul(d_logits.clone(), weight.clone()) * targets.share.clone()); // [chunk, d_model]
+        let contribution = matmul(d_logits.transpose(), hidden * targets.share); // [vocab, d_model]
         d_weight = Some(match d_weight {
             Some(sum) => sum + contribution,
             None => contribution,
         });
     }
     HeadGradients {
-        loss: unwrap(total / positions as f64),
+        loss: unwrap(loss),
         hidden: unrows(Tensor::cat(d_hidden, 0), &shape),
         weight: unwrap(d_weight.expect("a batch has at least one position")),
     }
 }
 
-/// Probabilities `[chunk, vocab]` and the summed loss `[1]` of a chunk of logits.
+/// The targets of some positions, and how much each counts.
+struct Targets<B: Backend> {
+    /// The target; for one that is ignored, 0, so that it can be looked up. `[positions, 1]`
+    index: Tensor<B, 2, Int>,
+    /// Weight in the mean: one over the number of targets that count, or 0. `[positions, 1]`
+    share: Tensor<B, 2>,
+}
+
+impl<B: Backend> Targets<B> {
+    /// From targets of any shape. They are counted on the device, which need not wait for the host.
+    fn new(targets: IntTensor<B>, dtype: DType) -> Self {
+        let positions = targets.shape().num_elements();
+        let targets = B::int_reshape(targets, Shape::new([positions, 1]));
+        let targets: Tensor<B, 2, Int> = Tensor::from_primitive(targets);
+        let counts = targets.clone().greater_equal_elem(0).float().cast(dtype); // [positions, 1]
+        let number = counts.clone().sum_dim(0).clamp_min(1.0); // [1, 1]
+        Self { index: targets.clamp_min(0), share: counts / number }
+    }
+
+    fn slice(&self, range: Range<usize>) -> Self {
+        let index = self.index.clone().slice([range.clone()]);
+        Self { index, share: self.share.clone().slice([range]) }
+    }
+}
+
+/// Probabilities `[chunk, vocab]` of a chunk of logits, and its part of the mean loss, `[1]`.
 struct Softmax<B: Backend> {
     probabilities: Tensor<B, 2>,
     loss: Tensor<B, 1>,
 }
 
 impl<B: Backend> Softmax<B> {
-    fn of(logits: Tensor<B, 2>, targets: Tensor<B, 2, Int>) -> Self {
+    fn of(logits: Tensor<B, 2>, targets: &Targets<B>) -> Self {
         let shifted = logits.clone() - logits.max_dim(1); // largest is 0: exp cannot overflow
-        let target = shifted.clone().gather(1, targets); // [chunk, 1]
+        let target = shifted.clone().gather(1, targets.index.clone()); // [chunk, 1]
         let exponentials = shifted.exp();
         let sum = exponentials.clone().sum_dim(1); // [chunk, 1]
-        let loss = (sum.clone().log() - target).sum();
+        let loss = ((sum.clone().log() - target) * targets.share.clone()).sum();
         Self { probabilities: exponentials / sum, loss }
     }
 }
 
-/// Any shape of targets as `[positions, 1]`.
-fn column<B: Backend>(targets: IntTensor<B>) -> Tensor<B, 2, Int> {
-    let positions = targets.shape().num_elements();
-    Tensor::from_primitive(B::int_reshape(targets, Shape::new([positions, 1])))
-}
-
 /// Ranges of positions whose logits fit in one chunk.
-fn chunks<B: Backend>(
-    positions: usize,
-    weight: &Tensor<B, 2>,
-) -> impl Iterator<Item = std::ops::Range<usize>> {
+fn chunks<B: Backend>(positions: usize, weight: &Tensor<B, 2>) -> impl Iterator<Item = Range<usize>> {
     let [vocab, _] = weight.dims();
     let step = (CHUNK_LOGITS / vocab).max(1);
     (0..positions).step_by(step).map(move |start| start..(start + step).min(positions))
