@@ -54,7 +54,7 @@ impl Activation {
                 let density = (x.clone().square() * -0.5).exp() * (0.5 / PI).sqrt();
                 normal_cdf(x.clone()) + x * density
             }
-            Self::Relu => x.greater_elem(0.0).float(),
+            Self::Relu => x.clone().greater_elem(0.0).float().cast(x.dtype()),
             // σ (1 + x (1 - σ)).
             Self::Silu => {
                 let sigmoid = sigmoid(x.clone());

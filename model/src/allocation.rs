@@ -1,12 +1,12 @@
 //! Memory for large tensors, and what the system's allocator does with it when it is freed.
 
-/// Bytes that lie ahead of a vector in the heap: what it grows by beyond what was asked for, once
-/// [`keep_freed_memory`] has said so.
+/// Bytes by which the heap grows beyond what was asked for; 0 until [`keep_freed_memory`] sets it.
 #[cfg(target_os = "linux")]
 static AHEAD: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
 
-/// An empty vector with room for `len` elements, in huge pages if it is large and the system has them: a product that
-/// reads every weight once is a quarter to a half faster than through pages of 4 KiB, whose addresses it would look up all the time.
+/// An empty vector with room for `len` elements, in huge pages if it is large and the system has them. A product
+/// that reads every weight once is then a quarter to a half faster than with pages of 4 KiB, whose addresses it
+/// would look up all the time.
 pub(crate) fn vec_with_capacity<T>(len: usize) -> Vec<T> {
     let values: Vec<T> = Vec::with_capacity(len);
     #[cfg(target_os = "linux")]
@@ -23,12 +23,12 @@ fn advise_huge_pages(start: usize, bytes: usize) {
     if bytes < LARGE {
         return;
     }
-    // Whole huge pages, and those that come next: whatever is written first to a part of one, if only the allocator's own
-    // note behind this vector, decides how all of it is backed.
+    // Advise whole huge pages, and a few ahead of the vector: the first write to a huge page, even the
+    // allocator's header behind the vector, decides how all of it is backed.
     let ahead = AHEAD.load(std::sync::atomic::Ordering::Relaxed);
     let (first, end) = (start / HUGE * HUGE, (start + bytes).saturating_add(ahead + HUGE - 1) / HUGE * HUGE);
-    // SAFETY: the advice changes how memory is backed, never what it holds, whoever it belongs to; of what is not mapped,
-    // the system says so.
+    // SAFETY: the advice changes how memory is backed, never what it holds, whoever owns it; for addresses that
+    // are not mapped, the call returns an error.
     #[allow(unsafe_code)]
     unsafe {
         libc::madvise(first as *mut libc::c_void, end - first, libc::MADV_HUGEPAGE);
@@ -37,21 +37,21 @@ fn advise_huge_pages(start: usize, bytes: usize) {
 
 /// Keeps freed memory in this process instead of returning it to the system.
 ///
-/// A training step allocates and frees the same large tensors again and again. By default, glibc gives such blocks back
-/// at once, and every step pays for fresh pages: up to a third of its time. Call this once, at the start of a program;
-/// with other allocators it does nothing.
+/// A training step allocates and frees the same large tensors again and again. By default, glibc gives such
+/// blocks back at once, and every step pays for fresh pages: up to a third of its time. Call this once, at
+/// the start of a program; with other allocators it does nothing.
 pub fn keep_freed_memory() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     {
-        /// Nothing is so large that it gets a mapping of its own, which would be unmapped when it is freed.
+        /// No block is so large that it gets a mapping of its own, which would be unmapped when it is freed.
         const NEVER: libc::c_int = libc::c_int::MAX;
         // SAFETY: mallopt only changes thresholds of the allocator, under its lock.
         #[allow(unsafe_code)]
         unsafe {
-            // Older versions refuse so large a threshold, and adapt their own better than a fixed one would.
+            // Older versions refuse so large a threshold; their own, which adapts, is better than a smaller one.
             if libc::mallopt(libc::M_MMAP_THRESHOLD, NEVER) == 1 {
                 libc::mallopt(libc::M_TRIM_THRESHOLD, NEVER);
-                // Grow ahead of what asks, so that huge pages can be asked for before anything is written.
+                // Grow beyond what is needed, so that huge pages can be asked for before anything is written.
                 const GROWTH: libc::c_int = 64 << 20;
                 if libc::mallopt(libc::M_TOP_PAD, GROWTH) == 1 {
                     AHEAD.store(GROWTH as usize, std::sync::atomic::Ordering::Relaxed);

@@ -6,7 +6,7 @@ use burn::tensor::{Bool, Int, Tensor, TensorData};
 
 use crate::kv_cache::{LayerCache, padded};
 use crate::linear::Initializer;
-use crate::{Backend, GptConfig, Linear, Site, Tap, Watch, backend};
+use crate::{Backend, GptConfig, Heads, Linear, Site, Tap, Watch, backend};
 
 /// Stands for `-∞`: no score comes near it, and `exp` takes it to zero on every device, also on those whose shaders do
 /// without infinities.
@@ -74,7 +74,10 @@ impl<B: Backend> Attention<B> {
             join_heads(backend::cached_attention(query, cache.append(key, value), self.scale))
         } else {
             let dropout = if B::ad_enabled(&qkv.device()) { self.dropout } else { 0.0 };
-            backend::causal_attention(qkv, self.n_heads, self.scale, dropout)
+            let [_, _, width] = qkv.dims();
+            let head_dim = width / (3 * self.n_heads);
+            let heads = Heads { n_heads: self.n_heads, n_kv_heads: self.n_heads, head_dim };
+            backend::attention(qkv, heads, self.scale, dropout)
         }; // [batch, seq, d_model]
         backend::dropout(self.c_proj.forward(mixed), self.dropout)
     }

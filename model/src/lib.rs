@@ -67,7 +67,8 @@ pub use activation::Activation;
 pub use allocation::keep_freed_memory;
 pub use attention::Attention;
 pub use backend::{
-    AdamWStep, AutodiffBackend, Backend, HeadGradients, LayerNormGradients, LinearGradients, Saved,
+    AdamWStep, AffineGradients, AutodiffBackend, Backend, CHUNK_LOGITS, HeadGradients, Heads, PackedWeight,
+    Saved,
 };
 pub use block::Block;
 pub use config::{GptConfig, PRESETS};

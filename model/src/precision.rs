@@ -65,7 +65,7 @@ pub(crate) fn pack<B: Backend, const D: usize>(
     weight: Tensor<B, D>,
     precision: Precision,
 ) -> Result<Tensor<B, D>> {
-    if backend::is_narrow(&weight) {
+    if backend::is_packed(&weight) {
         return Err(Error::Packed { parameter: name.to_owned() });
     }
     let channels = match role {
@@ -75,7 +75,7 @@ pub(crate) fn pack<B: Backend, const D: usize>(
     };
     let backend = B::name(&weight.device());
     let matrix = Tensor::from_primitive(weight.into_primitive());
-    match backend::for_inference::<B>(matrix, channels, precision) {
+    match backend::pack::<B>(matrix, channels, precision) {
         Some(weight) => Ok(Tensor::from_primitive(weight.into_primitive())),
         None => Err(Error::Precision { precision: precision.name(), backend }),
     }

@@ -4,7 +4,7 @@
 #![recursion_limit = "256"]
 
 use burn::tensor::backend::BackendTypes;
-use burn::tensor::{Int, Tensor, TensorData, TensorPrimitive};
+use burn::tensor::{Element, Int, Tensor, TensorData, TensorPrimitive};
 use burn_autodiff::Autodiff;
 use kiln_model::Backend;
 use serde::Deserialize;
@@ -51,17 +51,19 @@ fn loss<B: Backend>(hidden: Tensor<B, 3>, weight: Tensor<B, 2>, targets: &[i64])
 
 /// Loss without and with gradients, and the gradients of hidden vectors and weight.
 fn results<B: Backend>(fixture: &Fixture, targets: &[i64]) -> [Vec<f64>; 4] {
+    // The backend's own float type: two types on one device would share that of the first.
     let device = Default::default();
+    let options = (&device, <B::FloatElem as Element>::dtype());
     let Fixture { positions, d_model, vocab, hidden, weight, .. } = fixture;
     let hidden = TensorData::new(hidden.clone(), [2, positions / 2, *d_model]);
     let weight = TensorData::new(weight.clone(), [*vocab, *d_model]);
     let forward = loss::<B>(
-        Tensor::from_data(hidden.clone(), &device),
-        Tensor::from_data(weight.clone(), &device),
+        Tensor::from_data(hidden.clone(), options),
+        Tensor::from_data(weight.clone(), options),
         targets,
     );
-    let hidden = Tensor::<Autodiff<B>, 3>::from_data(hidden, &device).require_grad();
-    let weight = Tensor::<Autodiff<B>, 2>::from_data(weight, &device).require_grad();
+    let hidden = Tensor::<Autodiff<B>, 3>::from_data(hidden, options).require_grad();
+    let weight = Tensor::<Autodiff<B>, 2>::from_data(weight, options).require_grad();
     let tracked = loss(hidden.clone(), weight.clone(), targets);
     let gradients = tracked.backward();
     let d_hidden = hidden.grad(&gradients).expect("tracked");

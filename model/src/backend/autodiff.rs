@@ -8,7 +8,7 @@ use burn_autodiff::grads::Gradients;
 use burn_autodiff::ops::{Backward, Ops, OpsKind};
 use burn_autodiff::{Autodiff, NodeId};
 
-use super::{Backend, Saved};
+use super::{AffineGradients, Backend, Heads, Saved};
 use crate::Activation;
 
 impl<B: Backend, C: CheckpointStrategy> Backend for Autodiff<B, C> {
@@ -74,16 +74,11 @@ impl<B: Backend, C: CheckpointStrategy> Backend for Autodiff<B, C> {
         }
     }
 
-    fn causal_attention(
-        qkv: FloatTensor<Self>,
-        n_heads: usize,
-        scale: f64,
-        dropout: f64,
-    ) -> FloatTensor<Self> {
-        let prepared = CausalAttention.prepare::<C>([qkv.node.clone()]).compute_bound();
-        let (output, saved) = B::causal_attention_forward(qkv.primitive, n_heads, scale, dropout);
+    fn attention(qkv: FloatTensor<Self>, heads: Heads, scale: f64, dropout: f64) -> FloatTensor<Self> {
+        let prepared = Attention.prepare::<C>([qkv.node.clone()]).compute_bound();
+        let (output, saved) = B::attention_forward(qkv.primitive, heads, scale, dropout);
         match prepared.stateful() {
-            OpsKind::Tracked(node) => node.finish((saved, n_heads, scale, dropout), output),
+            OpsKind::Tracked(node) => node.finish((saved, heads, scale, dropout), output),
             OpsKind::UnTracked(node) => node.finish(output),
         }
     }
@@ -149,12 +144,7 @@ impl<B: Backend> Backward<B, 3> for LayerNorm {
         let (saved, weight, has_bias) = ops.state;
         let gradient = gradients.consume::<B>(&ops.node);
         let ours = B::layer_norm_backward(saved, weight, has_bias, gradient);
-        let [input, weight, bias] = ops.parents.map(|parent| parent.map(|node| node.id));
-        register::<B>(gradients, input, ours.input);
-        register::<B>(gradients, weight, ours.weight);
-        if let Some(ours) = ours.bias {
-            register::<B>(gradients, bias, ours);
-        }
+        register_affine(gradients, ops.parents.map(|parent| parent.map(|node| node.id)), ours);
     }
 }
 
@@ -169,26 +159,21 @@ impl<B: Backend> Backward<B, 3> for Linear {
         let (saved, weight, has_bias, activation) = ops.state;
         let gradient = gradients.consume::<B>(&ops.node);
         let ours = B::linear_backward(saved, weight, has_bias, activation, gradient);
-        let [input, weight, bias] = ops.parents.map(|parent| parent.map(|node| node.id));
-        register::<B>(gradients, input, ours.input);
-        register::<B>(gradients, weight, ours.weight);
-        if let Some(ours) = ours.bias {
-            register::<B>(gradients, bias, ours);
-        }
+        register_affine(gradients, ops.parents.map(|parent| parent.map(|node| node.id)), ours);
     }
 }
 
 #[derive(Debug)]
-struct CausalAttention;
+struct Attention;
 
-impl<B: Backend> Backward<B, 1> for CausalAttention {
-    /// What the forward pass saved, the number of heads, the scale and the dropout.
-    type State = (Saved<B>, usize, f64, f64);
+impl<B: Backend> Backward<B, 1> for Attention {
+    /// What the forward pass saved, the heads, the scale and the dropout.
+    type State = (Saved<B>, Heads, f64, f64);
 
     fn backward(self, ops: Ops<Self::State, 1>, gradients: &mut Gradients, _: &mut Checkpointer) {
-        let (saved, n_heads, scale, dropout) = ops.state;
+        let (saved, heads, scale, dropout) = ops.state;
         let gradient = gradients.consume::<B>(&ops.node);
-        let ours = B::causal_attention_backward(saved, n_heads, scale, dropout, gradient);
+        let ours = B::attention_backward(saved, heads, scale, dropout, gradient);
         let [qkv] = ops.parents.map(|parent| parent.map(|node| node.id));
         register::<B>(gradients, qkv, ours);
     }
@@ -212,6 +197,19 @@ impl<B: Backend> Backward<B, 2> for HeadCrossEntropy {
 fn register<B: Backend>(gradients: &mut Gradients, parent: Option<NodeId>, gradient: FloatTensor<B>) {
     if let Some(parent) = parent {
         gradients.register::<B>(parent, gradient);
+    }
+}
+
+/// The gradients of an input, its weight and its bias.
+fn register_affine<B: Backend>(
+    gradients: &mut Gradients,
+    [input, weight, bias]: [Option<NodeId>; 3],
+    ours: AffineGradients<B>,
+) {
+    register::<B>(gradients, input, ours.input);
+    register::<B>(gradients, weight, ours.weight);
+    if let Some(ours) = ours.bias {
+        register::<B>(gradients, bias, ours);
     }
 }
 

@@ -4,7 +4,7 @@ use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Tensor, TensorData};
 
 use super::family::{Family, MatrixLayout, Slot};
-use crate::backend::is_narrow;
+use crate::backend::is_packed;
 use crate::error::{Error, Result};
 use crate::parameters::ParameterPath;
 use crate::{Backend, GptModel};
@@ -78,7 +78,7 @@ impl<B: Backend> ModuleVisitor<B> for Collector {
     fn visit_float<const D: usize>(&mut self, parameter: &Param<Tensor<B, D>>) {
         let (path, tensor) = (self.path.name(), parameter.val());
         let slot = self.family.slot_at(&path).expect("a family's table has every parameter of its models");
-        if is_narrow(&tensor) {
+        if is_packed(&tensor) {
             self.packed.get_or_insert(path);
         }
         let shape = tensor.dims().to_vec();

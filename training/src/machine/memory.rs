@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use kiln_model::{GptConfig, parameter_shapes};
+use kiln_model::{CHUNK_LOGITS, GptConfig, parameter_shapes};
 use sysinfo::{MemoryRefreshKind, Pid, ProcessRefreshKind, ProcessesToUpdate, RefreshKind, System};
 
 use crate::TrainingConfig;
@@ -11,8 +11,6 @@ use crate::recipe::Frozen;
 
 /// Everything is computed in f32.
 const BYTES: u64 = 4;
-/// Logits that exist at a time, at most: the loss works through the positions in chunks.
-const CHUNK_LOGITS: u64 = 1 << 24;
 /// The program itself, its buffers and the dashboard.
 const PROGRAM: u64 = 64 << 20;
 
@@ -111,7 +109,7 @@ impl MemoryPlan {
             gradients: if several { 2 * trained } else { trained },
             optimizer: 2 * trained,
             activations: tokens.saturating_mul(activations * BYTES),
-            logits: tokens.saturating_mul(vocab).min(CHUNK_LOGITS.max(vocab)) * 2 * BYTES,
+            logits: tokens.saturating_mul(vocab).min(number(CHUNK_LOGITS).max(vocab)) * 2 * BYTES,
             program: PROGRAM,
             available,
         }

@@ -2,18 +2,18 @@
 
 use std::borrow::Cow;
 
+use burn::tensor::Shape;
 use burn::tensor::ops::{FloatTensor, IntTensor, QuantizedTensor};
-use burn::tensor::{Shape, TensorPrimitive};
 
 use super::kernels::Elements;
-use crate::Backend;
+use crate::backend::{Backend, PackedWeight};
 
 /// A backend whose tensors are plain memory of this process.
 pub(in crate::backend) trait HostMemory: Backend {
-    /// The values of an f32 tensor, row by row; copied only if they do not lie so already.
+    /// The values of an f32 tensor, row by row; copied only if they are not stored that way.
     fn values(tensor: &FloatTensor<Self>) -> Cow<'_, [f32]>;
 
-    /// The values of an f32 matrix column by column, if that is how they lie.
+    /// The values of an f32 matrix column by column, if they are stored that way.
     fn columns(tensor: &FloatTensor<Self>) -> Option<&[f32]>;
 
     /// The values of an f32 tensor to write into; copied only if someone else still reads them.
@@ -32,14 +32,15 @@ pub(in crate::backend) trait HostMemory: Backend {
     fn int8(values: Vec<i8>, scales: Vec<f32>, shape: Shape) -> QuantizedTensor<Self>;
 
     /// Calls `read` with the elements of a tensor that [`bf16`](Self::bf16) or [`int8`](Self::int8) made.
-    fn with_narrow<R>(tensor: &TensorPrimitive<Self>, read: impl FnOnce(Elements<'_>) -> R) -> R;
+    fn with_packed<R>(tensor: &PackedWeight<Self>, read: impl FnOnce(Elements<'_>) -> R) -> R;
 }
 
 #[cfg(feature = "ndarray")]
 mod ndarray_memory {
     use super::{
-        Backend, Cow, Elements, FloatTensor, HostMemory, IntTensor, QuantizedTensor, Shape, TensorPrimitive,
+        Backend, Cow, Elements, FloatTensor, HostMemory, IntTensor, PackedWeight, QuantizedTensor, Shape,
     };
+    use burn::tensor::TensorPrimitive;
     use burn::tensor::quantization::{QParams, QuantScheme};
     use burn_ndarray::{
         FloatNdArrayElement, IntNdArrayElement, NdArray, NdArrayQTensor, NdArrayTensor, SharedArray,
@@ -112,7 +113,7 @@ mod ndarray_memory {
             }
         }
 
-        fn with_narrow<R>(tensor: &TensorPrimitive<Self>, read: impl FnOnce(Elements<'_>) -> R) -> R {
+        fn with_packed<R>(tensor: &PackedWeight<Self>, read: impl FnOnce(Elements<'_>) -> R) -> R {
             match tensor {
                 TensorPrimitive::Float(NdArrayTensor::U16(bits)) => {
                     read(Elements::Bf16(bits.view().to_slice().expect("as it was made")))
@@ -125,7 +126,7 @@ mod ndarray_memory {
                     let scales: Vec<f32> = qparams.iter().map(|parameters| parameters.scales).collect();
                     read(Elements::Int8(values.view().to_slice().expect("as it was made"), &scales))
                 }
-                _ => unreachable!("only what `bf16` and `int8` made is narrow"),
+                _ => unreachable!("only what `bf16` and `int8` made is packed"),
             }
         }
     }
@@ -149,7 +150,8 @@ mod ndarray_memory {
 
 #[cfg(feature = "flex")]
 mod flex_memory {
-    use super::{Cow, Elements, FloatTensor, HostMemory, IntTensor, QuantizedTensor, Shape, TensorPrimitive};
+    use super::{Cow, Elements, FloatTensor, HostMemory, IntTensor, PackedWeight, QuantizedTensor, Shape};
+    use burn::tensor::TensorPrimitive;
     use burn::tensor::quantization::QuantScheme;
     use burn::tensor::{Bytes, DType, TensorData};
     use burn_flex::{Flex, FlexQTensor, FlexTensor};
@@ -208,7 +210,7 @@ mod flex_memory {
             )
         }
 
-        fn with_narrow<R>(tensor: &TensorPrimitive<Self>, read: impl FnOnce(Elements<'_>) -> R) -> R {
+        fn with_packed<R>(tensor: &PackedWeight<Self>, read: impl FnOnce(Elements<'_>) -> R) -> R {
             match tensor {
                 TensorPrimitive::Float(bits) => {
                     let values = bits.as_slice::<burn::tensor::bf16>().expect("as it was made");

@@ -1,37 +1,42 @@
 //! AdamW in place.
 
+use burn::tensor::ops::FloatTensor;
 use burn_tch::TchTensor;
 use tch::Kind;
 
+use super::TorchBackend;
 use super::memory::{values, values_mut};
-use crate::backend::{AdamWStep, Backend, host, portable};
+use crate::backend::host::operations::adamw_update;
+use crate::backend::{AdamWStep, portable};
 
 /// `Σ x²` in one pass.
-pub(in crate::backend) fn sum_of_squares(tensor: TchTensor) -> TchTensor {
+pub(in crate::backend) fn sum_of_squares<B: TorchBackend>(tensor: FloatTensor<B>) -> FloatTensor<B> {
     let flat = tensor.tensor.reshape([-1]);
     TchTensor::new(flat.dot(&flat).to_kind(Kind::Float).reshape([1]))
 }
 
-/// On the CPU, one pass of Kiln's kernel over libtorch's memory, where libtorch's bindings offer only its parts.
-pub(in crate::backend) fn adamw_step<B: Backend<FloatTensorPrimitive = TchTensor>>(
-    parameter: TchTensor,
-    gradient: TchTensor,
-    first_moment: TchTensor,
-    second_moment: TchTensor,
+/// On the CPU, one pass of Kiln's kernel over libtorch's memory, where libtorch's bindings offer only its
+/// parts.
+pub(in crate::backend) fn adamw_step<B: TorchBackend>(
+    parameter: FloatTensor<B>,
+    gradient: FloatTensor<B>,
+    first_moment: FloatTensor<B>,
+    second_moment: FloatTensor<B>,
     step: AdamWStep,
-) -> [TchTensor; 3] {
+) -> [FloatTensor<B>; 3] {
     let contiguous = gradient.tensor.contiguous();
     let [parameter, first, second] = [parameter, first_moment, second_moment].map(own);
     if let [Some(mut parameter), Some(mut first), Some(mut second)] = [&parameter, &first, &second].map(plain)
         && let Some(gradient) = values(&contiguous)
     {
-        // SAFETY: `own` made each of them the only tensor on its memory; `plain` hands out another name of the same tensor.
+        // SAFETY: `own` made each of them the only tensor on its memory; `plain` hands out another name of
+        // the same tensor.
         #[allow(unsafe_code)]
         let parts = unsafe { (values_mut(&mut parameter), values_mut(&mut first), values_mut(&mut second)) };
         let (Some(parameter), Some(first), Some(second)) = parts else {
             unreachable!("`plain` has seen that their memory can be lent")
         };
-        host::adamw_update(parameter, gradient, first, second, step);
+        adamw_update(step, parameter, gradient, first, second);
     } else {
         return portable::adamw_step::<B>(parameter, gradient, first, second, step);
     }

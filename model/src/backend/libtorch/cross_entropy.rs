@@ -1,35 +1,37 @@
 //! Head and loss in libtorch's fused softmax, a chunk of positions at a time.
 
+use burn::tensor::ops::{FloatTensor, IntTensor};
 use burn_tch::TchTensor;
 use tch::{Kind, Tensor};
 
-use super::{rows, unrows};
-use crate::backend::{Backend, HeadGradients};
+use super::{TorchBackend, rows, unrows};
+use crate::backend::{CHUNK_LOGITS, HeadGradients};
 
-/// Most logits held at once, in elements: 64 MiB of f32.
-const CHUNK_LOGITS: i64 = 1 << 24;
-
-pub(in crate::backend) fn head(hidden: TchTensor, weight: TchTensor) -> TchTensor {
+pub(in crate::backend) fn head<B: TorchBackend>(
+    hidden: FloatTensor<B>,
+    weight: FloatTensor<B>,
+) -> FloatTensor<B> {
     unrows(&rows(&hidden.tensor).mm(&weight.tensor.tr()), &hidden.tensor)
 }
 
-pub(in crate::backend) fn head_cross_entropy(
-    hidden: TchTensor,
-    weight: TchTensor,
-    targets: TchTensor,
-) -> TchTensor {
+pub(in crate::backend) fn head_cross_entropy<B: TorchBackend>(
+    hidden: FloatTensor<B>,
+    weight: FloatTensor<B>,
+    targets: IntTensor<B>,
+) -> FloatTensor<B> {
     let head = Head::new(&hidden, &weight, &targets);
     let loss: Tensor =
         head.chunks().map(|(start, len)| head.loss(&head.log_softmax(start, len), start)).sum();
     TchTensor::new(loss.reshape([1]))
 }
 
-/// With `p = softmax(logits)` and `share` of each position in the mean: `dhidden = (p - onehot(target)) W · share`,
-/// `dW = Σ (p - onehot(target))ᵀ (hidden · share)`: the share goes to the small factor of each product.
-pub(in crate::backend) fn head_cross_entropy_with_gradients<B: Backend<FloatTensorPrimitive = TchTensor>>(
-    hidden: TchTensor,
-    weight: TchTensor,
-    targets: TchTensor,
+/// With `p = softmax(logits)` and `share` of each position in the mean: `dhidden = (p - onehot(target)) W ·
+/// share`, `dW = Σ (p - onehot(target))ᵀ (hidden · share)`: the share goes to the small factor of each
+/// product.
+pub(in crate::backend) fn head_cross_entropy_with_gradients<B: TorchBackend>(
+    hidden: FloatTensor<B>,
+    weight: FloatTensor<B>,
+    targets: IntTensor<B>,
 ) -> HeadGradients<B> {
     let head = Head::new(&hidden, &weight, &targets);
     let mut loss = Tensor::zeros([1], (head.hidden.kind(), head.hidden.device()));
@@ -80,7 +82,7 @@ impl Head {
 
     /// Start and length of the pieces whose logits fit in one chunk.
     fn chunks(&self) -> impl Iterator<Item = (i64, i64)> + use<> {
-        let step = (CHUNK_LOGITS / self.weight.size()[0]).max(1);
+        let step = (CHUNK_LOGITS as i64 / self.weight.size()[0]).max(1);
         let [positions, _] = self.hidden.size()[..] else { unreachable!("rows have two axes") };
         (0..positions).step_by(step as usize).map(move |start| (start, step.min(positions - start)))
     }

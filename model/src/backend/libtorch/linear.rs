@@ -1,19 +1,20 @@
 //! `addmm`, and libtorch's activations with their derivatives.
 
+use burn::tensor::ops::FloatTensor;
 use burn_tch::TchTensor;
 use tch::Tensor;
 
-use super::{rows, unrows};
+use super::{TorchBackend, rows, unrows};
 use crate::Activation;
-use crate::backend::{Backend, LinearGradients};
+use crate::backend::{AffineGradients, Saved};
 
 /// Keeps the input and, where there is an activation, what went into it.
-pub(in crate::backend) fn linear_forward(
-    input: TchTensor,
-    weight: TchTensor,
-    bias: Option<TchTensor>,
+pub(in crate::backend) fn linear_forward<B: TorchBackend>(
+    input: FloatTensor<B>,
+    weight: FloatTensor<B>,
+    bias: Option<FloatTensor<B>>,
     activation: Option<Activation>,
-) -> (TchTensor, Vec<TchTensor>) {
+) -> (FloatTensor<B>, Saved<B>) {
     let x = rows(&input.tensor);
     let before = match bias {
         Some(bias) => bias.tensor.addmm(&x, &weight.tensor),
@@ -27,13 +28,13 @@ pub(in crate::backend) fn linear_forward(
 }
 
 /// `dx = dy Wᵀ`, `dW = xᵀ dy`, `db = Σ dy`.
-pub(in crate::backend) fn linear_backward<B: Backend<FloatTensorPrimitive = TchTensor>>(
-    saved: Vec<TchTensor>,
-    weight: TchTensor,
+pub(in crate::backend) fn linear_backward<B: TorchBackend>(
+    saved: Saved<B>,
+    weight: FloatTensor<B>,
     has_bias: bool,
     activation: Option<Activation>,
-    gradient: TchTensor,
-) -> LinearGradients<B> {
+    gradient: FloatTensor<B>,
+) -> AffineGradients<B> {
     let mut saved = saved.into_iter();
     let input = saved.next().expect("linear_forward saved its input");
     let mut dy = rows(&gradient.tensor);
@@ -41,7 +42,7 @@ pub(in crate::backend) fn linear_backward<B: Backend<FloatTensorPrimitive = TchT
         let before = saved.next().expect("linear_forward saved what it activated");
         dy = derive(&before.tensor, &dy, activation);
     }
-    LinearGradients {
+    AffineGradients {
         input: unrows(&dy.mm(&weight.tensor.tr()), &input.tensor),
         weight: TchTensor::new(rows(&input.tensor).tr().mm(&dy)),
         bias: has_bias.then(|| TchTensor::new(dy.sum_dim_intlist(0, false, dy.kind()))),

@@ -5,8 +5,8 @@ use tch::{Device, Kind, Tensor};
 /// The values of a tensor that lies row by row in f32 in this process's memory; `None` for any other.
 pub(super) fn values(tensor: &Tensor) -> Option<&[f32]> {
     let plain = is_plain(tensor);
-    // SAFETY: a contiguous tensor of `numel` f32 on the CPU; the slice borrows the tensor that keeps it alive, and nobody
-    // writes to it meanwhile: in-place operations take their tensors by value.
+    // SAFETY: a contiguous tensor of `numel` f32 on the CPU; the slice borrows the tensor that keeps it
+    // alive, and nobody writes to it meanwhile: in-place operations take their tensors by value.
     #[allow(unsafe_code)]
     plain.then(|| unsafe { std::slice::from_raw_parts(tensor.data_ptr().cast::<f32>(), tensor.numel()) })
 }
@@ -18,7 +18,8 @@ pub(super) fn values(tensor: &Tensor) -> Option<&[f32]> {
 #[allow(unsafe_code)]
 pub(super) unsafe fn values_mut(tensor: &mut Tensor) -> Option<&mut [f32]> {
     let plain = is_plain(tensor);
-    // SAFETY: a contiguous tensor of `numel` f32 on the CPU, which nobody else reads or writes, as the caller promises.
+    // SAFETY: a contiguous tensor of `numel` f32 on the CPU, which nobody else reads or writes, as the caller
+    // promises.
     plain.then(|| unsafe { std::slice::from_raw_parts_mut(tensor.data_ptr().cast::<f32>(), tensor.numel()) })
 }
 

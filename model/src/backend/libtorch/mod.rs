@@ -1,7 +1,7 @@
 //! The operations in libtorch's own fused kernels, for [`LibTorch`](burn_tch::LibTorch) on any device.
 //!
-//! What libtorch only has for some devices or types, or keeps behind its autograd, is left to the portable operations
-//! there; on the CPU, Kiln's kernels work on libtorch's memory.
+//! Where libtorch has an operation only for some devices or types, or only behind its autograd, the portable one
+//! runs. On the CPU, some of Kiln's kernels work on libtorch's memory.
 
 mod adamw;
 mod attention;
@@ -10,14 +10,68 @@ mod layer_norm;
 mod linear;
 mod memory;
 
+use burn_tch::TchTensor;
+use tch::Tensor;
+
 pub(super) use adamw::{adamw_step, sum_of_squares};
-pub(super) use attention::{cached_attention, causal_attention_backward, causal_attention_forward};
+pub(super) use attention::{attention_backward, attention_forward, cached_attention};
 pub(super) use cross_entropy::{head, head_cross_entropy, head_cross_entropy_with_gradients};
 pub(super) use layer_norm::{layer_norm_backward, layer_norm_forward};
 pub(super) use linear::{linear_backward, linear_forward};
 
-use burn_tch::TchTensor;
-use tch::Tensor;
+use crate::backend::Backend;
+
+/// A backend whose tensors are libtorch's.
+pub(super) trait TorchBackend:
+    Backend<FloatTensorPrimitive = TchTensor, IntTensorPrimitive = TchTensor>
+{
+}
+
+impl<B: Backend<FloatTensorPrimitive = TchTensor, IntTensorPrimitive = TchTensor>> TorchBackend for B {}
+
+/// The operations that libtorch has, on every device.
+macro_rules! libtorch_operations {
+    () => {
+        delegate! { libtorch;
+            fn layer_norm_forward(
+                input: FloatTensor<Self>, weight: FloatTensor<Self>, bias: Option<FloatTensor<Self>>, epsilon: f64
+            ) -> (FloatTensor<Self>, Saved<Self>);
+            fn layer_norm_backward(
+                saved: Saved<Self>, weight: FloatTensor<Self>, has_bias: bool, gradient: FloatTensor<Self>
+            ) -> AffineGradients<Self>;
+            fn linear_forward(
+                input: FloatTensor<Self>, weight: FloatTensor<Self>, bias: Option<FloatTensor<Self>>,
+                activation: Option<Activation>
+            ) -> (FloatTensor<Self>, Saved<Self>);
+            fn linear_backward(
+                saved: Saved<Self>, weight: FloatTensor<Self>, has_bias: bool, activation: Option<Activation>,
+                gradient: FloatTensor<Self>
+            ) -> AffineGradients<Self>;
+            fn attention_forward(
+                qkv: FloatTensor<Self>, heads: Heads, scale: f64, dropout: f64
+            ) -> (FloatTensor<Self>, Saved<Self>);
+            fn attention_backward(
+                saved: Saved<Self>, heads: Heads, scale: f64, dropout: f64, gradient: FloatTensor<Self>
+            ) -> FloatTensor<Self>;
+            fn cached_attention(
+                query: FloatTensor<Self>, caches: Vec<CachedSequence<Self>>, scale: f64
+            ) -> FloatTensor<Self>;
+            fn head(hidden: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self>;
+            fn head_cross_entropy(
+                hidden: FloatTensor<Self>, weight: FloatTensor<Self>, targets: IntTensor<Self>
+            ) -> FloatTensor<Self>;
+            fn head_cross_entropy_with_gradients(
+                hidden: FloatTensor<Self>, weight: FloatTensor<Self>, targets: IntTensor<Self>
+            ) -> HeadGradients<Self>;
+            fn sum_of_squares(tensor: FloatTensor<Self>) -> FloatTensor<Self>;
+            fn adamw_step(
+                parameter: FloatTensor<Self>, gradient: FloatTensor<Self>, first_moment: FloatTensor<Self>,
+                second_moment: FloatTensor<Self>, step: AdamWStep
+            ) -> [FloatTensor<Self>; 3];
+        }
+    };
+}
+pub(super) use libtorch_operations;
 
 /// Every axis but the last as one: `[.., d] → [rows, d]`.
 fn rows(tensor: &Tensor) -> Tensor {

@@ -1,14 +1,15 @@
-//! What an optimizer step needs: the norm of a gradient, and AdamW, Adam with weight decay applied to the parameter itself (<https://arxiv.org/abs/1711.05101>).
+//! What an optimizer step needs: the norm of a gradient, and AdamW, which is Adam with weight decay applied
+//! to the parameter itself (<https://arxiv.org/abs/1711.05101>).
 
 use burn::tensor::Tensor;
 use burn::tensor::ops::FloatTensor;
 
-use super::{unwrap, wrap};
+use super::{from_primitive, into_primitive};
 use crate::backend::{AdamWStep, Backend};
 
 /// `Σ x²` over all elements, `[1]`.
 pub(in crate::backend) fn sum_of_squares<B: Backend>(tensor: FloatTensor<B>) -> FloatTensor<B> {
-    unwrap(super::rows::<B>(tensor).square().sum())
+    into_primitive(super::rows::<B>(tensor).square().sum())
 }
 
 /// As PyTorch computes it: decay first, both moments bias-corrected, `epsilon` added after the root.
@@ -23,7 +24,7 @@ pub(in crate::backend) fn adamw_step<B: Backend>(
     // Element-wise, so any shape may be seen as one row; the rank is the caller's business.
     let shape = burn::tensor::TensorMetadata::shape(&parameter);
     let flat = |primitive| -> Tensor<B, 1> {
-        wrap(B::float_reshape(primitive, burn::tensor::Shape::new([shape.num_elements()])))
+        from_primitive(B::float_reshape(primitive, burn::tensor::Shape::new([shape.num_elements()])))
     };
     let gradient = flat(gradient);
     let first = flat(first_moment) * beta1 + gradient.clone() * (1.0 - beta1);
@@ -38,5 +39,5 @@ pub(in crate::backend) fn adamw_step<B: Backend>(
         parameter = parameter * (1.0 - learning_rate * weight_decay);
     }
     let parameter = parameter - first.clone() / denominator * step_size;
-    [parameter, first, second].map(|tensor| B::float_reshape(unwrap(tensor), shape.clone()))
+    [parameter, first, second].map(|tensor| B::float_reshape(into_primitive(tensor), shape.clone()))
 }

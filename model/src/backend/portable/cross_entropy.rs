@@ -6,16 +6,13 @@ use burn::tensor::ops::{FloatTensor, IntTensor};
 use burn::tensor::{DType, IndexingUpdateOp, Int, Shape, Tensor, TensorMetadata};
 
 use super::matmul::matmul;
-use super::{rows, unrows, unwrap, wrap};
-use crate::backend::{Backend, HeadGradients};
-
-/// Most logits held at once, in elements: 64 MiB of f32.
-const CHUNK_LOGITS: usize = 1 << 24;
+use super::{from_primitive, into_primitive, rows, unrows};
+use crate::backend::{Backend, CHUNK_LOGITS, HeadGradients};
 
 /// `hidden · weightᵀ`, on two axes: batched, the weight would be copied for every sequence.
 pub(in crate::backend) fn head<B: Backend>(hidden: FloatTensor<B>, weight: FloatTensor<B>) -> FloatTensor<B> {
     let shape = hidden.shape();
-    unrows(matmul(rows::<B>(hidden), wrap::<B, 2>(weight).transpose()), &shape)
+    unrows(matmul(rows::<B>(hidden), from_primitive::<B, 2>(weight).transpose()), &shape)
 }
 
 /// The mean of `logsumexp(logits) - logits[target]` over the targets that count.
@@ -24,7 +21,7 @@ pub(in crate::backend) fn head_cross_entropy<B: Backend>(
     weight: FloatTensor<B>,
     targets: IntTensor<B>,
 ) -> FloatTensor<B> {
-    let (hidden, weight) = (rows::<B>(hidden), wrap::<B, 2>(weight));
+    let (hidden, weight) = (rows::<B>(hidden), from_primitive::<B, 2>(weight));
     let targets = Targets::new(targets, hidden.dtype());
     let [positions, _] = hidden.dims();
     let mut loss = Tensor::<B, 1>::zeros([1], (&hidden.device(), hidden.dtype()));
@@ -33,18 +30,19 @@ pub(in crate::backend) fn head_cross_entropy<B: Backend>(
         let logits = matmul(hidden.clone().slice([chunk]), weight.clone().transpose()); // [chunk, vocab]
         loss = loss + Softmax::of(logits, &targets).loss;
     }
-    unwrap(loss)
+    into_primitive(loss)
 }
 
-/// With `p = softmax(logits)` and `share` of each position in the mean: `dlogits = (p - onehot(target)) · share`,
-/// `dhidden = dlogits W`, `dW = Σ dlogitsᵀ hidden`. The share goes to the small factor of each product.
+/// With `p = softmax(logits)` and `share` of each position in the mean: `dlogits = (p - onehot(target)) ·
+/// share`, `dhidden = dlogits W`, `dW = Σ dlogitsᵀ hidden`. The share goes to the small factor of each
+/// product.
 pub(in crate::backend) fn head_cross_entropy_with_gradients<B: Backend>(
     hidden: FloatTensor<B>,
     weight: FloatTensor<B>,
     targets: IntTensor<B>,
 ) -> HeadGradients<B> {
     let shape = hidden.shape();
-    let (hidden, weight) = (rows::<B>(hidden), wrap::<B, 2>(weight));
+    let (hidden, weight) = (rows::<B>(hidden), from_primitive::<B, 2>(weight));
     let targets = Targets::new(targets, hidden.dtype());
     let [positions, _] = hidden.dims();
     let mut loss = Tensor::<B, 1>::zeros([1], (&hidden.device(), hidden.dtype()));
@@ -67,9 +65,9 @@ pub(in crate::backend) fn head_cross_entropy_with_gradients<B: Backend>(
         });
     }
     HeadGradients {
-        loss: unwrap(loss),
+        loss: into_primitive(loss),
         hidden: unrows(Tensor::cat(d_hidden, 0), &shape),
-        weight: unwrap(d_weight.expect("a batch has at least one position")),
+        weight: into_primitive(d_weight.expect("a batch has at least one position")),
     }
 }
 

@@ -3,7 +3,7 @@
 use burn::tensor::ops::FloatTensor;
 use burn::tensor::{Distribution, Tensor};
 
-use super::{rows, unrows, unwrap, wrap};
+use super::{from_primitive, into_primitive, rows, unrows};
 use crate::backend::{Backend, Saved};
 
 /// Keeps the mask, already scaled.
@@ -14,7 +14,7 @@ pub(in crate::backend) fn dropout_forward<B: Backend>(
     let shape = burn::tensor::TensorMetadata::shape(&input);
     let input = rows::<B>(input);
     let mask = scaled_mask(&input, probability);
-    (unrows(input * mask.clone(), &shape), vec![unwrap(mask)])
+    (unrows(input * mask.clone(), &shape), vec![into_primitive(mask)])
 }
 
 pub(in crate::backend) fn dropout_backward<B: Backend>(
@@ -24,7 +24,7 @@ pub(in crate::backend) fn dropout_backward<B: Backend>(
 ) -> FloatTensor<B> {
     let shape = burn::tensor::TensorMetadata::shape(&gradient);
     let [mask] = <[_; 1]>::try_from(saved).expect("dropout_forward saved its mask");
-    unrows(rows::<B>(gradient) * wrap(mask), &shape)
+    unrows(rows::<B>(gradient) * from_primitive(mask), &shape)
 }
 
 /// 0 with `probability`, else `1 / (1 - probability)`.

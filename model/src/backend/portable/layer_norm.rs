@@ -3,8 +3,8 @@
 use burn::tensor::ops::FloatTensor;
 use burn::tensor::{Tensor, TensorMetadata};
 
-use super::{rows, unrows, unwrap, wrap};
-use crate::backend::{Backend, LayerNormGradients, Saved};
+use super::{from_primitive, into_primitive, rows, unrows};
+use crate::backend::{AffineGradients, Backend, Saved};
 
 /// `x̂ = (x - mean) · rstd`, `y = x̂ · weight + bias`; keeps `x̂` and `rstd`.
 pub(in crate::backend) fn layer_norm_forward<B: Backend>(
@@ -20,31 +20,32 @@ pub(in crate::backend) fn layer_norm_forward<B: Backend>(
     let rstd = (variance + epsilon).sqrt().recip();
     let normalised = centred * rstd.clone();
 
-    let mut output = normalised.clone() * wrap::<B, 1>(weight).unsqueeze();
+    let mut output = normalised.clone() * from_primitive::<B, 1>(weight).unsqueeze();
     if let Some(bias) = bias {
-        output = output + wrap::<B, 1>(bias).unsqueeze();
+        output = output + from_primitive::<B, 1>(bias).unsqueeze();
     }
-    (unrows(output, &shape), vec![unwrap(normalised), unwrap(rstd)])
+    (unrows(output, &shape), vec![into_primitive(normalised), into_primitive(rstd)])
 }
 
-/// With `g = dy · weight`: `dx = rstd · (g - mean(g) - x̂ · mean(g · x̂))`, `dweight = Σ dy · x̂`, `dbias = Σ dy`.
+/// With `g = dy · weight`: `dx = rstd · (g - mean(g) - x̂ · mean(g · x̂))`, `dweight = Σ dy · x̂`, `dbias = Σ
+/// dy`.
 pub(in crate::backend) fn layer_norm_backward<B: Backend>(
     saved: Saved<B>,
     weight: FloatTensor<B>,
     has_bias: bool,
     gradient: FloatTensor<B>,
-) -> LayerNormGradients<B> {
+) -> AffineGradients<B> {
     let [normalised, rstd] = <[_; 2]>::try_from(saved).expect("layer_norm_forward saved two tensors");
-    let (normalised, rstd): (Tensor<B, 2>, Tensor<B, 2>) = (wrap(normalised), wrap(rstd));
+    let (normalised, rstd): (Tensor<B, 2>, Tensor<B, 2>) = (from_primitive(normalised), from_primitive(rstd));
     let shape = gradient.shape();
     let gradient = rows::<B>(gradient);
 
-    let bias = has_bias.then(|| unwrap(gradient.clone().sum_dim(0).squeeze_dim::<1>(0)));
+    let bias = has_bias.then(|| into_primitive(gradient.clone().sum_dim(0).squeeze_dim::<1>(0)));
     let d_weight = (gradient.clone() * normalised.clone()).sum_dim(0).squeeze_dim::<1>(0);
-    let d_normalised = gradient * wrap::<B, 1>(weight).unsqueeze();
+    let d_normalised = gradient * from_primitive::<B, 1>(weight).unsqueeze();
     let along = (d_normalised.clone() * normalised.clone()).mean_dim(1); // [rows, 1]
     let mean = d_normalised.clone().mean_dim(1); // [rows, 1]
     let d_input = (d_normalised - mean - normalised * along) * rstd;
 
-    LayerNormGradients { input: unrows(d_input, &shape), weight: unwrap(d_weight), bias }
+    AffineGradients { input: unrows(d_input, &shape), weight: into_primitive(d_weight), bias }
 }

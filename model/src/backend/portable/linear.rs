@@ -1,13 +1,13 @@
-//! `activation(x W + b)` and its gradients, on two axes: batched products would make one copy of `W`'s gradient
-//! for every sequence.
+//! `activation(x W + b)` and its gradients, on two axes: batched products would make one copy of `W`'s
+//! gradient for every sequence.
 
 use burn::tensor::TensorMetadata;
 use burn::tensor::ops::FloatTensor;
 
 use super::matmul::matmul;
-use super::{rows, unrows, unwrap, wrap};
+use super::{from_primitive, into_primitive, rows, unrows};
 use crate::Activation;
-use crate::backend::{Backend, LinearGradients, Saved};
+use crate::backend::{AffineGradients, Backend, Saved};
 
 /// Keeps the input and, where there is an activation, what went into it.
 pub(in crate::backend) fn linear_forward<B: Backend>(
@@ -17,17 +17,28 @@ pub(in crate::backend) fn linear_forward<B: Backend>(
     activation: Option<Activation>,
 ) -> (FloatTensor<B>, Saved<B>) {
     let shape = input.shape();
-    let mut output = matmul(rows::<B>(input.clone()), wrap(weight)); // [rows, d_out]
+    let mut output = matmul(rows::<B>(input.clone()), from_primitive(weight)); // [rows, d_out]
     if let Some(bias) = bias {
-        output = output + wrap::<B, 1>(bias).unsqueeze();
+        output = output + from_primitive::<B, 1>(bias).unsqueeze();
     }
     match activation {
         None => (unrows(output, &shape), vec![input]),
         Some(activation) => {
             let activated = activation.apply(output.clone());
-            (unrows(activated, &shape), vec![input, unwrap(output)])
+            (unrows(activated, &shape), vec![input, into_primitive(output)])
         }
     }
+}
+
+/// [`linear_forward`] without what a backward pass needs.
+#[cfg(any(feature = "ndarray", feature = "flex"))]
+pub(in crate::backend) fn linear<B: Backend>(
+    input: FloatTensor<B>,
+    weight: FloatTensor<B>,
+    bias: Option<FloatTensor<B>>,
+    activation: Option<Activation>,
+) -> FloatTensor<B> {
+    linear_forward::<B>(input, weight, bias, activation).0
 }
 
 /// With `g = dy · activation'(x W + b)`: `dx = g Wᵀ`, `dW = xᵀ g`, `db = Σ g`.
@@ -37,18 +48,18 @@ pub(in crate::backend) fn linear_backward<B: Backend>(
     has_bias: bool,
     activation: Option<Activation>,
     gradient: FloatTensor<B>,
-) -> LinearGradients<B> {
+) -> AffineGradients<B> {
     let mut saved = saved.into_iter();
     let input = saved.next().expect("linear_forward saved its input");
     let shape = input.shape();
     let mut gradient = rows::<B>(gradient); // [rows, d_out]
     if let Some(activation) = activation {
         let before = saved.next().expect("linear_forward saved what it activated");
-        gradient = gradient * activation.derivative(wrap::<B, 2>(before));
+        gradient = gradient * activation.derivative(from_primitive::<B, 2>(before));
     }
 
-    let bias = has_bias.then(|| unwrap(gradient.clone().sum_dim(0).squeeze_dim::<1>(0)));
+    let bias = has_bias.then(|| into_primitive(gradient.clone().sum_dim(0).squeeze_dim::<1>(0)));
     let d_weight = matmul(rows::<B>(input).transpose(), gradient.clone()); // [d_in, d_out]
-    let d_input = matmul(gradient, wrap::<B, 2>(weight).transpose()); // [rows, d_in]
-    LinearGradients { input: unrows(d_input, &shape), weight: unwrap(d_weight), bias }
+    let d_input = matmul(gradient, from_primitive::<B, 2>(weight).transpose()); // [rows, d_in]
+    AffineGradients { input: unrows(d_input, &shape), weight: into_primitive(d_weight), bias }
 }

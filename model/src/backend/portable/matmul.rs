@@ -1,4 +1,5 @@
-//! Matrix products in sizes that CubeCL 0.10 computes: of others, some it gets wrong, and some it refuses by a panic.
+//! Matrix products in sizes that CubeCL 0.10 computes correctly; for some other sizes it returns wrong values
+//! or panics.
 
 use burn::tensor::Tensor;
 
@@ -12,9 +13,9 @@ pub(crate) fn matmul<B: Backend, const D: usize>(lhs: Tensor<B, D>, rhs: Tensor<
     let (row, column) = (D - 2, D - 1);
     let (lhs, rhs) = whole_stages(lhs, rhs);
     let [m, k, n] = [lhs.dims()[row], lhs.dims()[column], rhs.dims()[column]];
-    // The fastest kernel is remembered for sizes rounded up to a power of two. For one row or one column that may be a kernel
-    // for whole planes of threads only, which panics at a length in between, such as that of a growing `kv_cache`. There
-    // the vector goes in twice, as a matrix of two.
+    // CubeCL remembers the fastest kernel for sizes rounded up to a power of two. For one row or one column
+    // that may be a kernel for whole planes of threads only, which panics at a length in between, such as
+    // that of a growing cache. There the vector goes in twice, as a matrix of two.
     let whole = |length: usize| length.is_multiple_of(WHOLE);
     match (m, n) {
         (1, 2..) if !(whole(k) && whole(n)) => twice(lhs, row).matmul(rhs).narrow(row, 0, 1),
@@ -23,8 +24,9 @@ pub(crate) fn matmul<B: Backend, const D: usize>(lhs: Tensor<B, D>, rhs: Tensor<
     }
 }
 
-/// The operands, with zeros behind a `k` that may be an odd number of stages: kernels that take two stages at a time, each of 2 to
-/// 32 steps, check the bounds of one (<https://github.com/tracel-ai/cubek/issues/434>) and would go on into what lies behind.
+/// The operands, with zeros behind a `k` that may be an odd number of stages. Kernels that take two stages at
+/// a time, each of 2 to 32 steps, check the bounds of only one
+/// (<https://github.com/tracel-ai/cubek/issues/434>) and would read on.
 fn whole_stages<B: Backend, const D: usize>(
     lhs: Tensor<B, D>,
     rhs: Tensor<B, D>,
@@ -37,7 +39,7 @@ fn whole_stages<B: Backend, const D: usize>(
     let pad = |tensor: Tensor<B, D>, axis: usize| {
         let mut shape = tensor.dims();
         shape[axis] = k.next_multiple_of(WHOLE) - k;
-        let zeros = Tensor::zeros(shape, &tensor.device());
+        let zeros = Tensor::zeros(shape, (&tensor.device(), tensor.dtype()));
         Tensor::cat(vec![tensor, zeros], axis)
     };
     (pad(lhs, column), pad(rhs, row))

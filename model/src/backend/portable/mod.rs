@@ -1,44 +1,37 @@
-//! Every operation composed of Burn's tensor operations: what any backend can run, and what native kernels are
-//! checked against.
+//! Every operation composed of Burn's tensor operations: what any backend can run, and what native kernels
+//! are checked against.
 
 mod adamw;
 mod attention;
 mod cross_entropy;
 mod dropout;
+mod embedding;
 mod layer_norm;
 mod linear;
 mod matmul;
-mod precision;
+mod pack;
 
 use burn::tensor::backend::Backend;
 use burn::tensor::ops::FloatTensor;
 use burn::tensor::{Shape, Tensor, TensorMetadata, TensorPrimitive};
 
 pub(super) use adamw::{adamw_step, sum_of_squares};
-pub(super) use attention::{cached_attention, causal_attention_backward, causal_attention_forward};
+pub(super) use attention::{attention_backward, attention_forward, cached_attention};
 pub(super) use cross_entropy::{head, head_cross_entropy, head_cross_entropy_with_gradients};
 pub(super) use dropout::{dropout_backward, dropout_forward};
+pub(super) use embedding::{embedding, embedding_backward};
 pub(super) use layer_norm::{layer_norm_backward, layer_norm_forward};
+#[cfg(any(feature = "ndarray", feature = "flex"))]
+pub(super) use linear::linear;
 pub(super) use linear::{linear_backward, linear_forward};
 pub(crate) use matmul::matmul;
-pub(super) use precision::{for_inference, widen};
+pub(super) use pack::{pack, unpack};
 
-/// [`linear_forward`] without what a backward pass needs.
-#[cfg(any(feature = "ndarray", feature = "flex"))]
-pub(super) fn linear<B: crate::Backend>(
-    input: FloatTensor<B>,
-    weight: FloatTensor<B>,
-    bias: Option<FloatTensor<B>>,
-    activation: Option<crate::Activation>,
-) -> FloatTensor<B> {
-    linear_forward::<B>(input, weight, bias, activation).0
-}
-
-fn wrap<B: Backend, const D: usize>(primitive: FloatTensor<B>) -> Tensor<B, D> {
+fn from_primitive<B: Backend, const D: usize>(primitive: FloatTensor<B>) -> Tensor<B, D> {
     Tensor::from_primitive(TensorPrimitive::Float(primitive))
 }
 
-fn unwrap<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> FloatTensor<B> {
+fn into_primitive<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> FloatTensor<B> {
     tensor.into_primitive().tensor()
 }
 
@@ -47,7 +40,7 @@ fn rows<B: Backend>(primitive: FloatTensor<B>) -> Tensor<B, 2> {
     let shape = primitive.shape();
     let last = shape[shape.num_dims() - 1];
     let rows = shape.num_elements() / last;
-    wrap(B::float_reshape(primitive, Shape::new([rows, last])))
+    from_primitive(B::float_reshape(primitive, Shape::new([rows, last])))
 }
 
 /// The inverse of [`rows`], for a last axis that may have changed: `[rows, d] → [.., d]`.
@@ -56,5 +49,5 @@ fn unrows<B: Backend>(tensor: Tensor<B, 2>, like: &Shape) -> FloatTensor<B> {
     let mut shape = like.clone();
     let axes = shape.num_dims();
     shape[axes - 1] = last;
-    B::float_reshape(unwrap(tensor), shape)
+    B::float_reshape(into_primitive(tensor), shape)
 }

@@ -1,0 +1,88 @@
+//! The language-model head, and its loss.
+
+mod cross_entropy;
+
+use burn::tensor::ops::{FloatTensor, IntTensor};
+use burn::tensor::{Shape, TensorMetadata};
+
+use self::cross_entropy::HeadShape;
+use super::linear::{self, LinearShape, Weight};
+use super::machine::elements::Elements;
+use super::tensor::{HostMemory, buffer, rows, with_last};
+use crate::backend::{HeadGradients, PackedWeight};
+
+pub(in crate::backend) fn head<B: HostMemory>(
+    hidden: FloatTensor<B>,
+    weight: FloatTensor<B>,
+) -> FloatTensor<B> {
+    scores::<B>(hidden, Elements::F32(&B::values(&weight)), weight.shape()[0])
+}
+
+pub(in crate::backend) fn packed_head<B: HostMemory>(
+    hidden: FloatTensor<B>,
+    weight: PackedWeight<B>,
+) -> FloatTensor<B> {
+    let vocab = weight.shape()[0];
+    B::with_packed(&weight, |weight| scores::<B>(hidden, weight, vocab))
+}
+
+fn scores<B: HostMemory>(hidden: FloatTensor<B>, weight: Elements, vocab: usize) -> FloatTensor<B> {
+    let shape = hidden.shape();
+    let (rows, d_in) = rows(&shape);
+    let mut logits = buffer(rows * vocab);
+    let sizes = LinearShape { rows, d_in, d_out: vocab };
+    linear::forward(sizes, &B::values(&hidden), Weight::Columns(weight), None, &mut logits);
+    B::tensor(logits, with_last(&shape, vocab))
+}
+
+pub(in crate::backend) fn head_cross_entropy<B: HostMemory>(
+    hidden: FloatTensor<B>,
+    weight: FloatTensor<B>,
+    targets: IntTensor<B>,
+) -> FloatTensor<B> {
+    loss::<B>(hidden, Elements::F32(&B::values(&weight)), weight.shape()[0], targets)
+}
+
+pub(in crate::backend) fn packed_head_cross_entropy<B: HostMemory>(
+    hidden: FloatTensor<B>,
+    weight: PackedWeight<B>,
+    targets: IntTensor<B>,
+) -> FloatTensor<B> {
+    let vocab = weight.shape()[0];
+    B::with_packed(&weight, |weight| loss::<B>(hidden, weight, vocab, targets))
+}
+
+fn loss<B: HostMemory>(
+    hidden: FloatTensor<B>,
+    weight: Elements,
+    vocab: usize,
+    targets: IntTensor<B>,
+) -> FloatTensor<B> {
+    let (rows, d) = rows(&hidden.shape());
+    let sizes = HeadShape { rows, d, vocab };
+    let loss = cross_entropy::mean_loss(sizes, &B::values(&hidden), weight, &B::integers(targets));
+    B::tensor(vec![loss], Shape::new([1]))
+}
+
+pub(in crate::backend) fn head_cross_entropy_with_gradients<B: HostMemory>(
+    hidden: FloatTensor<B>,
+    weight: FloatTensor<B>,
+    targets: IntTensor<B>,
+) -> HeadGradients<B> {
+    let (rows, d) = rows(&hidden.shape());
+    let sizes = HeadShape { rows, d, vocab: weight.shape()[0] };
+    let (mut d_hidden, mut d_weight) = (buffer(sizes.rows * sizes.d), buffer(sizes.vocab * sizes.d));
+    let loss = cross_entropy::mean_loss_with_gradients(
+        sizes,
+        &B::values(&hidden),
+        &B::values(&weight),
+        &B::integers(targets),
+        &mut d_hidden,
+        &mut d_weight,
+    );
+    HeadGradients {
+        loss: B::tensor(vec![loss], Shape::new([1])),
+        hidden: B::tensor(d_hidden, hidden.shape()),
+        weight: B::tensor(d_weight, weight.shape()),
+    }
+}

@@ -1,0 +1,106 @@
+//! The operations of [`Backend`](crate::Backend) for tensors in this process's memory.
+
+mod activation;
+mod adamw;
+mod attention;
+mod dropout;
+mod embedding;
+mod head;
+mod layer_norm;
+mod linear;
+mod pack;
+mod sum_of_squares;
+mod tensor;
+
+use super::machine;
+
+#[cfg(feature = "tch")]
+pub(in crate::backend) use adamw::update as adamw_update;
+#[cfg(feature = "tch")]
+pub(in crate::backend) use layer_norm::{LayerNormInputs, backward as layer_norm_gradients};
+
+pub(in crate::backend) use adamw::adamw_step;
+pub(in crate::backend) use attention::{attention_backward, attention_forward, cached_attention};
+pub(in crate::backend) use dropout::{dropout_backward, dropout_forward};
+pub(in crate::backend) use embedding::{embedding, embedding_backward, packed_embedding};
+pub(in crate::backend) use head::{
+    head, head_cross_entropy, head_cross_entropy_with_gradients, packed_head, packed_head_cross_entropy,
+};
+pub(in crate::backend) use layer_norm::{layer_norm_backward, layer_norm_forward};
+pub(in crate::backend) use linear::{linear, linear_backward, linear_forward, packed_linear};
+pub(in crate::backend) use pack::pack;
+pub(in crate::backend) use sum_of_squares::sum_of_squares;
+pub(in crate::backend) use tensor::applies;
+
+/// The operations that have a kernel, for tensors that it can take. In a backward pass the gradient decides:
+/// it has the dtype of what the forward pass saved.
+#[cfg(any(feature = "ndarray", feature = "flex"))]
+macro_rules! host_operations {
+    () => {
+        delegate! { host;
+            fn embedding(weight: FloatTensor<Self>, ids: IntTensor<Self>) -> FloatTensor<Self>, by weight;
+            fn embedding_backward(
+                weight: FloatTensor<Self>, ids: IntTensor<Self>, gradient: FloatTensor<Self>
+            ) -> FloatTensor<Self>, by gradient;
+            fn dropout_forward(
+                input: FloatTensor<Self>, probability: f64
+            ) -> (FloatTensor<Self>, Saved<Self>), by input;
+            fn dropout_backward(
+                saved: Saved<Self>, probability: f64, gradient: FloatTensor<Self>
+            ) -> FloatTensor<Self>, by gradient;
+            fn layer_norm_forward(
+                input: FloatTensor<Self>, weight: FloatTensor<Self>, bias: Option<FloatTensor<Self>>, epsilon: f64
+            ) -> (FloatTensor<Self>, Saved<Self>), by input;
+            fn layer_norm_backward(
+                saved: Saved<Self>, weight: FloatTensor<Self>, has_bias: bool, gradient: FloatTensor<Self>
+            ) -> AffineGradients<Self>, by gradient;
+            fn linear(
+                input: FloatTensor<Self>, weight: FloatTensor<Self>, bias: Option<FloatTensor<Self>>,
+                activation: Option<Activation>
+            ) -> FloatTensor<Self>, by input;
+            fn linear_forward(
+                input: FloatTensor<Self>, weight: FloatTensor<Self>, bias: Option<FloatTensor<Self>>,
+                activation: Option<Activation>
+            ) -> (FloatTensor<Self>, Saved<Self>), by input;
+            fn linear_backward(
+                saved: Saved<Self>, weight: FloatTensor<Self>, has_bias: bool, activation: Option<Activation>,
+                gradient: FloatTensor<Self>
+            ) -> AffineGradients<Self>, by gradient;
+            fn attention_forward(
+                qkv: FloatTensor<Self>, heads: Heads, scale: f64, dropout: f64
+            ) -> (FloatTensor<Self>, Saved<Self>), by qkv;
+            fn attention_backward(
+                saved: Saved<Self>, heads: Heads, scale: f64, dropout: f64, gradient: FloatTensor<Self>
+            ) -> FloatTensor<Self>, by gradient;
+            fn cached_attention(
+                query: FloatTensor<Self>, caches: Vec<CachedSequence<Self>>, scale: f64
+            ) -> FloatTensor<Self>, by query;
+            fn head(hidden: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self>, by hidden;
+            fn head_cross_entropy(
+                hidden: FloatTensor<Self>, weight: FloatTensor<Self>, targets: IntTensor<Self>
+            ) -> FloatTensor<Self>, by hidden;
+            fn head_cross_entropy_with_gradients(
+                hidden: FloatTensor<Self>, weight: FloatTensor<Self>, targets: IntTensor<Self>
+            ) -> HeadGradients<Self>, by hidden;
+            fn pack(
+                weight: FloatTensor<Self>, channels: Channels, precision: Precision
+            ) -> Option<PackedWeight<Self>>;
+            fn packed_embedding(weight: PackedWeight<Self>, ids: IntTensor<Self>) -> FloatTensor<Self>;
+            fn packed_linear(
+                input: FloatTensor<Self>, weight: PackedWeight<Self>, bias: Option<FloatTensor<Self>>,
+                activation: Option<Activation>
+            ) -> FloatTensor<Self>;
+            fn packed_head(hidden: FloatTensor<Self>, weight: PackedWeight<Self>) -> FloatTensor<Self>;
+            fn packed_head_cross_entropy(
+                hidden: FloatTensor<Self>, weight: PackedWeight<Self>, targets: IntTensor<Self>
+            ) -> FloatTensor<Self>;
+            fn sum_of_squares(tensor: FloatTensor<Self>) -> FloatTensor<Self>, by tensor;
+            fn adamw_step(
+                parameter: FloatTensor<Self>, gradient: FloatTensor<Self>, first_moment: FloatTensor<Self>,
+                second_moment: FloatTensor<Self>, step: AdamWStep
+            ) -> [FloatTensor<Self>; 3], by parameter;
+        }
+    };
+}
+#[cfg(any(feature = "ndarray", feature = "flex"))]
+pub(in crate::backend) use host_operations;

@@ -1,0 +1,290 @@
+//! The trait: each operation's meaning, and its portable default.
+
+use burn::tensor::backend::AutodiffBackend as BurnAutodiffBackend;
+use burn::tensor::ops::{FloatTensor, IntTensor};
+
+use super::{AdamWStep, AffineGradients, HeadGradients, Heads, PackedWeight, Saved, portable};
+use crate::Activation;
+use crate::kv_cache::CachedSequence;
+use crate::precision::{Channels, Precision};
+
+/// A Burn backend with the operations of a GPT.
+///
+/// # Example
+///
+/// A backend of your own needs one line; overrides are optional:
+///
+/// ```ignore
+/// impl kiln_model::Backend for MyBurnBackend {}
+/// ```
+pub trait Backend: burn::tensor::backend::Backend {
+    /// The rows of a table that ids name, differentiable.
+    ///
+    /// # Shapes
+    ///
+    /// - weight: `[rows, d_model]`
+    /// - ids: `[batch, seq]`
+    /// - output: `[batch, seq, d_model]`
+    fn embedding(weight: FloatTensor<Self>, ids: IntTensor<Self>) -> FloatTensor<Self> {
+        portable::embedding::<Self>(weight, ids)
+    }
+
+    /// The backward pass of [`embedding`](Self::embedding): the gradients of each row's uses, added up.
+    fn embedding_backward(
+        weight: FloatTensor<Self>,
+        ids: IntTensor<Self>,
+        gradient: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        portable::embedding_backward::<Self>(weight, ids, gradient)
+    }
+
+    /// Zeroes elements with the given probability and scales the others by `1 / (1 - probability)`,
+    /// differentiable.
+    fn dropout(input: FloatTensor<Self>, probability: f64) -> FloatTensor<Self> {
+        Self::dropout_forward(input, probability).0
+    }
+
+    /// The forward pass of [`dropout`](Self::dropout), with what its backward pass needs.
+    fn dropout_forward(input: FloatTensor<Self>, probability: f64) -> (FloatTensor<Self>, Saved<Self>) {
+        portable::dropout_forward::<Self>(input, probability)
+    }
+
+    /// The backward pass of [`dropout`](Self::dropout): the same elements are dropped from the gradient.
+    fn dropout_backward(
+        saved: Saved<Self>,
+        probability: f64,
+        gradient: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        portable::dropout_backward::<Self>(saved, probability, gradient)
+    }
+
+    /// Layer norm over the last axis, differentiable: `(x - mean) · rstd · weight + bias`.
+    ///
+    /// # Shapes
+    ///
+    /// - input, output: `[.., d_model]`
+    /// - weight, bias: `[d_model]`
+    fn layer_norm(
+        input: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: Option<FloatTensor<Self>>,
+        epsilon: f64,
+    ) -> FloatTensor<Self> {
+        Self::layer_norm_forward(input, weight, bias, epsilon).0
+    }
+
+    /// The forward pass of [`layer_norm`](Self::layer_norm), with what its backward pass needs.
+    fn layer_norm_forward(
+        input: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: Option<FloatTensor<Self>>,
+        epsilon: f64,
+    ) -> (FloatTensor<Self>, Saved<Self>) {
+        portable::layer_norm_forward::<Self>(input, weight, bias, epsilon)
+    }
+
+    /// The backward pass of [`layer_norm`](Self::layer_norm).
+    fn layer_norm_backward(
+        saved: Saved<Self>,
+        weight: FloatTensor<Self>,
+        has_bias: bool,
+        gradient: FloatTensor<Self>,
+    ) -> AffineGradients<Self> {
+        portable::layer_norm_backward::<Self>(saved, weight, has_bias, gradient)
+    }
+
+    /// `activation(input · weight + bias)`, differentiable.
+    ///
+    /// # Shapes
+    ///
+    /// - input: `[.., d_in]`
+    /// - weight: `[d_in, d_out]`
+    /// - bias: `[d_out]`
+    /// - output: `[.., d_out]`
+    fn linear(
+        input: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: Option<FloatTensor<Self>>,
+        activation: Option<Activation>,
+    ) -> FloatTensor<Self> {
+        Self::linear_forward(input, weight, bias, activation).0
+    }
+
+    /// The forward pass of [`linear`](Self::linear), with what its backward pass needs.
+    fn linear_forward(
+        input: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: Option<FloatTensor<Self>>,
+        activation: Option<Activation>,
+    ) -> (FloatTensor<Self>, Saved<Self>) {
+        portable::linear_forward::<Self>(input, weight, bias, activation)
+    }
+
+    /// The backward pass of [`linear`](Self::linear).
+    fn linear_backward(
+        saved: Saved<Self>,
+        weight: FloatTensor<Self>,
+        has_bias: bool,
+        activation: Option<Activation>,
+        gradient: FloatTensor<Self>,
+    ) -> AffineGradients<Self> {
+        portable::linear_backward::<Self>(saved, weight, has_bias, activation, gradient)
+    }
+
+    /// Causal self-attention of all heads on the joint projection, differentiable; `dropout` is the
+    /// probability of dropping an attention weight.
+    ///
+    /// Queries, keys and values come in one tensor because one linear map makes them: apart, the gradients of
+    /// the three would have to be copied together for that map's backward pass.
+    ///
+    /// # Shapes
+    ///
+    /// - qkv: `[batch, seq, (n_heads + 2 * n_kv_heads) * head_dim]`, queries, keys, values; heads side by
+    ///   side in each
+    /// - output: `[batch, seq, n_heads * head_dim]`
+    fn attention(qkv: FloatTensor<Self>, heads: Heads, scale: f64, dropout: f64) -> FloatTensor<Self> {
+        Self::attention_forward(qkv, heads, scale, dropout).0
+    }
+
+    /// The forward pass of [`attention`](Self::attention), with what its backward pass needs.
+    fn attention_forward(
+        qkv: FloatTensor<Self>,
+        heads: Heads,
+        scale: f64,
+        dropout: f64,
+    ) -> (FloatTensor<Self>, Saved<Self>) {
+        portable::attention_forward::<Self>(qkv, heads, scale, dropout)
+    }
+
+    /// The backward pass of [`attention`](Self::attention): the gradient of `qkv`.
+    fn attention_backward(
+        saved: Saved<Self>,
+        heads: Heads,
+        scale: f64,
+        dropout: f64,
+        gradient: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        portable::attention_backward::<Self>(saved, heads, scale, dropout, gradient)
+    }
+
+    /// Attention of new positions to all positions of their sequence up to and including themselves, for
+    /// generation. The sequences have caches of their own, which may be filled to different lengths.
+    ///
+    /// # Shapes
+    ///
+    /// - query: `[batch, n_heads, new, head_dim]`, the last `new` positions of each sequence
+    /// - caches: one for each sequence, with the new positions already in it
+    /// - output: `[batch, n_heads, new, head_dim]`
+    fn cached_attention(
+        query: FloatTensor<Self>,
+        caches: Vec<CachedSequence<Self>>,
+        scale: f64,
+    ) -> FloatTensor<Self> {
+        portable::cached_attention::<Self>(query, caches, scale)
+    }
+
+    /// Language-model head, differentiable: `hidden · weightᵀ`.
+    ///
+    /// # Shapes
+    ///
+    /// - hidden: `[.., d_model]`
+    /// - weight: `[vocab, d_model]`
+    /// - output: logits, `[.., vocab]`
+    fn head(hidden: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self> {
+        portable::head::<Self>(hidden, weight)
+    }
+
+    /// Language-model head and loss in one, differentiable: the mean of `-ln softmax(hidden ·
+    /// weightᵀ)[target]` over the targets that count. Logits exist for a few positions at a time only.
+    ///
+    /// A negative target is ignored: it adds nothing to the loss, its position has no gradient, and the mean
+    /// is over the others. If all are ignored, the loss is 0 and so is every gradient.
+    ///
+    /// # Shapes
+    ///
+    /// - hidden: `[.., d_model]`
+    /// - weight: `[vocab, d_model]`
+    /// - targets: as many as there are hidden vectors
+    /// - output: `[1]`
+    fn head_cross_entropy(
+        hidden: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        targets: IntTensor<Self>,
+    ) -> FloatTensor<Self> {
+        portable::head_cross_entropy::<Self>(hidden, weight, targets)
+    }
+
+    /// [`head_cross_entropy`](Self::head_cross_entropy) with its gradients, made in the same pass while each
+    /// chunk of logits is at hand.
+    fn head_cross_entropy_with_gradients(
+        hidden: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        targets: IntTensor<Self>,
+    ) -> HeadGradients<Self> {
+        portable::head_cross_entropy_with_gradients::<Self>(hidden, weight, targets)
+    }
+
+    /// The matrix of a linear map as inference reads it fastest; `None` if this backend does not have the
+    /// precision.
+    fn pack(
+        weight: FloatTensor<Self>,
+        channels: Channels,
+        precision: Precision,
+    ) -> Option<PackedWeight<Self>> {
+        portable::pack::<Self>(weight, channels, precision)
+    }
+
+    /// [`embedding`](Self::embedding) from a [packed](Self::pack) table.
+    fn packed_embedding(weight: PackedWeight<Self>, ids: IntTensor<Self>) -> FloatTensor<Self> {
+        <Self as Backend>::embedding(portable::unpack::<Self>(weight), ids)
+    }
+
+    /// [`linear`](Self::linear) with a [packed](Self::pack) weight.
+    fn packed_linear(
+        input: FloatTensor<Self>,
+        weight: PackedWeight<Self>,
+        bias: Option<FloatTensor<Self>>,
+        activation: Option<Activation>,
+    ) -> FloatTensor<Self> {
+        <Self as Backend>::linear(input, portable::unpack::<Self>(weight), bias, activation)
+    }
+
+    /// [`head`](Self::head) with a [packed](Self::pack) weight.
+    fn packed_head(hidden: FloatTensor<Self>, weight: PackedWeight<Self>) -> FloatTensor<Self> {
+        Self::head(hidden, portable::unpack::<Self>(weight))
+    }
+
+    /// [`head_cross_entropy`](Self::head_cross_entropy) with a [packed](Self::pack) weight.
+    fn packed_head_cross_entropy(
+        hidden: FloatTensor<Self>,
+        weight: PackedWeight<Self>,
+        targets: IntTensor<Self>,
+    ) -> FloatTensor<Self> {
+        Self::head_cross_entropy(hidden, portable::unpack::<Self>(weight), targets)
+    }
+
+    /// `Σ x²`, `[1]`: what clipping by the global norm adds up.
+    fn sum_of_squares(tensor: FloatTensor<Self>) -> FloatTensor<Self> {
+        portable::sum_of_squares::<Self>(tensor)
+    }
+
+    /// One AdamW update; returns the new parameter, first and second moment.
+    ///
+    /// # Shapes
+    ///
+    /// - parameter, gradient, moments: all alike
+    fn adamw_step(
+        parameter: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+        first_moment: FloatTensor<Self>,
+        second_moment: FloatTensor<Self>,
+        step: AdamWStep,
+    ) -> [FloatTensor<Self>; 3] {
+        portable::adamw_step::<Self>(parameter, gradient, first_moment, second_moment, step)
+    }
+}
+
+/// A [`Backend`] that can differentiate, over an inner one that cannot: what training needs.
+pub trait AutodiffBackend: Backend + BurnAutodiffBackend<InnerBackend: Backend> {}
+
+impl<B> AutodiffBackend for B where B: Backend + BurnAutodiffBackend<InnerBackend: Backend> {}
