@@ -56,42 +56,45 @@ pub(super) fn wgpu(backend: &str, device: Option<&str>) -> Result<burn_wgpu::Wgp
     use burn_wgpu::WgpuDevice;
     use wgpu::DeviceType;
 
-    let adapters = wgpu_adapters();
-    if adapters.is_empty() {
+    if wgpu_adapters().is_empty() {
         bail!(
             "the {backend} backend finds no GPU\nhint: install the GPU's driver, or a Vulkan driver that computes on \
              the CPU (scripts/install-wgpu-cpu.sh), or use --backend ndarray"
         );
     }
-    // CubeCL accepts an adapter of unknown kind for any requested kind.
-    let has = |wanted: DeviceType, number: usize| {
-        let of_kind = |kind: DeviceType| adapters.iter().filter(|found| **found == kind).count();
-        if number < of_kind(wanted) || number < of_kind(DeviceType::Other) {
-            return Ok(());
-        }
-        bail!(
-            "the {backend} backend has no {wanted:?} {number}; it finds {adapters:?}\nhint: leave --device out for the \
-             fastest"
-        )
-    };
     match device {
         None => Ok(WgpuDevice::DefaultDevice),
         Some("gpu") if wgpu_has_gpu() => Ok(WgpuDevice::DefaultDevice),
         Some("cpu") => {
-            has(DeviceType::Cpu, 0)?;
+            check_adapter(backend, DeviceType::Cpu, 0)?;
             Ok(WgpuDevice::Cpu)
         }
         Some(name) if name.starts_with("integrated:") => {
             let number = index(backend, device, "integrated")?;
-            has(DeviceType::IntegratedGpu, number)?;
+            check_adapter(backend, DeviceType::IntegratedGpu, number)?;
             Ok(WgpuDevice::IntegratedGpu(number))
         }
         Some(_) => {
             let number = index(backend, device, "gpu")?;
-            has(DeviceType::DiscreteGpu, number)?;
+            check_adapter(backend, DeviceType::DiscreteGpu, number)?;
             Ok(WgpuDevice::DiscreteGpu(number))
         }
     }
+}
+
+/// Checks that wgpu finds the adapter with this number among those of its kind.
+#[cfg(feature = "wgpu")]
+fn check_adapter(backend: &str, wanted: wgpu::DeviceType, number: usize) -> Result<()> {
+    let adapters = wgpu_adapters();
+    let of_kind = |kind: wgpu::DeviceType| adapters.iter().filter(|found| **found == kind).count();
+    // CubeCL accepts an adapter of unknown kind for any requested kind.
+    if number < of_kind(wanted) || number < of_kind(wgpu::DeviceType::Other) {
+        return Ok(());
+    }
+    bail!(
+        "the {backend} backend has no {wanted:?} {number}; it finds {adapters:?}\nhint: leave --device out for the \
+         fastest"
+    )
 }
 
 /// The number in `kind:N`.

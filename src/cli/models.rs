@@ -1,4 +1,4 @@
-//! Models as files, as it is typed.
+//! Exporting, verifying and describing models, as it is typed.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! Training and what looks at runs, as it is typed.
+//! Training, sweeping and reporting, as it is typed.
 
 use std::path::PathBuf;
 
