@@ -167,7 +167,8 @@ mod tests {
             (run(2_000), PlainLines { every: Duration::ZERO, ..PlainLines::default() }, Vec::new());
         let now = Instant::now();
         for (step, seconds, loss) in [(1, 0, 10.8), (2, 1, 10.1), (3, 2, 9.5), (1_500, 3, 1.9)] {
-            progress.on_step_at(now + Duration::from_secs(seconds), report(step, loss));
+            let record = StepRecord { tokens: 4096 * (seconds + 1), ..report(step, loss) };
+            progress.on_step_at(now + Duration::from_secs(seconds), record);
             lines.update_at(now + Duration::from_secs(seconds), &progress, &mut out).unwrap();
         }
         let text = String::from_utf8(out).unwrap();

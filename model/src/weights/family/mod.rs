@@ -91,7 +91,7 @@ pub(super) enum Key {
     EndOfText(&'static str),
 }
 
-/// Name and shape of every parameter of such a model, as [`parameters`](crate::parameters) finds them in one: counted
+/// Name and shape of every parameter of such a model, as [`parameters`](crate::parameters()) finds them in one: counted
 /// from the configuration alone, so that they are known before a byte of it is allocated.
 pub fn parameter_shapes(config: &GptConfig) -> Vec<(String, Vec<usize>)> {
     let slots = Family::of(config).slots(config).filter(|slot| slot.is_parameter(config));
