@@ -25,7 +25,7 @@ pub mod tales;
 mod tokenizer;
 
 pub use batch::{Batch, IGNORED, Windows};
-pub use dataset::{Dataset, REMEMBERED, TextSplits};
+pub use dataset::{Dataset, TextSplits};
 pub use error::{Absence, Error, Result};
 #[cfg(feature = "fetch")]
 pub use fetch::{CORPORA, FetchOptions, FetchProgress, Fetched, HubDataset, KnownCorpus, Origin, fetch};
@@ -34,7 +34,7 @@ pub use info::CorpusInfo;
 pub use location::Location;
 #[cfg(feature = "prepare")]
 pub use prepare::{
-    Lengths, MANIFEST, Manifest, PrepareOptions, PrepareProgress, Skipped, SplitSummary, character_tokenizer,
+    Lengths, Manifest, PrepareOptions, PrepareProgress, Skipped, SplitSummary, character_tokenizer,
     encode_corpus, prepare, sample_documents,
 };
 pub use sampler::{Order, WindowSampler, mix};

@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::file::write_file;
 
 /// Name of the file in which a run remembers its tokens.
-pub const REMEMBERED: &str = "shards.json";
+pub(super) const REMEMBERED: &str = "shards.json";
 
 #[derive(Serialize, Deserialize)]
 struct Remembered {

@@ -8,6 +8,9 @@ use crate::{TokenShard, Tokenizer};
 pub(crate) const TRAIN: &str = "train.tokens";
 pub(crate) const VALID: &str = "valid.tokens";
 
+/// Name of the file that describes a prepared folder. It is written last: a folder with it is complete.
+pub(crate) const MANIFEST: &str = "dataset.json";
+
 /// The two splits, encoded.
 #[derive(Debug)]
 pub struct Dataset {

@@ -7,11 +7,11 @@ use std::path::Path;
 use super::cursor::Cursor;
 use super::decisions::Decisions;
 use super::journal::Journal;
-use super::manifest::{MANIFEST, Manifest, SplitSummary};
+use super::manifest::{Manifest, SplitSummary};
 use super::part::{Part, Record};
 use super::plan::Plan;
 use crate::ShardWriter;
-use crate::dataset::{TRAIN, VALID};
+use crate::dataset::{MANIFEST, TRAIN, VALID};
 use crate::error::{Error, Result};
 use crate::shard::token_width;
 

@@ -6,11 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use super::plan::Plan;
 use crate::Source;
+use crate::dataset::MANIFEST;
 use crate::error::{Error, Result};
 use crate::file::write_file;
-
-/// Name of the file that describes a prepared folder. It is written last: a folder with it is complete.
-pub const MANIFEST: &str = "dataset.json";
 
 /// Bad documents that are listed; the others are only counted.
 const LISTED: usize = 100;

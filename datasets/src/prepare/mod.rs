@@ -25,7 +25,7 @@ mod writer;
 
 pub use self::encode::encode_corpus;
 pub use self::learn::{character_tokenizer, sample_documents};
-pub use self::manifest::{Lengths, MANIFEST, Manifest, Skipped, SplitSummary};
+pub use self::manifest::{Lengths, Manifest, Skipped, SplitSummary};
 pub use self::options::{PrepareOptions, PrepareProgress};
 pub use self::run::prepare;
 

@@ -18,6 +18,8 @@ const TOKENIZER: &str = "tokenizer.json";
 const VOCABULARY: &str = "vocab.json";
 const MERGES: &str = "merges.txt";
 const CONFIG: &str = "tokenizer_config.json";
+/// The files that a tokenizer is saved in.
+pub(crate) const SAVED_FILES: [&str; 2] = [TOKENIZER, CONFIG];
 /// Key in `tokenizer_config.json` that names one of our own tokenizers; transformers ignores it.
 const OURS: &str = "kiln_tokenizer";
 

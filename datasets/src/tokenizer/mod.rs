@@ -25,6 +25,7 @@ mod visible;
 use self::any::{FROM_FILE, Kind};
 pub use self::any::{TOKENIZERS, Tokenizer};
 pub use self::byte_pairs::BytePairs;
+pub(crate) use self::directory::SAVED_FILES;
 pub use self::split::Splitting;
 pub use self::stream::StreamDecoder;
 pub use self::trainer::BpeTrainer;

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::ops::Deref;
 use std::path::Path;
 
-use kiln_datasets::{MANIFEST, REMEMBERED};
+use kiln_datasets::Dataset;
 
 use super::run_view::RunView;
 use crate::error::{Error, Result};
@@ -116,10 +116,7 @@ impl RunDir {
         for file in [view.config_file(), view.metrics(), view.samples_file(), view.log()] {
             let _ = std::fs::remove_file(file);
         }
-        let data = ["train.tokens", "valid.tokens", "tokenizer.json", "tokenizer_config.json", MANIFEST];
-        for file in data.iter().filter(|_| !keep_data).chain([&REMEMBERED]) {
-            let _ = std::fs::remove_file(view.data().join(file));
-        }
+        Dataset::discard(&view.data(), keep_data);
         // A new run is refused where one of these exists.
         for directory in [view.model(), view.checkpoints()] {
             let _ = std::fs::remove_dir_all(directory);
