@@ -74,9 +74,7 @@ impl<B: Backend> Attention<B> {
             join_heads(backend::cached_attention(query, cache.append(key, value), self.scale))
         } else {
             let dropout = if B::ad_enabled(&qkv.device()) { self.dropout } else { 0.0 };
-            let [_, _, width] = qkv.dims();
-            let head_dim = width / (3 * self.n_heads);
-            let heads = Heads { n_heads: self.n_heads, n_kv_heads: self.n_heads, head_dim };
+            let heads = self.heads(&qkv);
             backend::attention(qkv, heads, self.scale, dropout)
         }; // [batch, seq, d_model]
         backend::dropout(self.c_proj.forward(mixed), self.dropout)
@@ -113,12 +111,19 @@ impl<B: Backend> Attention<B> {
         join_heads(mixed) // [batch, new, d_model]
     }
 
+    /// The heads side by side in `[batch, seq, 3 * d_model]`: each head of queries has keys and values of its own.
+    fn heads(&self, qkv: &Tensor<B, 3>) -> Heads {
+        let [_, _, width] = qkv.dims();
+        Heads { n_heads: self.n_heads, n_kv_heads: self.n_heads, head_dim: width / (3 * self.n_heads) }
+    }
+
     /// `[batch, seq, 3 * d_model]` to queries, keys and values, each `[batch, n_heads, seq, head_dim]`.
     fn split_heads(&self, qkv: Tensor<B, 3>) -> [Tensor<B, 4>; 3] {
-        let [batch, seq, width] = qkv.dims();
-        let head_dim = width / (3 * self.n_heads);
-        let heads = qkv.reshape([batch, seq, 3 * self.n_heads, head_dim]).swap_dims(1, 2);
-        [0, 1, 2].map(|part| heads.clone().narrow(1, part * self.n_heads, self.n_heads))
+        let Heads { n_heads, n_kv_heads, head_dim } = self.heads(&qkv);
+        let [batch, seq, _] = qkv.dims();
+        let heads = qkv.reshape([batch, seq, n_heads + 2 * n_kv_heads, head_dim]).swap_dims(1, 2);
+        let parts = [(0, n_heads), (n_heads, n_kv_heads), (n_heads + n_kv_heads, n_kv_heads)];
+        parts.map(|(first, count)| heads.clone().narrow(1, first, count))
     }
 }
 
