@@ -1,4 +1,5 @@
-//! What drawing batches from a shard costs, beside copying tokens that lie in memory: figures for `docs/data.md`.
+//! What drawing batches from a shard costs, beside copying tokens that lie in memory: figures for
+//! `docs/data.md`.
 //!
 //! ```sh
 //! cargo run --release -p kiln-datasets --example loader -- [MILLION TOKENS] [BATCH] [CONTEXT]

@@ -1,4 +1,5 @@
-//! What `tests/reference/ids.py` and `benches/peers/encode.py` ask of this crate, fast enough for hundreds of megabytes.
+//! What `tests/reference/ids.py` and `benches/peers/encode.py` ask of this crate, fast enough for hundreds of
+//! megabytes.
 //!
 //! ```sh
 //! reference tokens NAME                the tokens of gpt2, cl100k_base or o200k_base: one in hexadecimal a line

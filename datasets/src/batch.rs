@@ -2,8 +2,8 @@
 
 use crate::TokenShard;
 
-/// Target of a position that is not learned: it counts neither in the loss nor in its mean. Any negative target is
-/// ignored; this is the usual one, as in PyTorch's `cross_entropy`.
+/// Target of a position that is not learned: it counts neither in the loss nor in its mean. Any negative
+/// target is ignored; this is the usual one, as in PyTorch's `cross_entropy`.
 pub const IGNORED: i32 = -100;
 
 /// `windows` windows of `seq` tokens with their targets, row by row.
@@ -11,7 +11,8 @@ pub const IGNORED: i32 = -100;
 pub struct Batch {
     /// `[windows, seq]`
     pub inputs: Vec<i32>,
-    /// `[windows, seq]`: `inputs` one position later, or negative ([`IGNORED`]) where nothing is to be predicted.
+    /// `[windows, seq]`: `inputs` one position later, or negative ([`IGNORED`]) where nothing is to be
+    /// predicted.
     pub targets: Vec<i32>,
     /// Number of windows.
     pub windows: usize,

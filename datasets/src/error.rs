@@ -269,9 +269,9 @@ impl fmt::Display for Absence {
 }
 
 impl Error {
-    /// The class of this error in the standard library's terms: `InvalidInput` for a request that cannot be met,
-    /// `InvalidData` for a file's contents, the system's own for a file that could not be read or written, `Other` for
-    /// what failed on the way.
+    /// The class of this error in the standard library's terms: `InvalidInput` for a request that cannot be
+    /// met, `InvalidData` for a file's contents, the system's own for a file that could not be read or
+    /// written, `Other` for what failed on the way.
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Io { source, .. } => source.kind(),

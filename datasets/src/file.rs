@@ -1,7 +1,7 @@
 //! Files appear whole or not at all.
 //!
-//! The model crate has a function for the same, `kiln_model::replace_file`: neither crate depends on the other. This one
-//! hands out the open file, because a shard is written piece by piece.
+//! The model crate has a function for the same, `kiln_model::replace_file`: neither crate depends on the
+//! other. This one hands out the open file, because a shard is written piece by piece.
 
 use std::fs::File;
 use std::io::Write;
@@ -16,7 +16,8 @@ fn parent(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// A temporary file beside `path`, to be [renamed](replace_file) to it, with the permissions of an ordinary file.
+/// A temporary file beside `path`, to be [renamed](replace_file) to it, with the permissions of an ordinary
+/// file.
 pub(crate) fn temporary_beside(path: &Path) -> Result<NamedTempFile> {
     #[cfg(unix)]
     let file = {
@@ -30,8 +31,8 @@ pub(crate) fn temporary_beside(path: &Path) -> Result<NamedTempFile> {
     file.map_err(Error::io(path))
 }
 
-/// Flushes `temporary` to the disk and renames it to `path`: whoever reads `path` sees the old contents or the new, and
-/// an error or a crash leaves the old.
+/// Flushes `temporary` to the disk and renames it to `path`: whoever reads `path` sees the old contents or
+/// the new, and an error or a crash leaves the old.
 pub(crate) fn replace_file(path: &Path, temporary: NamedTempFile) -> Result<()> {
     temporary.as_file().sync_all().map_err(Error::io(path))?;
     temporary.persist(path).map_err(|error| Error::io(path)(error.error))?;

@@ -9,7 +9,7 @@ use crate::{Lengths, Manifest, ReadOptions, ShardFormat, Source, TokenShard, Tok
 /// Lines that are shown of a corpus, at most.
 const LINES: usize = 5;
 
-/// Tokens from which they are decoded.
+/// Tokens that are decoded for them.
 const FIRST_TOKENS: usize = 400;
 
 /// Characters that are shown of a line.
@@ -17,6 +17,7 @@ const LINE: usize = 200;
 
 /// What is known of a shard, or of text.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct CorpusInfo {
     /// The file, the first of several, or the folder.
     pub path: PathBuf,
@@ -28,7 +29,7 @@ pub struct CorpusInfo {
     pub vocab_size: usize,
     /// Bytes of a token on disk; none: text.
     pub token_width: Option<usize>,
-    /// Tokens, those that end documents included.
+    /// Tokens; of a shard, those that end documents are among them.
     pub tokens: u64,
     /// Documents.
     pub documents: u64,
@@ -46,14 +47,15 @@ impl CorpusInfo {
         self.text_bytes as f64 / self.tokens.max(1) as f64
     }
 
-    /// Looks at `path`: a shard, a folder with the shards of both splits (which gives two), or anything that is a
-    /// [`Source`], which is then encoded.
+    /// Looks at `path`: a shard, a folder with the shards of both splits (which gives two), or anything that
+    /// is a [`Source`], which is then encoded.
     ///
     /// Without a tokenizer, that of the folder is used, or the one that the shard names, or GPT-2's.
     ///
     /// # Errors
     ///
-    /// What [`TokenShard::open`], [`Source::files`] and [`SourceFile::documents`](crate::SourceFile::documents) say.
+    /// What [`TokenShard::open`], [`Source::files`] and
+    /// [`SourceFile::documents`](crate::SourceFile::documents) say.
     pub fn of(source: &Source, tokenizer: Option<&Tokenizer>, reading: &ReadOptions) -> Result<Vec<Self>> {
         let path = &source.location;
         if let Some(paths) = shards(path)? {
@@ -149,7 +151,8 @@ fn is_shard(path: &Path) -> bool {
     path.extension().is_some_and(|ending| ending == "tokens" || ending == "bin") && path.is_file()
 }
 
-/// The tokenizer beside a shard, or the one it names if that is built in, or GPT-2's if the shard says nothing.
+/// The tokenizer beside a shard, or the one it names if that is built in, or GPT-2's if the shard says
+/// nothing.
 fn likely_tokenizer(folder: &Path, vocabulary: Option<&Vocabulary>) -> Result<Option<Tokenizer>> {
     let fits = |tokenizer: &Tokenizer| {
         vocabulary.is_none_or(|vocabulary| vocabulary.fingerprint == tokenizer.fingerprint())

@@ -1,8 +1,45 @@
 //! From raw text to batches of token ids.
 //!
-//! Text is read from a [`Source`] or generated ([`tales`]), split and encoded ([`prepare()`]) with a [`Tokenizer`] into
-//! [`TokenShard`]s on disk, from which a [`WindowSampler`] draws each training [`Batch`] as a pure function of seed and
-//! step.
+//! 1. A [`Tokenizer`] turns text into token ids and back: characters, bytes, a BPE that was learned here or
+//!    published (GPT-2, GPT-4, GPT-4o), or any `tokenizer.json`.
+//! 2. Text comes from a [`Source`], from the network with [`fetch()`], or is generated: [`tales`].
+//! 3. [`prepare()`] splits and encodes it into [`TokenShard`]s on disk, which a [`Dataset`] opens.
+//! 4. A [`WindowSampler`] draws each training [`Batch`] as a pure function of seed and step; [`Windows`] go
+//!    over a shard once, for evaluation.
+//!
+#![cfg_attr(feature = "prepare", doc = "```")]
+#![cfg_attr(not(feature = "prepare"), doc = "```ignore")]
+//! use kiln_datasets::{Dataset, Order, PrepareOptions, Source, Tokenizer, WindowSampler, prepare};
+//!
+//! let text = "the kiln is hot and the clay is cold, the kiln is old and the clay is new\n".repeat(20);
+//! let tokenizer = Tokenizer::train_bpe([&text], 280)?;
+//! let tokens = tokenizer.encode("the clay is hot")?;
+//! assert_eq!(tokenizer.decode(&tokens)?, "the clay is hot");
+//!
+//! let folder = tempfile::tempdir()?;
+//! let (file, prepared) = (folder.path().join("text.txt"), folder.path().join("prepared"));
+//! std::fs::write(&file, &text)?;
+//! prepare(&[Source::new(file)], &tokenizer, &prepared, &PrepareOptions::default(), &mut |_| {})?;
+//!
+//! let dataset = Dataset::open(&prepared, &tokenizer)?;
+//! let sampler = WindowSampler { order: Order::Random, seed: 1337, batch_size: 4, context_length: 8 };
+//! let batch = sampler.batch(&dataset.train, 0);
+//! assert_eq!((batch.windows, batch.inputs.len(), batch.num_targets()), (4, 32, 32));
+//! assert_eq!(batch.inputs[1..8], batch.targets[..7]);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Features
+//!
+//! All are on by default. Without any, tokenizers, shards, windows and tales remain, with a third of the
+//! dependencies.
+//!
+//! | feature | what it adds | what it needs |
+//! |---|---|---|
+//! | `prepare` | sources of many formats, `prepare`, `CorpusInfo` | csv, flate2, zstd, globset, crossbeam-channel |
+//! | `parquet` | Parquet among these formats | parquet |
+//! | `fetch` | downloads, and the cache of the Hugging Face hub | ureq, hf-hub, sha2 |
+//! | `huggingface` | every `tokenizer.json` that is not a byte-level BPE | tokenizers |
 
 #![warn(clippy::print_stderr, clippy::print_stdout)]
 

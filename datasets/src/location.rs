@@ -4,6 +4,7 @@ use std::fmt;
 
 /// A location in a file, for messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Location {
     /// The file as a whole is the document.
     File,

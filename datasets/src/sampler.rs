@@ -1,5 +1,5 @@
-//! Which windows a training step reads: a pure function of seed and step, so any step can be replayed and a resumed
-//! run continues as if it had never stopped.
+//! Which windows a training step reads: a pure function of seed and step, so any step can be replayed and a
+//! resumed run draws the windows of one that never stopped.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,8 +12,8 @@ pub enum Order {
     /// Uniformly random starts, with replacement, as nanoGPT draws them.
     #[default]
     Random,
-    /// Consecutive windows from the first token on, as llm.c reads them; starts over where the rest no longer fills
-    /// a batch.
+    /// Consecutive windows from the first token on, as llm.c reads them; starts over where the rest no longer
+    /// fills a batch.
     Sequential,
 }
 
@@ -31,8 +31,8 @@ pub struct WindowSampler {
 }
 
 impl WindowSampler {
-    /// Batch number `index` of the run, counted from zero: micro-batch `m` of step `s` with `n` micro-batches a step
-    /// is number `s * n + m`.
+    /// Batch number `index` of the run, counted from zero: micro-batch `m` of step `s` with `n` micro-batches
+    /// a step is number `s * n + m`.
     ///
     /// # Panics
     ///
@@ -43,7 +43,7 @@ impl WindowSampler {
         let first = index.wrapping_mul(self.batch_size as u64);
         let offsets: Vec<usize> = (first..first + self.batch_size as u64)
             .map(|window| match self.order {
-                // 64 random bits against at most 2^40 starts: the bias of the remainder is beyond notice.
+                // 64 random bits against at most 2^40 starts: the bias of the remainder is below 2^-24.
                 Order::Random => (mix(self.seed, window) % starts) as usize,
                 Order::Sequential => {
                     let windows = (starts - 1) / self.context_length as u64 + 1;

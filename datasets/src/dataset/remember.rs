@@ -1,4 +1,4 @@
-//! What a run remembers of its tokens, so that it continues with these or not at all.
+//! What a run remembers of its tokens, so that it resumes with these or not at all.
 
 use std::path::Path;
 

@@ -26,14 +26,14 @@ impl Dataset {
         !matches!(shards(folder), Ok(None))
     }
 
-    /// Opens the shards in a folder: those that this crate prepares, or the `.bin` files of llm.c or
-    /// nanoGPT with the word `train` or `val` in their names. Several of a split follow each other in the order of their
-    /// names.
+    /// Opens the shards in a folder: those that this crate prepares, or the `.bin` files of llm.c or nanoGPT
+    /// with the word `train` or `val` in their names. Several of a split follow each other in the order of
+    /// their names.
     ///
     /// # Errors
     ///
-    /// What [`TokenShard::open_all`] and [`TokenShard::made_with`] say, [`Error::NoShards`] and [`Error::OneSplit`] if
-    /// there are none of a split.
+    /// What [`TokenShard::open_all`] and [`TokenShard::made_with`] say, [`Error::NoShards`] and
+    /// [`Error::OneSplit`] if there are none of a split.
     pub fn open(folder: &Path, tokenizer: &Tokenizer) -> Result<Self> {
         let Some([train, valid]) = shards(folder)? else {
             return Err(Error::NoShards { path: folder.to_owned() });

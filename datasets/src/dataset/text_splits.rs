@@ -21,7 +21,8 @@ impl TextSplits {
         Tokenizer::characters_of(&[self.train.as_str(), &self.valid].concat())
     }
 
-    /// Encodes each split into a shard in `folder` and opens both. As with any single text, nothing separates documents.
+    /// Encodes each split into a shard in `folder` and opens both. As with any single text, nothing separates
+    /// documents.
     ///
     /// # Errors
     ///

@@ -17,6 +17,7 @@ pub struct KnownCorpus {
 
 /// Where a corpus comes from.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub enum Origin {
     /// A dataset of the hub, as [`HubDataset::parse`](super::HubDataset::parse) takes it.
     Hub(&'static str),

@@ -1,4 +1,4 @@
-//! One file over HTTP: continued where it stopped, tried again when the network fails, checked at the end.
+//! One file over HTTP: resumed where it stopped, tried again when the network fails, checked at the end.
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
@@ -24,7 +24,7 @@ pub(super) struct Expected {
 }
 
 impl Expected {
-    /// What is wrong with a file, if something is.
+    /// How a file differs from what is expected, if it does.
     fn difference(&self, file: &mut File) -> std::io::Result<Option<String>> {
         if let Some(sha256) = &self.sha256 {
             let found = digest(file)?;
@@ -58,10 +58,10 @@ impl Failure {
         Self::Passing { reason: reason.into(), pause, advanced: false }
     }
 
-    /// The failure of an attempt that began and ended with so many bytes.
-    fn after(mut self, begun: u64, ended: u64) -> Self {
+    /// The failure of an attempt that had `before` bytes at its start and `after` at its end.
+    fn between(mut self, before: u64, after: u64) -> Self {
         if let Self::Passing { advanced, .. } = &mut self {
-            *advanced = ended > begun;
+            *advanced = after > before;
         }
         self
     }
@@ -124,10 +124,10 @@ impl Client {
             state.retry = retry;
             let before = state.bytes;
             let outcome = self.attempt(url, &partial, &mut file, expected, &mut state, progress);
-            outcome.map_err(|failure| failure.after(before, state.bytes))
+            outcome.map_err(|failure| failure.between(before, state.bytes))
         })
         .inspect_err(|_| {
-            // Nothing to continue from.
+            // Nothing to resume from.
             if file.metadata().is_ok_and(|metadata| metadata.len() == 0) {
                 let _ = std::fs::remove_file(&partial);
             }
@@ -135,7 +135,7 @@ impl Client {
         file.sync_all().and_then(|()| std::fs::rename(&partial, path)).map_err(Error::io(path))
     }
 
-    /// Repeats `attempt` while it fails in passing; it is given the last failure.
+    /// Repeats `attempt` while another one may help; each is told how the last one failed.
     fn persist<T>(
         &self,
         url: &str,
@@ -158,7 +158,7 @@ impl Client {
         }
     }
 
-    /// One request for all that is missing, and a look at the whole.
+    /// One request for all that is missing, then a check of the whole.
     fn attempt(
         &self,
         url: &str,
@@ -190,7 +190,8 @@ impl Client {
         Err(Failure::Final(Error::Download { url: url.to_owned(), reason }))
     }
 
-    /// Asks for what follows the first `here` bytes, which are in `file`; how many of them stay there.
+    /// Asks for what follows the first `here` bytes, which are in `file`. Returns how many of them stay
+    /// there.
     fn request(
         &self,
         url: &str,

@@ -123,7 +123,7 @@ pub(super) fn fetch(
 }
 
 impl Listing {
-    /// Asks the hub; with the address of the answer, for messages.
+    /// Asks the hub. Returns the address too, for messages.
     fn of(dataset: &HubDataset, client: &Client) -> Result<(String, Self)> {
         let HubDataset { repository, revision, .. } = dataset;
         let endpoint = client.endpoint();
@@ -137,7 +137,7 @@ impl Listing {
         }
     }
 
-    /// The files to take: at least one, and none that would lie elsewhere than it should.
+    /// The files to take: at least one, and none whose name leads out of the folder.
     fn wanted(
         &self,
         dataset: &HubDataset,

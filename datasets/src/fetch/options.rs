@@ -40,7 +40,8 @@ impl FetchOptions {
 }
 
 /// How far fetching has come.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct FetchProgress {
     /// The file at hand.
     pub file: String,
@@ -54,6 +55,7 @@ pub struct FetchProgress {
 
 /// What was fetched.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Fetched {
     /// What to name as a source.
     pub path: PathBuf,

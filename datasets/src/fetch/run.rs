@@ -14,8 +14,8 @@ use crate::error::{Absence, Error, Result};
 ///
 /// # Errors
 ///
-/// [`Error::UnknownCorpus`]; [`Error::NotThere`] for what the server does not have or does not give to us, or what is
-/// not here when offline; [`Error::Download`] if it fails for good; [`Error::Io`] if the disk does.
+/// [`Error::UnknownCorpus`]; [`Error::NotThere`] for what the server does not have or does not give to us, or
+/// what is not here when offline; [`Error::Download`] if it fails for good; [`Error::Io`] if the disk does.
 pub fn fetch(
     name: &str,
     folder: Option<&Path>,

@@ -15,10 +15,12 @@ use crate::dataset::{MANIFEST, TRAIN, VALID};
 use crate::error::{Error, Result};
 use crate::shard::token_width;
 
-/// Folder in which the result is put together, in that of unfinished work: a kill leaves no half of a file elsewhere.
+/// Folder in which the result is put together. It lies in that of unfinished work, so a kill leaves no half
+/// of a file elsewhere.
 const WHOLE: &str = "whole";
 
-/// Writes the shards, the tokenizer and the manifest in `scratch`, and moves them to `folder` when all of them are whole.
+/// Writes the shards, the tokenizer and the manifest in `scratch`, and moves them to `folder` when all of
+/// them are whole.
 pub(super) fn join(plan: &Plan<'_>, journal: &Journal, scratch: &Path, folder: &Path) -> Result<Manifest> {
     let parts: Vec<&Part> = journal.parts.values().collect();
     let decisions = Decisions::make(plan, &parts, scratch)?;
@@ -55,7 +57,8 @@ fn write_splits(
 ) -> Result<(SplitSummary, SplitSummary)> {
     let mut train = SplitWriter::create(&folder.join(TRAIN), plan)?;
     let mut valid = SplitWriter::create(&folder.join(VALID), plan)?;
-    // Whose share is the least complete comes next, so that any stretch of the result is a fair sample.
+    // The source with the smallest share so far comes next, so that any stretch of the result is a fair
+    // sample.
     while let Some(cursor) = cursors
         .iter_mut()
         .filter(|cursor| !cursor.is_done())
@@ -66,7 +69,8 @@ fn write_splits(
     Ok((train.finish()?, valid.finish()?))
 }
 
-/// Moves every file, the shards after what they are read with and the manifest last: where one is, those before it are.
+/// Moves every file: first the tokenizer, then the shards, last the manifest, so that each finds what it
+/// needs.
 fn publish(whole: &Path, folder: &Path) -> Result<()> {
     let entries = std::fs::read_dir(whole).map_err(Error::io(whole))?;
     let mut names = entries

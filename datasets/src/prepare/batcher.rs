@@ -10,13 +10,13 @@ use crate::{Location, ReadEvent};
 /// Text of a batch, in bytes. A longer document is encoded in pieces.
 const BATCH: usize = 1 << 20;
 
-/// A piece that finds no better place to be cut is cut here.
+/// A piece without a better position for a cut is cut here.
 const LONGEST_PIECE: usize = 8 << 20;
 
-/// Text between two ends of a part, in bytes: what is done again after a kill, at most, for each reader.
+/// Bytes of text in a part: after a kill, each reader has at most so much to do again.
 const PART: u64 = 8 << 20;
 
-/// Turns what reading gives into batches.
+/// Turns the events of reading into batches.
 pub(super) struct Batcher<'a> {
     batch: TextBatch,
     /// Receives each batch.
@@ -34,11 +34,11 @@ struct Current {
     file: usize,
     hash: Xxh3,
     bytes: u64,
-    /// Where the piece that is being gathered begins in the batch.
+    /// Where the piece that is being gathered starts in the batch.
     start: usize,
     /// Whether earlier pieces exist.
     has_pieces: bool,
-    /// Whether there is something to see in it.
+    /// Whether it has a character that is not white space.
     visible: bool,
 }
 
@@ -48,7 +48,7 @@ impl<'a> Batcher<'a> {
     }
 
     /// Says which file the next events come from.
-    pub fn begin_file(&mut self, file: usize) {
+    pub fn start_file(&mut self, file: usize) {
         self.current = Current { file, start: self.batch.text.len(), ..Current::default() };
     }
 
@@ -162,9 +162,9 @@ impl<'a> Batcher<'a> {
     }
 }
 
-/// The last place at which a text can be cut so that its halves have the tokens of the whole: before a space that
-/// follows something visible and precedes a letter, or after a line break between such. Every pre-tokenizer of the
-/// GPT family splits there, whatever stands around it.
+/// The last position where a text can be cut so that its halves have the tokens of the whole: before a space
+/// that follows something visible and precedes a letter, or after a line break between such. Every
+/// pre-tokenizer of the GPT family splits there, whatever stands around it.
 fn safe_cut(text: &str) -> Option<usize> {
     let bytes = text.as_bytes();
     bytes
@@ -216,7 +216,7 @@ mod tests {
             Ok(())
         };
         let mut batcher = Batcher::new(skip_bad, cut, &mut send);
-        batcher.begin_file(0);
+        batcher.start_file(0);
         for event in events {
             batcher.take(event).expect("nothing is refused");
         }

@@ -23,12 +23,12 @@ pub(super) struct Cursor<'a> {
     parts: Vec<(&'a Part, usize)>,
     decisions: &'a Decisions,
     scratch: &'a Path,
-    /// Walks that are over.
+    /// Finished walks.
     walk: u32,
-    /// Parts of this walk that are over.
+    /// Finished parts of this walk.
     part: usize,
     open: Option<OpenPart>,
-    /// Tokens written, and to be written in all, about.
+    /// Tokens written so far, and roughly how many there will be.
     written: u64,
     expected: f64,
 }
@@ -80,7 +80,7 @@ impl<'a> Cursor<'a> {
         f64::from(self.walk) >= self.weight || self.parts.is_empty()
     }
 
-    /// How much of what is to be written has been.
+    /// The share of its tokens that is written.
     pub fn share(&self) -> f64 {
         self.written as f64 / self.expected
     }

@@ -16,7 +16,8 @@ pub(super) struct Decisions {
     pub tokens: Vec<u64>,
     pub duplicates: u64,
     seen: HashSet<u128>,
-    /// The document nearest to each split, should one of them get none: where it is between 0 and 1, and its number.
+    /// The documents that would be first to change their split, should one split get none: position between 0
+    /// and 1, and number.
     lowest: (f64, usize),
     highest: (f64, usize),
 }

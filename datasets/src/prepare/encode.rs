@@ -5,8 +5,8 @@ use crate::dataset::TRAIN;
 use crate::error::{Error, Result};
 use crate::{Source, TokenShard, Tokenizer};
 
-/// Encodes all of `sources` into one shard in a temporary file: the tokens that [`prepare()`] gives without a validation
-/// split, so text has the same loss before and after it is prepared.
+/// Encodes all of `sources` into one shard in a temporary file: the tokens that [`prepare()`] gives without a
+/// validation split, so text has the same loss before and after it is prepared.
 ///
 /// # Errors
 ///

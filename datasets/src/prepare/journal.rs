@@ -26,7 +26,7 @@ pub(super) struct Journal {
 }
 
 impl Journal {
-    /// Opens the journal in `folder`, or begins anew if it is about another plan.
+    /// Opens the journal in `folder`, or starts a new one if it is about another plan.
     pub fn open(folder: &Path, plan: String) -> Result<Self> {
         let path = folder.join(JOURNAL);
         let file =

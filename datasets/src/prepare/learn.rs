@@ -1,4 +1,4 @@
-//! What a tokenizer is made from, where it is made from the corpus that it is to encode.
+//! A tokenizer made from the corpus that it is to encode.
 
 use std::collections::BTreeSet;
 
@@ -22,8 +22,8 @@ pub fn character_tokenizer(sources: &[Source], options: &PrepareOptions) -> Resu
     Ok(Tokenizer::characters_of(&characters.into_iter().collect::<String>()))
 }
 
-/// Documents of about `bytes` together to learn a vocabulary from, chosen by their content. Of a single text it is the
-/// beginning that is for training.
+/// Documents of about `bytes` together to learn a vocabulary from, chosen by their content. Of a single text
+/// it is the beginning that is for training.
 ///
 /// # Errors
 ///

@@ -15,8 +15,9 @@ const LISTED: usize = 100;
 
 /// A prepared corpus.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Manifest {
-    /// Identifies everything that had a say in the shards.
+    /// Identifies everything that the shards depend on.
     pub plan: String,
     /// Name of the tokenizer.
     pub tokenizer: String,
@@ -26,7 +27,7 @@ pub struct Manifest {
     pub sources: Vec<Source>,
     /// Share of the documents that was kept for validation.
     pub valid_fraction: f64,
-    /// What decided the split, with the content of the documents.
+    /// Decided the split, together with the content of the documents.
     pub seed: u64,
     /// Documents that were dropped because they had been there before.
     pub duplicates: u64,
@@ -42,13 +43,15 @@ pub struct Manifest {
 
 /// A document that could not be used.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Skipped {
-    /// File, place, and what was wrong.
+    /// File, location, and what was wrong.
     pub reason: String,
 }
 
 /// One split of a prepared corpus.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct SplitSummary {
     /// Tokens, those that end documents included.
     pub tokens: u64,

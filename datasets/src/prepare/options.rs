@@ -1,12 +1,13 @@
 //! How a corpus is prepared, and how far that has come.
 
-/// How a corpus is prepared.
+/// How a corpus is prepared. More options may come: set the ones you want and take the others from
+/// `default()`.
 #[derive(Clone, Debug)]
 pub struct PrepareOptions {
-    /// Share of the documents that is kept for validation; 0 keeps none. A corpus of a single text file is cut
-    /// instead: its first `1 - valid_fraction` characters are for training, as nanoGPT does it.
+    /// Share of the documents that is kept for validation; 0 keeps none. A corpus of a single text file is
+    /// cut instead: its first `1 - valid_fraction` characters are for training, as nanoGPT does it.
     pub valid_fraction: f64,
-    /// With the content of a document, decides its split.
+    /// Decides the split of a document, together with its content.
     pub seed: u64,
     /// Drops documents that have been there before, byte for byte.
     pub dedup: bool,
@@ -33,6 +34,7 @@ impl Default for PrepareOptions {
 
 /// How far preparing has come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct PrepareProgress {
     /// Bytes taken from disk, those of an earlier attempt included.
     pub bytes_read: u64,

@@ -1,7 +1,7 @@
 //! Readers, encoders and one writer, joined by bounded channels.
 //!
-//! A reader needs a ticket for each batch, which the writer gives back once the batch is on disk: so the number of
-//! batches in memory is bounded, whichever stage is slowest.
+//! A reader needs a ticket for each batch, which the writer gives back once the batch is on disk: so the
+//! number of batches in memory is bounded, whichever stage is slowest.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -125,7 +125,7 @@ impl<'a> Work<'a> {
     fn read_group(&self, group: usize, send: &mut dyn FnMut(TextBatch) -> Result<()>) -> Result<()> {
         let mut batcher = Batcher::new(self.plan.options.skip_bad, self.plan.cut, send);
         for (index, file) in self.plan.groups[group].files.iter().enumerate() {
-            batcher.begin_file(index);
+            batcher.start_file(index);
             file.read(&self.reading, &mut |event| batcher.take(event))?;
         }
         batcher.finish()

@@ -11,7 +11,8 @@ use crate::{Format, ReadEvent, ReadOptions, Source, SourceFile, Tokenizer, Vocab
 /// Bytes of files on disk that make a group.
 const GROUP: u64 = 32 << 20;
 
-/// What was asked for, and the files of all sources in groups of consecutive ones. A group is read by one thread.
+/// What was asked for, and the files of all sources in groups of consecutive ones. A group is read by one
+/// thread.
 pub(super) struct Plan<'a> {
     pub sources: &'a [Source],
     pub tokenizer: &'a Tokenizer,
@@ -104,7 +105,7 @@ fn count_characters(file: &SourceFile, options: &PrepareOptions) -> Result<u64> 
     Ok(characters)
 }
 
-/// Covers everything that has a say in the shards, the names, sizes and dates of the files included.
+/// Covers everything that the shards depend on, including names, sizes and dates of the files.
 fn fingerprint(
     sources: &[Source],
     groups: &[Group],

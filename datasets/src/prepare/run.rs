@@ -1,4 +1,4 @@
-//! Preparing from end to end, started anew or resumed.
+//! Preparing from end to end, new or resumed.
 
 use std::io::ErrorKind;
 use std::path::Path;
@@ -12,16 +12,18 @@ use crate::{Source, Tokenizer};
 /// Folder of unfinished work in the output folder.
 const SCRATCH: &str = ".prepare";
 
-/// Encodes `sources` with `tokenizer` into two shards in `folder`, and describes them there in a [`Manifest`].
+/// Encodes `sources` with `tokenizer` into two shards in `folder`, and describes them there in a
+/// [`Manifest`].
 ///
-/// An attempt that was cut off is continued by calling again with the same arguments, and gives the same bytes. If
-/// everything is there already, only what an attempt left behind is removed.
+/// An attempt that was cut off resumes when this is called again with the same arguments, and gives the same
+/// bytes. If everything is there already, only what an attempt left behind is removed.
 ///
 /// # Errors
 ///
-/// What [`Source::files`] says; the first bad document, unless they are skipped; [`Error::Prepared`] if the folder
-/// holds something else, [`Error::Busy`] if another process works there; [`Error::NoText`] if there is no document.
-/// Nothing is left in `folder` then, except for what another attempt can use after [`Error::Io`].
+/// What [`Source::files`] says; the first bad document, unless they are skipped; [`Error::Prepared`] if the
+/// folder holds something else, [`Error::Busy`] if another process works there; [`Error::NoText`] if there is
+/// no document. Nothing is left in `folder` then, except for what another attempt can use after
+/// [`Error::Io`].
 pub fn prepare(
     sources: &[Source],
     tokenizer: &Tokenizer,
@@ -57,7 +59,7 @@ pub fn prepare(
     outcome
 }
 
-/// The manifest in a folder in which everything is done; refused if that was another plan.
+/// The manifest of a folder that is complete; an error if it is about another plan.
 fn finished(plan: &Plan<'_>, folder: &Path) -> Result<Option<Manifest>> {
     match Manifest::read(folder)? {
         Some(manifest) if manifest.plan != plan.fingerprint() => {

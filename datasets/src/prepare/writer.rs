@@ -51,7 +51,7 @@ impl<'a> Writer<'a> {
         Self { progress, groups: HashMap::new(), journal, scratch, width }
     }
 
-    /// Writes the batch if it is its turn, and those that have waited for it; how many these are.
+    /// Writes the batch if it is its turn, then those that waited for it. Returns how many it wrote.
     pub fn take(&mut self, encoded: Encoded) -> Result<usize> {
         let group = self.groups.entry(encoded.group).or_default();
         group.waiting.insert(encoded.number, encoded);

@@ -56,8 +56,8 @@ impl TokenFile {
             let reason = format!("token {largest} is outside the vocabulary of {}", vocabulary.size);
             return Err(Error::format(path, reason));
         }
-        // SAFETY: the map is read-only; shards are replaced by renaming, never written into. Another program that
-        // truncates the file under us would fault, as with any mapped file.
+        // SAFETY: the map is read-only; shards are replaced by renaming, never written into. Another program
+        // that truncates the file under us would fault, as with any mapped file.
         #[allow(unsafe_code)]
         let map = unsafe { Mmap::map(&file) }.map_err(Error::io(path))?;
         Ok(Self { path: path.to_owned(), header, checksum, largest, map })
@@ -79,8 +79,8 @@ impl TokenFile {
     }
 }
 
-/// XXH3 of the tokens and the largest of them. Reads instead of touching the map: pages of a map that have been
-/// touched count as memory of this process.
+/// XXH3 of the tokens and the largest of them. Reads instead of touching the map: pages of a map that have
+/// been touched count as memory of this process.
 fn examine(file: &mut File, header: &Header) -> std::io::Result<(u64, u32)> {
     file.seek(SeekFrom::Start(header.start as u64))?;
     let (mut digest, mut largest) = (Xxh3::new(), 0);

@@ -1,7 +1,7 @@
 //! Token files of other programs, which say little about themselves.
 //!
-//! - llm.c: 256 numbers of four bytes (magic 20240520, version 1, number of tokens, zeros), then GPT-2's tokens in two
-//!   bytes each.
+//! - llm.c: 256 numbers of four bytes (magic 20240520, version 1, number of tokens, zeros), then GPT-2's
+//!   tokens in two bytes each.
 //! - nanoGPT: tokens in two bytes each, and nothing else.
 
 use std::path::Path;

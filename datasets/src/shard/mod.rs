@@ -1,4 +1,5 @@
-//! Token shards: files of token ids that are mapped into memory, so a corpus larger than memory costs nothing.
+//! Token shards: files of token ids that are mapped into memory, so a corpus larger than memory costs
+//! nothing.
 
 mod file;
 mod foreign;

@@ -11,7 +11,8 @@ use super::{ShardFormat, ShardWriter, Vocabulary};
 use crate::Tokenizer;
 use crate::error::{Error, Result};
 
-/// A corpus, or a part of one, as token ids in a mapped file, or in several that are read as if they were one.
+/// A corpus, or a part of one, as token ids in a mapped file, or in several that are read as if they were
+/// one.
 #[derive(Debug)]
 pub struct TokenShard {
     files: Vec<TokenFile>,
@@ -23,13 +24,13 @@ pub struct TokenShard {
 }
 
 impl TokenShard {
-    /// Opens a shard and verifies all of it. Files of llm.c, and of nanoGPT if their name ends in `.bin`, are shards
-    /// too.
+    /// Opens a shard and verifies all of it. Files of llm.c, and of nanoGPT if their name ends in `.bin`, are
+    /// shards too.
     ///
     /// # Errors
     ///
-    /// [`Error::Format`] for a file that is no shard, of another version, cut short, damaged, or with a token outside
-    /// its own vocabulary.
+    /// [`Error::Format`] for a file that is no shard, of another version, cut short, damaged, or with a token
+    /// outside its own vocabulary.
     pub fn open(path: &Path) -> Result<Self> {
         Self::open_all(&[path.to_owned()])
     }
@@ -87,8 +88,8 @@ impl TokenShard {
     ///
     /// # Errors
     ///
-    /// [`Error::OtherTokenizer`] if they were made with another one, [`Error::Format`] for a token that it does not
-    /// know.
+    /// [`Error::OtherTokenizer`] if they were made with another one, [`Error::Format`] for a token that it
+    /// does not know.
     pub fn made_with(mut self, tokenizer: &Tokenizer) -> Result<Self> {
         if let Some(vocabulary) = self.vocabulary()
             && vocabulary.fingerprint != tokenizer.fingerprint()
@@ -166,8 +167,8 @@ impl TokenShard {
         self.files[0].header.vocabulary.as_ref()
     }
 
-    /// Number of distinct tokens of the tokenizer that made it; of a file that does not say, one more than the
-    /// largest token.
+    /// Number of distinct tokens of the tokenizer that made it; of a file that does not say, one more than
+    /// the largest token.
     pub fn vocab_size(&self) -> usize {
         self.vocabulary().map_or(self.largest as usize + 1, |vocabulary| vocabulary.size)
     }
@@ -177,8 +178,8 @@ impl TokenShard {
         self.documents
     }
 
-    /// Bytes of the text that the tokens encode, without the ends of documents: what turns a loss into bits per
-    /// byte. Of a file that does not say, 0 until [`made_with`](Self::made_with) counts them.
+    /// Bytes of the text that the tokens encode, without the ends of documents: what turns a loss into bits
+    /// per byte. Of a file that does not say, 0 until [`made_with`](Self::made_with) counts them.
     pub fn text_bytes(&self) -> u64 {
         self.text_bytes
     }

@@ -22,7 +22,7 @@ pub struct ShardWriter {
 }
 
 impl ShardWriter {
-    /// Begins a shard for the tokens of `vocabulary`.
+    /// Starts a shard for the tokens of `vocabulary`.
     ///
     /// # Errors
     ///

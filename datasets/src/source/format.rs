@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 /// How a file holds documents.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum Format {
     /// The whole file is one document.
     Text,
@@ -24,6 +25,7 @@ pub enum Format {
 
 /// What a file is packed with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Compression {
     /// Nothing.
     None,
@@ -82,8 +84,8 @@ impl Format {
         (Self::of_records(&ending).unwrap_or(Self::Text), compression)
     }
 
-    /// Whether a folder is taken to hold documents in files of that name: source code and whatever else there is
-    /// must be asked for.
+    /// Whether a folder is taken to hold documents in files of that name: source code and whatever else there
+    /// is must be asked for.
     pub fn is_usual(path: &Path) -> bool {
         let (ending, _) = ending(path);
         TEXT.contains(&ending.as_str()) || Self::of_records(&ending).is_some()

@@ -1,4 +1,4 @@
-//! Calls of a library that takes some numbers in a file at their word and panics where they are wrong.
+//! Calls into a library that trusts the numbers in a file and panics where they are wrong.
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
@@ -11,8 +11,8 @@ thread_local! {
 
 /// What `call` returns, or `None` if it panicked; nothing that it has touched may be used again then.
 ///
-/// Such a panic is an answer, not a fault of the program, so the program's panic hook does not hear of it. That of any
-/// other thread, or any other call, is reported as ever.
+/// Such a panic is an answer, not a fault of the program, so the program's panic hook does not hear of it.
+/// Any other panic is reported as usual.
 pub(super) fn guarded<T>(call: impl FnOnce() -> T) -> Option<T> {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {

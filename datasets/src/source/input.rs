@@ -82,21 +82,21 @@ impl<R: Read> Read for Unpacked<R> {
 struct Lossy<R> {
     inner: R,
     /// The front of a character whose rest has not been read.
-    begun: Vec<u8>,
+    incomplete: Vec<u8>,
     ready: Vec<u8>,
     taken: usize,
 }
 
 impl<R: Read> Lossy<R> {
     fn new(inner: R) -> Self {
-        Self { inner, begun: Vec::new(), ready: Vec::new(), taken: 0 }
+        Self { inner, incomplete: Vec::new(), ready: Vec::new(), taken: 0 }
     }
 
     fn refill(&mut self) -> io::Result<()> {
         self.ready.clear();
         self.taken = 0;
         while self.ready.is_empty() {
-            let mut bytes = std::mem::take(&mut self.begun);
+            let mut bytes = std::mem::take(&mut self.incomplete);
             let carried = bytes.len();
             bytes.resize(carried + (1 << 16), 0);
             let read = self.inner.read(&mut bytes[carried..])?;
@@ -110,7 +110,7 @@ impl<R: Read> Lossy<R> {
                     && read > 0
                     && std::str::from_utf8(chunk.invalid()).is_err_and(|error| error.error_len().is_none());
                 if unfinished {
-                    self.begun = chunk.invalid().to_vec();
+                    self.incomplete = chunk.invalid().to_vec();
                 } else if !chunk.invalid().is_empty() {
                     self.ready.extend_from_slice("\u{FFFD}".as_bytes());
                 }

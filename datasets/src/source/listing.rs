@@ -24,8 +24,8 @@ pub struct Source {
     pub include: Vec<String>,
     /// In a folder, no file that matches one of these.
     pub exclude: Vec<String>,
-    /// Field of JSON objects, or column of a table, that holds the text. A number picks a column by its position in
-    /// a file without a header row.
+    /// Field of JSON objects, or column of a table, that holds the text. A number picks a column by its
+    /// position in a file without a header row.
     pub field: String,
     /// Overrides what the name of a file says.
     pub format: Option<Format>,
@@ -50,8 +50,8 @@ impl Source {
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] for what cannot be read; [`Error::NoText`], [`Error::NoTextFile`] or [`Error::NoCrates`] if there
-    /// is none; [`Error::Pattern`] for a pattern that is not one.
+    /// [`Error::Io`] for what cannot be read; [`Error::NoText`], [`Error::NoTextFile`] or [`Error::NoCrates`]
+    /// if there is none; [`Error::Pattern`] for a pattern that is not one.
     pub fn files(&self) -> Result<Vec<SourceFile>> {
         files(self)
     }
@@ -125,7 +125,8 @@ impl Wanted {
     }
 }
 
-/// As in `.gitignore`: a pattern without a slash is about the name, one with a slash about the path below the folder.
+/// As in `.gitignore`: a pattern without a slash is about the name, one with a slash about the path below the
+/// folder.
 fn globs(patterns: &[String]) -> Result<GlobSet> {
     let mut set = GlobSetBuilder::new();
     for pattern in patterns {

@@ -1,4 +1,5 @@
-//! Where text comes from: files of many formats, folders of them, standard input, the Rust code on this machine.
+//! Where text comes from: files of many formats, folders of them, standard input, the Rust code on this
+//! machine.
 //!
 //! A [`Source`] is what the user names. [`Source::files`] lists its [`SourceFile`]s in a fixed order, and
 //! [`SourceFile::read`] streams the documents of one, so that no file need fit in memory.

@@ -69,7 +69,8 @@ impl SourceFile {
         Error::NoField { path: self.path.clone(), location, field: self.field.clone(), names }
     }
 
-    /// The documents one after the other, each as a whole; the first bad one is an error, unless they are skipped.
+    /// The documents one after the other, each as a whole; the first bad one is an error, unless they are
+    /// skipped.
     ///
     /// # Errors
     ///

@@ -1,7 +1,7 @@
 //! From the written form of a grammar to [`Grammar`].
 //!
-//! A source is a list of blocks. A line that begins in the first column opens a block, indented lines belong to it;
-//! empty lines and lines that begin with `#` say nothing.
+//! A source is a list of blocks. A line that begins in the first column opens a block, indented lines belong
+//! to it; empty lines and lines that begin with `#` say nothing.
 //!
 //! ```text
 //! words colour: red, green, blue         a table with one field, and a rule `colour` that draws from it
@@ -15,8 +15,9 @@
 //!   {friend.He} kissed {hero}.
 //! ```
 //!
-//! In a template `<rule>` expands a rule, `{var.field}` writes a field of the remembered row (`{var}` its first field,
-//! `{var.Field}` with a capital letter), `[a|3:b|]` draws one of the parts, and `\n` is a line feed.
+//! In a template `<rule>` expands a rule, `{var.field}` writes a field of the remembered row (`{var}` its
+//! first field, `{var.Field}` with a capital letter), `[a|3:b|]` draws one of the parts, and `\n` is a line
+//! feed.
 
 use std::collections::HashMap;
 use std::error::Error;

@@ -24,7 +24,8 @@ pub struct Corpus {
     pub stories: Vec<Story>,
 }
 
-/// The least loss that a model can have on a text, in expectation; see the [module](super) for what it states.
+/// The least loss that a model can have on a text, in expectation; see the [module](super) for what it
+/// states.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Floor {
     /// `−ln` of the probability of the text, given all that was told before it.
@@ -35,7 +36,8 @@ pub struct Floor {
 
 /// Tells stories until their text, separators included, has at least `min_bytes` bytes.
 ///
-/// The same `seed` tells the same stories on every platform (`nats` may differ in the last bit, as `ln` does), and a greater `min_bytes` only adds to them.
+/// The same `seed` tells the same stories on every platform (`nats` may differ in the last bit, as `ln`
+/// does), and a greater `min_bytes` only adds to them.
 ///
 /// ```
 #[doc = "# use kiln_datasets::tales;"]
@@ -86,8 +88,8 @@ impl Corpus {
 
     /// The floor of a range of stories, given all stories before the range.
     ///
-    /// For the validation text at the end of the corpus this is the floor of every model that was trained on nothing
-    /// but the stories before it.
+    /// For the validation text at the end of the corpus this is the floor of every model that was trained on
+    /// nothing but the stories before it.
     ///
     /// # Panics
     /// If the range ends beyond the last story.
@@ -99,8 +101,8 @@ impl Corpus {
         }
     }
 
-    /// The number of stories that make up the first `fraction` of the text: the least number whose text, separators
-    /// included, reaches `fraction` of all bytes.
+    /// The number of stories that make up the first `fraction` of the text: the least number whose text,
+    /// separators included, reaches `fraction` of all bytes.
     ///
     /// Training text is `text_of(..index)`, validation text `text_of(index..)`.
     pub fn split_index(&self, fraction: f64) -> usize {

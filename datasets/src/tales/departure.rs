@@ -10,8 +10,8 @@ const LISTED: usize = 8;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ParseError {
-    /// No tale begins with the first `at + 1` bytes of the text, but some do with the first `at`; or the text is the
-    /// beginning of a tale and no more, and `at` is its length.
+    /// No tale begins with the first `at + 1` bytes of the text, but some do with the first `at`; or the text
+    /// is the beginning of a tale and no more, and `at` is its length.
     Departs {
         /// Bytes that agree with a tale.
         at: usize,
@@ -19,7 +19,7 @@ pub enum ParseError {
         agrees: String,
         /// The characters that follow in the text; empty if it ends too early.
         found: String,
-        /// What tales have in that place, sorted; empty if a tale ends there.
+        /// What tales have at that position, sorted; empty if a tale ends there.
         expected: Vec<String>,
     },
     /// The text has several derivations, which is a fault of the grammar.

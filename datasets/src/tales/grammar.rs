@@ -1,7 +1,7 @@
 //! The grammar as the teller and the parser see it: rules, tables and slots.
 //!
-//! Both walk the same [`Node`]s and ask [`Grammar::step`] what there is to choose from, so what is told and what is
-//! recognised cannot drift apart.
+//! Both walk the same [`Node`]s and ask [`Grammar::step`] what there is to choose from, so what is told and
+//! what is recognised cannot drift apart.
 
 use std::sync::LazyLock;
 
@@ -76,8 +76,8 @@ pub(super) struct Table {
 pub(super) struct Variable {
     /// Index of the table from which it is drawn.
     pub(super) table: usize,
-    /// `(variable, its field, own field)`: rows whose own field equals that of the other variable, if that is bound,
-    /// are not drawn.
+    /// `(variable, its field, own field)`: rows whose own field equals that of the other variable, if that is
+    /// bound, are not drawn.
     pub(super) unlike: Vec<(usize, usize, usize)>,
 }
 

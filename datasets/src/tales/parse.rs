@@ -1,8 +1,8 @@
 //! Recognising: is this text a tale, by which draws, and if not, where does it first depart from one?
 //!
-//! The parser walks the same grammar as the teller. It does not stop at the first derivation that fits but searches for
-//! all of them, so a text that it accepts is known to have exactly one, and the nats of that one are `−ln` of the
-//! probability of the text.
+//! The parser walks the same grammar as the teller. It does not stop at the first derivation that fits but
+//! searches for all of them, so a text that it accepts is known to have exactly one, and the nats of that one
+//! are `−ln` of the probability of the text.
 
 use super::departure::ParseError;
 use super::grammar::{Grammar, Node, State, Step, TALES, nats};
@@ -19,10 +19,11 @@ pub struct Derivation {
     pub nats: f64,
 }
 
-/// Recognises one story, as in [`Story::text`](super::Story::text): title, line feed, paragraph, no separator.
+/// Recognises one story, as in [`Story::text`](super::Story::text): title, line feed, paragraph, no
+/// separator.
 ///
 /// # Errors
-/// [`ParseError::Departs`] with the place up to which the text is the beginning of some tale.
+/// [`ParseError::Departs`] with the position up to which the text is the beginning of some tale.
 pub fn parse(text: &str) -> Result<Derivation, ParseError> {
     parse_with(&TALES, text)
 }
@@ -107,7 +108,7 @@ impl Search<'_> {
         }
     }
 
-    /// Continues with a draw made, and takes it back.
+    /// Searches on with one more draw, and takes it back.
     fn choose(&mut self, index: usize, nats: f64, run: impl FnOnce(&mut Self)) {
         let before = self.nats;
         self.choices.push(index);

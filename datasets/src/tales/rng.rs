@@ -1,7 +1,7 @@
 //! The random numbers of the tales: SplitMix64, with integers below a bound drawn without any bias.
 //!
-//! The generator is written here, and not taken from a library, so that a seed tells the same stories for ever and on
-//! every platform.
+//! The generator is written here, and not taken from a library, so that a seed tells the same stories for
+//! ever and on every platform.
 
 /// SplitMix64, <https://prng.di.unimi.it/splitmix64.c>: a Weyl sequence passed through a mixing function.
 #[derive(Debug, Clone)]
@@ -26,8 +26,8 @@ impl SplitMix64 {
 
     /// An integer in `0..bound`, each with the probability `1 / bound` exactly (for uniform 64-bit words).
     ///
-    /// The words at or above the greatest multiple of `bound` are rejected, so that every remainder is hit by the same
-    /// number of words.
+    /// The words at or above the greatest multiple of `bound` are rejected, so that every remainder is hit by
+    /// the same number of words.
     ///
     /// # Panics
     /// If `bound` is 0.

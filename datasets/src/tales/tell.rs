@@ -30,8 +30,8 @@ impl<'g> Teller<'g> {
 
     /// The next story that was not told yet, with `−ln` of its probability given all those told before.
     ///
-    /// The probability of the grammar is divided by the mass that is left, `1 − mass`: this is what drawing again until
-    /// the story is new amounts to. Does not end once all stories of a finite grammar are told.
+    /// The probability of the grammar is divided by the mass that is left, `1 − mass`: this is what drawing
+    /// again until the story is new amounts to. Does not end once all stories of a finite grammar are told.
     pub(super) fn next_story(&mut self) -> Story {
         loop {
             let Story { text, nats } = self.draw();

@@ -74,9 +74,9 @@ impl Tokenizer {
         directory::write(self, directory)
     }
 
-    /// The ids of `text`, on all threads of the current rayon pool if it is long. Special tokens are not looked for:
-    /// `<|endoftext|>` in a text is just characters. (A `tokenizer.json` that is not a byte-level BPE finds them always,
-    /// as the `tokenizers` crate does.)
+    /// The ids of `text`, on all threads of the current rayon pool if it is long. Special tokens are not
+    /// looked for: `<|endoftext|>` in a text is just characters. (A `tokenizer.json` that is not a byte-level
+    /// BPE finds them always, as the `tokenizers` crate does.)
     ///
     /// # Errors
     ///
@@ -90,7 +90,7 @@ impl Tokenizer {
         }
     }
 
-    /// As [`encode`](Self::encode), for callers that are many threads themselves.
+    /// As [`encode`](Self::encode), for callers that use several threads themselves.
     #[cfg(feature = "prepare")]
     pub(crate) fn encode_on_this_thread(&self, text: &str) -> Result<Vec<u32>> {
         match &self.0 {
@@ -99,8 +99,8 @@ impl Tokenizer {
         }
     }
 
-    /// As [`encode`](Self::encode), but a special token that is written out in the text, such as `<|endoftext|>`, becomes
-    /// its id.
+    /// As [`encode`](Self::encode), but a special token that is written out in the text, such as
+    /// `<|endoftext|>`, becomes its id.
     ///
     /// # Errors
     ///
@@ -112,8 +112,8 @@ impl Tokenizer {
         }
     }
 
-    /// The ids of bytes that need not be UTF-8. A byte-level BPE takes them as Python's tiktoken does: text before the
-    /// first invalid byte is split as ever, and its last piece is one with all that follows.
+    /// The ids of bytes that need not be UTF-8. A byte-level BPE takes them as Python's tiktoken does: text
+    /// before the first invalid byte is split as usual, and its last piece is one with all that follows.
     ///
     /// # Errors
     ///

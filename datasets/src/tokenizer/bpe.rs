@@ -15,7 +15,7 @@ pub(super) struct Bpe {
     /// Tokens that no text becomes unless it is asked for, with their ids.
     pub(super) special: Vec<(String, u32)>,
     pub(super) end_of_text: Option<u32>,
-    /// Of a file: its text, and a number that only files share which encode alike.
+    /// For a tokenizer from a file: its text, and a number that two files share only if they encode alike.
     pub(super) file: Option<(String, u64)>,
 }
 
@@ -41,8 +41,8 @@ impl Bpe {
         tokens
     }
 
-    /// The tokens of bytes that need not be UTF-8, as Python's tiktoken has them: the text before the first invalid
-    /// byte is split as ever, its last piece joins all that follows into one.
+    /// The tokens of bytes that need not be UTF-8, as Python's tiktoken has them: the text before the first
+    /// invalid byte is split as usual, and its last piece joins all that follows into one.
     pub(super) fn encode_bytes(&self, bytes: &[u8]) -> Vec<u32> {
         let valid = match std::str::from_utf8(bytes) {
             Ok(text) => return self.encode(text),

@@ -1,4 +1,5 @@
-//! A tokenizer as the plain lists of its tokens and merges, for file formats that do not know `tokenizer.json`.
+//! A tokenizer as the plain lists of its tokens and merges, for file formats that do not know
+//! `tokenizer.json`.
 
 use std::collections::HashSet;
 
@@ -37,8 +38,8 @@ impl Tokenizer {
     }
 }
 
-/// Each character is a token; one of several bytes is joined byte by byte from the left. What stands between is no
-/// token, so nothing but whole characters remains.
+/// Each character is a token; one of several bytes is joined byte by byte from the left. What stands between
+/// is no token, so nothing but whole characters remains.
 fn of_characters(characters: &[char]) -> BytePairs {
     let tokens: Vec<String> =
         characters.iter().map(|character| visible::of_bytes(character.to_string().as_bytes())).collect();

@@ -28,7 +28,7 @@ pub(super) fn key(text: &[u8], start: usize, end: usize) -> Option<u128> {
     Some(u128::from_le_bytes(bytes) & MASKS[length] | (length as u128) << 120)
 }
 
-/// The lowest so many bytes.
+/// `MASKS[n]` keeps the lowest `n` bytes.
 const MASKS: [u128; LONGEST + 1] = {
     let mut masks = [0; LONGEST + 1];
     let mut length = 1;

@@ -156,7 +156,8 @@ pub(super) fn write(tokenizer: &Tokenizer, directory: &Path) -> Result<()> {
     write_file(&directory.join(CONFIG), format!("{config:#}\n"))
 }
 
-/// The special tokens of a published tokenizer in the order of their ids, and fillers for ids that nothing uses.
+/// The special tokens of a published tokenizer in the order of their ids, and fillers for ids that nothing
+/// uses.
 fn special_tokens(bpe: &Bpe) -> Vec<(String, u32)> {
     let named: FxHashMap<u32, &String> = bpe.special.iter().map(|(name, id)| (*id, name)).collect();
     (0..)
@@ -215,7 +216,8 @@ fn byte_level_decoder() -> Value {
     json!({"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true, "use_regex": true})
 }
 
-/// The merge that makes each token: its bytes merged as far as the tokens before it allow, which leaves two parts.
+/// The merge that makes each token: its bytes merged as far as the tokens before it allow, which leaves two
+/// parts.
 fn merges(tokens: &[&[u8]]) -> Vec<(String, String)> {
     let ranks: FxHashMap<&[u8], usize> = tokens.iter().copied().zip(0..).collect();
     let mut found = Vec::new();

@@ -20,7 +20,7 @@ pub(super) struct Encoder {
     short: FxHashMap<u128, u32>,
     long: FxHashMap<Box<[u8]>, u32>,
     merges: Merges,
-    /// As many as threads have encoded at the same time.
+    /// One for each thread that encodes at the same time.
     caches: Mutex<Vec<Cache>>,
 }
 

@@ -15,8 +15,8 @@ use super::{FROM_FILE, visible};
 /// Names that an end-of-text token goes by.
 pub(super) const END_OF_TEXT: [&str; 2] = ["<|endoftext|>", "</s>"];
 
-/// `None` leaves the file to the `tokenizers` crate: it is of another kind, normalises, pads, drops out, splits in a
-/// way of its own, adds tokens that are not special, or is wrong.
+/// `None` leaves the file to the `tokenizers` crate: it is of another kind, normalises, pads, drops out,
+/// splits in a way of its own, adds tokens that are not special, or is wrong.
 pub(super) fn byte_level(document: &str) -> Option<Bpe> {
     let json: Value = serde_json::from_str(document).ok()?;
     let model = &json["model"];
@@ -91,7 +91,7 @@ fn merges_by_rank(merges: &Value, vocabulary: &Vocabulary<'_>) -> Option<Vec<Mer
     merges.iter().map(|(left, right)| Some((id(left)?, id(right)?, id(&format!("{left}{right}"))?))).collect()
 }
 
-/// A number that only files share which encode alike.
+/// A number that two files share only if they encode alike.
 fn fingerprint(
     splitting: Splitting,
     tokens: &TokenBytes,

@@ -5,11 +5,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rayon::prelude::*;
 
-/// What `encode` appends for each of `texts`, one after the other, on all threads of the current pool. `room` is as much
-/// as that can be together.
+/// What `encode` appends for each of `texts`, one after the other, on all threads of the current pool. `room`
+/// is an upper bound of their number.
 ///
-/// New memory is dear: the system clears it page by page. So the parts live in a few buffers that are used again and
-/// again, and each is copied once to its place, by the thread that finds out where that is.
+/// Fresh pages are expensive: the kernel zeroes them. So the parts live in a few buffers that are used again,
+/// and each is copied once to its final position, by the thread that finds out where that is.
 pub(super) fn joined(texts: &[&str], room: usize, encode: impl Fn(&str, &mut Vec<u32>) + Sync) -> Vec<u32> {
     // Untouched memory costs nothing.
     let mut tokens = vec![0; room];
@@ -19,9 +19,9 @@ pub(super) fn joined(texts: &[&str], room: usize, encode: impl Fn(&str, &mut Vec
     texts.iter().enumerate().par_bridge().for_each(|(index, text)| {
         let mut part = lock().spare.pop().unwrap_or_default();
         encode(text, &mut part);
-        let placed = lock().place(index, part);
-        for (place, mut part) in placed {
-            place.copy_from_slice(&part);
+        let arranged = lock().arrange(index, part);
+        for (position, mut part) in arranged {
+            position.copy_from_slice(&part);
             part.clear();
             lock().spare.push(part);
         }
@@ -34,7 +34,7 @@ pub(super) fn joined(texts: &[&str], room: usize, encode: impl Fn(&str, &mut Vec
 
 #[derive(Default)]
 struct Joining<'a> {
-    /// The part whose place is at `end`.
+    /// The part that goes to `end`.
     next: usize,
     end: usize,
     /// What is behind `end`.
@@ -46,18 +46,18 @@ struct Joining<'a> {
 }
 
 impl<'a> Joining<'a> {
-    /// Takes a part, and gives those whose place is known now.
-    fn place(&mut self, index: usize, part: Vec<u32>) -> Vec<(&'a mut [u32], Vec<u32>)> {
+    /// Takes a part, and returns those whose position is known now, each with its position.
+    fn arrange(&mut self, index: usize, part: Vec<u32>) -> Vec<(&'a mut [u32], Vec<u32>)> {
         self.waiting.insert(index, part);
-        let mut placed = Vec::new();
+        let mut arranged = Vec::new();
         while let Some(part) = self.waiting.remove(&self.next) {
-            let (place, rest) = std::mem::take(&mut self.rest).split_at_mut(part.len());
+            let (position, rest) = std::mem::take(&mut self.rest).split_at_mut(part.len());
             self.rest = rest;
             self.next += 1;
             self.end += part.len();
-            placed.push((place, part));
+            arranged.push((position, part));
         }
-        placed
+        arranged
     }
 }
 

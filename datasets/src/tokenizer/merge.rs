@@ -1,5 +1,5 @@
-//! Byte-pair encoding of one piece: the pair of the lowest rank joins, the leftmost first, until no pair has a rank
-//! (<https://arxiv.org/abs/1508.07909>).
+//! Byte-pair encoding of one piece: the pair of the lowest rank joins, the leftmost first, until no pair has
+//! a rank (<https://arxiv.org/abs/1508.07909>).
 
 use rustc_hash::FxHashMap;
 
@@ -23,7 +23,8 @@ pub(super) struct Merges {
 }
 
 impl Merges {
-    /// `merges` are the pairs with the token they make, the most eager first; of two equal pairs the last one counts.
+    /// `merges` are the pairs with the token they make, the most eager first; of two equal pairs the last one
+    /// counts.
     pub(super) fn new(bytes: [u32; 256], merges: &[(u32, u32, u32)]) -> Self {
         let mut ranks = FxHashMap::with_capacity_and_hasher(merges.len(), Default::default());
         let mut made = Vec::with_capacity(merges.len());
@@ -34,8 +35,8 @@ impl Merges {
         Self { bytes, ranks, made }
     }
 
-    /// Merges by tokens alone, as tiktoken does: any two neighbours join that are a token together, and the rank is
-    /// that token's place in `tokens`.
+    /// Merges by tokens alone, as tiktoken does: any two neighbours join that are a token together, and the
+    /// rank is that token's id.
     pub(super) fn of_tokens(bytes: [u32; 256], tokens: u32, pairs: &[(u32, u32, u32)]) -> Self {
         let ranks = pairs.iter().map(|(left, right, token)| (pair(*left, *right), *token)).collect();
         Self { bytes, ranks, made: (0..tokens).collect() }
@@ -86,8 +87,8 @@ impl Merges {
         tokens.extend_from_slice(&parts[..length]);
     }
 
-    /// The same in linear time: parts are a linked list, and a queue holds the pairs that can join. Entries whose pair
-    /// has changed since are passed over.
+    /// The same in linear time: parts are a linked list, and a queue holds the pairs that can join. Entries
+    /// whose pair has changed since are passed over.
     fn encode_long(&self, piece: &[u8], tokens: &mut Vec<u32>) {
         let (mut parts, mut queue) = self.parts_of(piece);
         while let Some((rank, at)) = queue.pop() {

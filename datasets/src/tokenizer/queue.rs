@@ -1,25 +1,25 @@
-//! Places in the order in which they are to join: the lowest rank first, then the leftmost.
+//! Positions in the order in which they are to join: the lowest rank first, then the leftmost.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use rustc_hash::FxHashMap;
 
-/// A priority queue for many places and few ranks, of which those that come in are seldom lower than those that go out.
-/// The places of a rank lie together and come mostly in order, so that the time is linear where a heap of places would
-/// need `n log n`.
+/// A priority queue for many positions and few ranks, of which those that come in are seldom lower than those
+/// that go out. The positions of a rank lie together and come mostly in order, so that the time is linear
+/// where a heap of positions would need `n log n`.
 #[derive(Default)]
 pub(super) struct Queue {
-    /// Every rank but the current one that has places.
+    /// Every rank but the current one that has positions.
     ranks: BinaryHeap<Reverse<u32>>,
-    places: FxHashMap<u32, Places>,
-    current: Option<(u32, Places)>,
+    positions: FxHashMap<u32, Positions>,
+    current: Option<(u32, Positions)>,
 }
 
-/// The places of one rank.
+/// The positions of one rank.
 #[derive(Default)]
-struct Places {
-    places: Vec<u32>,
+struct Positions {
+    positions: Vec<u32>,
     /// How many have gone out.
     taken: usize,
     in_disorder: bool,
@@ -27,42 +27,42 @@ struct Places {
 
 impl Queue {
     pub(super) fn push(&mut self, rank: u32, at: u32) {
-        let places = match &mut self.current {
-            Some((current, places)) if *current == rank => places,
-            _ => self.places.entry(rank).or_insert_with(|| {
+        let positions = match &mut self.current {
+            Some((current, positions)) if *current == rank => positions,
+            _ => self.positions.entry(rank).or_insert_with(|| {
                 self.ranks.push(Reverse(rank));
-                Places::default()
+                Positions::default()
             }),
         };
-        places.in_disorder |= places.places.last().is_some_and(|last| *last > at);
-        places.places.push(at);
+        positions.in_disorder |= positions.positions.last().is_some_and(|last| *last > at);
+        positions.positions.push(at);
     }
 
     pub(super) fn pop(&mut self) -> Option<(u32, u32)> {
         loop {
-            if let Some((rank, mut places)) = self.current.take() {
+            if let Some((rank, mut positions)) = self.current.take() {
                 if self.ranks.peek().is_some_and(|lowest| lowest.0 < rank) {
                     self.ranks.push(Reverse(rank));
-                    self.places.insert(rank, places);
-                } else if let Some(at) = places.next() {
-                    self.current = Some((rank, places));
+                    self.positions.insert(rank, positions);
+                } else if let Some(at) = positions.next() {
+                    self.current = Some((rank, positions));
                     return Some((rank, at));
                 }
             }
             let Reverse(rank) = self.ranks.pop()?;
-            self.current = self.places.remove(&rank).map(|places| (rank, places));
+            self.current = self.positions.remove(&rank).map(|positions| (rank, positions));
         }
     }
 }
 
-impl Places {
+impl Positions {
     fn next(&mut self) -> Option<u32> {
         if self.in_disorder {
             // This sort knows runs that are in order already.
-            self.places[self.taken..].sort();
+            self.positions[self.taken..].sort();
             self.in_disorder = false;
         }
-        let at = self.places.get(self.taken).copied();
+        let at = self.positions.get(self.taken).copied();
         self.taken += 1;
         at
     }

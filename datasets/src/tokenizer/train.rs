@@ -1,4 +1,5 @@
-//! Learning a byte-level BPE from text (<https://arxiv.org/abs/1508.07909>, on bytes and with the pieces of GPT-2).
+//! Learning a byte-level BPE from text (<https://arxiv.org/abs/1508.07909>, on bytes and with the pieces of
+//! GPT-2).
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -24,11 +25,11 @@ pub(super) struct Learned {
 }
 
 impl Learned {
-    /// Joins the most frequent pair, again and again, until there are `vocab_size` tokens or nothing is left to join.
-    /// Of equally frequent pairs the one of the lower ids is first.
+    /// Joins the most frequent pair, again and again, until there are `vocab_size` tokens or nothing is left
+    /// to join. Of equally frequent pairs the one of the lower ids is first.
     ///
-    /// As in Hugging Face's trainer, whose merges these are: a pair counts as often as it occurs, overlapping itself or
-    /// not, and two pairs that spell the same make the same token.
+    /// As in Hugging Face's trainer, whose merges these are: a pair counts as often as it occurs, overlapping
+    /// itself or not, and two pairs that spell the same make the same token.
     pub(super) fn from_counts(pieces: FxHashMap<Box<str>, u64>, vocab_size: usize) -> Result<Self> {
         if vocab_size < LEAST {
             return Err(Error::VocabSize { vocab_size, least: LEAST });
@@ -62,7 +63,7 @@ impl Learned {
             let formed = words.join((left, right), made, &candidate.words, &mut counts);
             enqueue(&mut queue, formed, &counts);
         }
-        // A pair that formed anew after it had joined is listed twice; the later place is the one that counts.
+        // A pair that formed anew after it had joined is listed twice; the later rank counts.
         let mut known = FxHashSet::default();
         merges.reverse();
         merges.retain(|pair| known.insert(*pair));
@@ -74,9 +75,10 @@ impl Learned {
 type Pair = (u32, u32);
 
 /// Words in which a pair occurs, each once.
-type Places = FxHashMap<Pair, Vec<u32>>;
+type Occurrences = FxHashMap<Pair, Vec<u32>>;
 
-/// A pair that may join next. The count may be out of date; the most frequent comes first, then the lowest ids.
+/// A pair that may join next. The count may be out of date; the most frequent comes first, then the lowest
+/// ids.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Candidate {
     count: i64,
@@ -84,8 +86,8 @@ struct Candidate {
     words: Vec<u32>,
 }
 
-fn enqueue(queue: &mut BinaryHeap<Candidate>, places: Places, counts: &FxHashMap<Pair, i64>) {
-    queue.extend(places.into_iter().filter_map(|(pair, words)| {
+fn enqueue(queue: &mut BinaryHeap<Candidate>, occurrences: Occurrences, counts: &FxHashMap<Pair, i64>) {
+    queue.extend(occurrences.into_iter().filter_map(|(pair, words)| {
         let count = counts[&pair];
         (count > 0).then_some(Candidate { count, pair: Reverse(pair), words })
     }));
@@ -117,16 +119,16 @@ impl Words {
     }
 
     /// Counts all pairs and finds the words that have them.
-    fn pairs(&self, counts: &mut FxHashMap<Pair, i64>) -> Places {
-        let mut places = Places::default();
+    fn pairs(&self, counts: &mut FxHashMap<Pair, i64>) -> Occurrences {
+        let mut occurrences = Occurrences::default();
         for (word, ((start, length), count)) in (0..).zip(self.spans.iter().zip(&self.counts)) {
             for pair in self.tokens[*start..][..*length as usize].windows(2) {
                 let pair = (pair[0], pair[1]);
                 *counts.entry(pair).or_default() += count;
-                note(&mut places, pair, word);
+                note(&mut occurrences, pair, word);
             }
         }
-        places
+        occurrences
     }
 
     /// Joins a pair in the words given, keeps the counts and returns where new pairs have formed.
@@ -136,8 +138,8 @@ impl Words {
         made: u32,
         words: &[u32],
         counts: &mut FxHashMap<Pair, i64>,
-    ) -> Places {
-        let mut formed = Places::default();
+    ) -> Occurrences {
+        let mut formed = Occurrences::default();
         for &word in words {
             let (start, length) = self.spans[word as usize];
             let count = self.counts[word as usize];
@@ -169,8 +171,8 @@ impl Words {
     }
 }
 
-fn note(places: &mut Places, pair: Pair, word: u32) {
-    let words = places.entry(pair).or_default();
+fn note(occurrences: &mut Occurrences, pair: Pair, word: u32) {
+    let words = occurrences.entry(pair).or_default();
     if words.last() != Some(&word) {
         words.push(word);
     }

@@ -20,8 +20,8 @@ impl Tokenizer {
     }
 }
 
-/// Learns a byte-level BPE from texts that come one after the other, on all threads; deterministic. What is kept of a
-/// text is how often each piece occurs.
+/// Learns a byte-level BPE from texts that come one after the other, on all threads; deterministic. What is
+/// kept of a text is how often each piece occurs.
 #[derive(Default)]
 pub struct BpeTrainer(PieceCounts);
 

@@ -23,7 +23,8 @@ pub(super) const LINE_BREAK: u8 = 1 << 6;
 /// `[^\s\p{L}\p{N}]`
 pub(super) const OTHER: u8 = 1 << 7;
 
-/// One byte of flags for every code point, from the tables of the crate that the patterns' own engine is built on.
+/// One byte of flags for every code point, from the tables of the crate that the patterns' own engine is
+/// built on.
 static CLASSES: LazyLock<Vec<u8>> = LazyLock::new(|| {
     let mut classes = vec![0; char::MAX as usize + 1];
     for (pattern, flag) in [
@@ -124,7 +125,8 @@ impl<'a> Classified<'a> {
 #[inline(always)]
 fn leading_letters(bytes: u64) -> usize {
     const EACH: u64 = 0x0101_0101_0101_0101;
-    // Small letters without their high bits; a sum carries into the high bit from `a` on, and from past `z` on.
+    // Small letters without their high bits; a sum carries into the high bit from `a` on, and from past `z`
+    // on.
     let small = (bytes | (0x20 * EACH)) & (0x7F * EACH);
     let from_a = small + (0x80 - u64::from(b'a')) * EACH;
     let past_z = small + (0x80 - u64::from(b'z') - 1) * EACH;

@@ -1,5 +1,5 @@
-//! GPT-2's way of writing bytes as visible characters: printable Latin-1 stands for itself, the rest follows from
-//! `U+0100` on, so a space is `Ġ`.
+//! GPT-2's way of writing bytes as visible characters: printable Latin-1 stands for itself, the rest follows
+//! from `U+0100` on, so a space is `Ġ`.
 
 use std::sync::LazyLock;
 

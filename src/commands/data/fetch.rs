@@ -12,7 +12,7 @@ pub fn run(args: Fetch) -> Result<()> {
     let environment = FetchOptions::from_env();
     let options = FetchOptions { offline: args.offline || environment.offline, ..environment };
     let bar = Fetching::new();
-    let mut last = FetchProgress { file: String::new(), bytes: 0, total: None, retry: None };
+    let mut last = FetchProgress::default();
     let fetched = kiln_datasets::fetch(&args.name, args.out.as_deref(), &options, &mut |progress| {
         bar.show(progress, &last);
         last.clone_from(progress);

@@ -12,7 +12,7 @@ const INTERVAL: Duration = Duration::from_secs(5);
 /// Shows progress on standard error.
 pub struct Preparing {
     bar: Option<ProgressBar>,
-    begun: Instant,
+    started: Instant,
     shown: Instant,
 }
 
@@ -22,7 +22,7 @@ impl Preparing {
             let style = ProgressStyle::with_template("{bar:30} {bytes}/{total_bytes}, {msg}");
             ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
         });
-        Self { bar, begun: Instant::now(), shown: Instant::now() }
+        Self { bar, started: Instant::now(), shown: Instant::now() }
     }
 
     pub fn show(&mut self, progress: &PrepareProgress) {
@@ -31,7 +31,7 @@ impl Preparing {
             return;
         }
         self.shown = Instant::now();
-        let seconds = self.begun.elapsed().as_secs_f64().max(1e-3);
+        let seconds = self.started.elapsed().as_secs_f64().max(1e-3);
         let text = progress.text_bytes as f64 / 1e6 / seconds;
         // What an earlier attempt did says nothing about the speed of this one.
         let read = (progress.bytes_read - progress.bytes_resumed.min(progress.bytes_read)) as f64;

@@ -13,7 +13,7 @@ use crate::cli::data::SourceArgs;
 const STANDARD_INPUT: &str = "-";
 
 impl SourceArgs {
-    /// These settings for one place.
+    /// These settings for one location.
     pub fn at(&self, location: impl Into<PathBuf>) -> Source {
         Source {
             include: self.include.clone(),
@@ -38,7 +38,8 @@ pub struct Sources {
 }
 
 impl Sources {
-    /// The sources as given; standard input goes to a file first, because its text may be read more than once.
+    /// The sources as given; standard input goes to a file first, because its text may be read more than
+    /// once.
     pub fn new(data: &[String], args: &SourceArgs) -> Result<Self> {
         let spooled = tempfile::tempdir()?;
         let source = |location: &String| {

@@ -7,7 +7,8 @@ pub(in crate::tokenizer) enum HuggingFace {}
 
 impl HuggingFace {
     pub(in crate::tokenizer) fn parse(_document: &str) -> Result<Self, String> {
-        Err("not a byte-level BPE of a known kind; other kinds need the feature `huggingface` of kiln-datasets".into())
+        Err("not a byte-level BPE of a known kind; others need the feature `huggingface` of kiln-datasets"
+            .into())
     }
 
     pub(in crate::tokenizer) fn encode(&self, _text: &str) -> Result<Vec<u32>> {

@@ -1,4 +1,5 @@
-//! A `tokenizer.json` that our own encoder does not understand: another kind of model, or a BPE with steps of its own.
+//! A `tokenizer.json` that our own encoder does not understand: another kind of model, or a BPE with steps of
+//! its own.
 
 #[cfg(not(feature = "huggingface"))]
 mod absent;

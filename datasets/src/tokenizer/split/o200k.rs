@@ -1,6 +1,6 @@
 //! GPT-4o, where `U` is `[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]` and `L` is `[\p{Ll}\p{Lm}\p{Lo}\p{M}]`:
-//! `[^\r\n\p{L}\p{N}]?U*L+(?i:'s|…)?|[^\r\n\p{L}\p{N}]?U+L*(?i:'s|…)?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*`, then white
-//! space.
+//! `[^\r\n\p{L}\p{N}]?U*L+(?i:'s|…)?|[^\r\n\p{L}\p{N}]?U+L*(?i:'s|…)?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*`,
+//! then white space.
 
 use super::cl100k::{others, up_to_three_numbers};
 use super::space;
@@ -41,8 +41,8 @@ fn word(text: Classified<'_>, at: usize, class: u8, width: usize) -> Option<usiz
     if class & LINE_BREAK != 0 {
         return None;
     }
-    // The character is taken for the one before the word; the second alternative comes when the first has failed
-    // without it too, which a mark cannot.
+    // The character is taken for the one before the word; the second alternative comes when the first has
+    // failed without it too, which a mark cannot.
     let first = at + width;
     match lowercase(text, first) {
         Ok(end) => Some(end),

@@ -4,9 +4,9 @@ use crate::tokenizer::unicode::{Classified, LETTER, NUMBER, SPACE};
 
 /// Parts of at least `size` bytes, but for the last.
 ///
-/// Every pattern ends a piece between a character that is not white space and a space, and between a letter or number
-/// and any white space. What follows is matched without a look back, and what precedes sees white space or the end,
-/// which is one to the patterns.
+/// Every pattern ends a piece between a character that is not white space and a space, and between a letter
+/// or number and any white space. What follows is matched without a look back, and what precedes sees white
+/// space or the end, which is one to the patterns.
 pub(in crate::tokenizer) fn chunks(text: &str, size: usize) -> Vec<&str> {
     let mut chunks = Vec::with_capacity(text.len() / size + 1);
     let mut rest = text;

@@ -7,8 +7,8 @@ pub(super) fn end_of_run(text: Classified<'_>, at: usize) -> usize {
     leave_one(text, at, text.run(at, SPACE))
 }
 
-/// `\s*[\r\n]+|\s+(?!\S)|\s+`: up to the last line break of the run; without one, as [`end_of_run`]. `WHOLE_AT_END`
-/// puts `\s+\z` first.
+/// `\s*[\r\n]+|\s+(?!\S)|\s+`: up to the last line break of the run; without one, as [`end_of_run`].
+/// `WHOLE_AT_END` puts `\s+\z` first.
 pub(super) fn end_of_lines<const WHOLE_AT_END: bool>(text: Classified<'_>, at: usize) -> usize {
     let (mut end, mut last_break) = (at, None);
     loop {
