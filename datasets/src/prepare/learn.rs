@@ -27,7 +27,8 @@ pub fn character_tokenizer(sources: &[Source], options: &PrepareOptions) -> Resu
 ///
 /// # Errors
 ///
-/// What [`Source::files`] and [`SourceFile::documents`] say, [`Error::NoText`] if there is nothing.
+/// What [`Source::files`] and [`SourceFile::documents`] say, [`Error::NoText`](crate::Error::NoText) if there
+/// is nothing.
 pub fn sample_documents(sources: &[Source], options: &PrepareOptions, bytes: u64) -> Result<Vec<String>> {
     let files = files(sources)?;
     let total: u64 = files.iter().map(|file| file.size).sum();

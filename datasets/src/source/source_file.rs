@@ -8,7 +8,7 @@ use super::{Compression, Format, ReadOptions, input, json, table, text};
 use crate::Location;
 use crate::error::{Error, Result};
 
-/// One file of a [`Source`].
+/// One file of a [`Source`](super::Source).
 #[derive(Clone, Debug, PartialEq)]
 pub struct SourceFile {
     /// Where it is.

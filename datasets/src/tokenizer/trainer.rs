@@ -12,7 +12,8 @@ impl Tokenizer {
     ///
     /// # Errors
     ///
-    /// [`Error::VocabSize`] if there is no room for the 256 bytes and the end-of-text token.
+    /// [`Error::VocabSize`](crate::Error::VocabSize) if there is no room for the 256 bytes and the
+    /// end-of-text token.
     pub fn train_bpe(texts: impl IntoIterator<Item: AsRef<str>>, vocab_size: usize) -> Result<Self> {
         let mut trainer = BpeTrainer::default();
         texts.into_iter().for_each(|text| trainer.add(text.as_ref()));
@@ -35,7 +36,8 @@ impl BpeTrainer {
     ///
     /// # Errors
     ///
-    /// [`Error::VocabSize`] if there is no room for the 256 bytes and the end-of-text token.
+    /// [`Error::VocabSize`](crate::Error::VocabSize) if there is no room for the 256 bytes and the
+    /// end-of-text token.
     pub fn train(self, vocab_size: usize) -> Result<Tokenizer> {
         let learned = Learned::from_counts(self.0.finish(), vocab_size)?;
         Ok(Tokenizer(Kind::Bpe(Arc::new(directory::of_learned(&learned)))))
