@@ -4,6 +4,7 @@
 
 use burn::tensor::ops::{FloatTensor, IntTensor};
 
+#[cfg(feature = "host")]
 use super::delegate::delegate;
 #[cfg(any(feature = "ndarray", feature = "flex"))]
 use super::host::operations::{self as host, host_operations};

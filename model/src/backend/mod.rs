@@ -6,6 +6,7 @@
 //! differentiable entry points and records our backward passes instead of tracing through the forward ones.
 
 mod autodiff;
+#[cfg(feature = "host")]
 mod delegate;
 mod devices;
 #[cfg(feature = "host")]
