@@ -17,7 +17,7 @@ fn recipes() -> Vec<PathBuf> {
 
 /// A text long enough for a window of every recipe in both splits, in the folder where its run is.
 fn write_text(folder: &Path) {
-    let text = "Every effort moves you a little further down the quiet road.\n".repeat(400);
+    let text = "Every effort moves you a little further down the quiet road.\n".repeat(2000);
     std::fs::write(folder.join("text.txt"), text).expect("writable");
 }
 
