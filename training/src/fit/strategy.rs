@@ -106,6 +106,7 @@ impl<B: AutodiffBackend, O: Objective<B>> SupervisedLearningStrategy<Components<
             work,
         };
         let stopped = fit.run(train);
+        fit.work.screen.set_status(Status::Finished);
         let summary = stopped.and_then(|stopped| fit.finish(stopped));
         *self.summary.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(summary);
         (fit.learner.model(), fit.processor)
@@ -253,9 +254,8 @@ impl<B: AutodiffBackend, O: Objective<B>> Fit<B, O> {
     }
 
     /// Draws the run's curves and sums it up.
-    fn finish(&mut self, stopped: Stopped) -> Result<Summary> {
-        let Work { run, state, screen, .. } = &mut self.work;
-        screen.set_status(Status::Finished);
+    fn finish(&self, stopped: Stopped) -> Result<Summary> {
+        let Work { run, state, .. } = &self.work;
         let title = run.directory.path().display().to_string();
         loss_svg(&run.directory.loss_svg(), &title, &run.directory.history()?, run.floor)?;
         Ok(Summary {
