@@ -1,7 +1,6 @@
 //! Causal multi-head self-attention: every position looks back and gathers what it needs.
 
 use burn::module::Module;
-use burn::tensor::activation::softmax;
 use burn::tensor::{Bool, Int, Tensor, TensorData};
 
 use crate::kv_cache::{LayerCache, padded};
@@ -104,7 +103,7 @@ impl<B: Backend> Attention<B> {
         let scores = scores.clone().mask_fill(future(&lengths, scores), MASKED); // [batch, n_heads, new, seq]
         let scores = tap.at(Site::AttnScores(layer), scores);
         // Scores become weights that sum to 1.
-        let pattern = tap.at(Site::Pattern(layer), softmax(scores, 3)); // [batch, n_heads, new, seq]
+        let pattern = tap.at(Site::Pattern(layer), softmax(scores)); // [batch, n_heads, new, seq]
         let pattern = backend::dropout(pattern, self.dropout);
         // Each query gathers the values, weighted.
         let mixed = tap.at(Site::Mixed(layer), backend::matmul(pattern, values)); // [batch, n_heads, new, head_dim]
@@ -131,6 +130,15 @@ impl<B: Backend> Attention<B> {
 fn join_heads<B: Backend>(heads: Tensor<B, 4>) -> Tensor<B, 3> {
     let [batch, n_heads, seq, head_dim] = heads.dims();
     heads.swap_dims(1, 2).reshape([batch, seq, n_heads * head_dim])
+}
+
+/// `e^score / Σ e^score` over the keys of each query: `[batch, n_heads, new, seq]`, positive, and each row sums to 1.
+fn softmax<B: Backend>(scores: Tensor<B, 4>) -> Tensor<B, 4> {
+    // The same numbers for any shift of a row; this one keeps `exp` from overflowing.
+    let largest = scores.clone().detach().max_dim(3); // [batch, n_heads, new, 1]
+    let exponentials = (scores - largest).exp(); // [batch, n_heads, new, seq]
+    let sum = exponentials.clone().sum_dim(3); // [batch, n_heads, new, 1]
+    backend::divide(exponentials, sum)
 }
 
 /// The causal mask of `scores`, `[batch or 1, 1, new, seq]`: true where a key comes after the query. The queries are the

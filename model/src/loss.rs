@@ -8,7 +8,7 @@ use crate::Backend;
 /// The mean of `-ln softmax(logits)[target]` over the targets that are not negative; 0 where all are.
 ///
 /// This is the formula; [`GptModel::loss`](crate::GptModel::loss) computes it together with the head, without ever holding all
-/// logits.
+/// logits. Its own gradient is exact; that of this formula has 12 bits on burn-ndarray 0.21, whose reciprocals do.
 ///
 /// # Shapes
 ///

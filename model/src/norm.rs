@@ -44,7 +44,7 @@ impl<B: Backend> LayerNorm<B> {
         let centred = input - mean; // [batch, seq, d_model]
         let variance = centred.clone().square().mean_dim(2); // [batch, seq, 1]
         let scale = tap.at(Site::NormScale(site), (variance + self.epsilon).sqrt()); // [batch, seq, 1]
-        let normalized = tap.at(Site::Normalized(site), centred / scale); // [batch, seq, d_model]
+        let normalized = tap.at(Site::Normalized(site), backend::divide(centred, scale)); // [batch, seq, d_model]
         let output = normalized * self.weight.val().unsqueeze(); // [batch, seq, d_model]
         match &self.bias {
             Some(bias) => output + bias.val().unsqueeze(),

@@ -124,9 +124,9 @@ fn output_and_gradients<B: Backend, M: Module<Autodiff<B>>>(
     forward: impl Fn(&M, Tensor<Autodiff<B>, 3>) -> Tensor<Autodiff<B>, 3>,
 ) -> Vec<Vec<f64>> {
     let device = Default::default();
-    let values: Vec<f32> = (0..2 * 5 * 12).map(|index| ((index * 37 % 101) as f32 / 50.0) - 1.0).collect();
+    let values: Vec<f32> = (0..2 * 9 * 12).map(|index| ((index * 37 % 101) as f32 / 50.0) - 1.0).collect();
     let input = Tensor::<Autodiff<B>, 1>::from_floats(values.as_slice(), &device);
-    let input = input.reshape([2, 5, 12]).require_grad();
+    let input = input.reshape([2, 9, 12]).require_grad();
     let output = forward(layer, input.clone());
     let gradients = weighted(output.clone()).backward();
     let mut all = Gradients::<B>(&gradients, Vec::new());

@@ -4,6 +4,7 @@
 mod adamw;
 mod attention;
 mod cross_entropy;
+mod divide;
 mod dropout;
 mod embedding;
 mod layer_norm;
@@ -18,6 +19,7 @@ use burn::tensor::{Shape, Tensor, TensorMetadata, TensorPrimitive};
 pub(super) use adamw::{adamw_step, sum_of_squares};
 pub(super) use attention::{attention_backward, attention_forward, cached_attention};
 pub(super) use cross_entropy::{head, head_cross_entropy, head_cross_entropy_with_gradients};
+pub(crate) use divide::divide;
 pub(super) use dropout::{dropout_backward, dropout_forward};
 pub(super) use embedding::{embedding, embedding_backward};
 pub(super) use layer_norm::{layer_norm_backward, layer_norm_forward};
