@@ -41,7 +41,7 @@
 //! | `fetch` | downloads, and the cache of the Hugging Face hub | ureq, hf-hub, sha2 |
 //! | `huggingface` | every `tokenizer.json` that is not a byte-level BPE | tokenizers |
 
-#![warn(clippy::print_stderr, clippy::print_stdout)]
+#![warn(clippy::print_stderr, clippy::print_stdout, unreachable_pub)]
 // What a feature leaves out cannot be linked to.
 #![cfg_attr(not(all(feature = "prepare", feature = "fetch")), allow(rustdoc::broken_intra_doc_links))]
 

@@ -28,7 +28,7 @@
 //! ```
 
 #![recursion_limit = "256"]
-#![warn(clippy::print_stderr, clippy::print_stdout)]
+#![warn(clippy::print_stderr, clippy::print_stdout, unreachable_pub)]
 
 mod batch;
 mod error;

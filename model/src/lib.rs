@@ -41,7 +41,7 @@
 //! ```
 
 #![recursion_limit = "256"]
-#![warn(clippy::print_stderr, clippy::print_stdout)]
+#![warn(clippy::print_stderr, clippy::print_stdout, unreachable_pub)]
 
 mod activation;
 mod allocation;

@@ -61,7 +61,7 @@
 //! ```
 
 #![recursion_limit = "256"]
-#![warn(clippy::print_stderr, clippy::print_stdout)]
+#![warn(clippy::print_stderr, clippy::print_stdout, unreachable_pub)]
 
 mod error;
 mod fit;

@@ -16,7 +16,7 @@ pub(super) enum Destination {
 }
 
 impl Destination {
-    pub fn of(dataset: &HubDataset, folder: Option<&Path>, options: &FetchOptions) -> Self {
+    pub(super) fn of(dataset: &HubDataset, folder: Option<&Path>, options: &FetchOptions) -> Self {
         let (repository, revision) = (dataset.repository.clone(), dataset.revision.clone());
         match folder {
             Some(folder) => Self::Folder(folder.to_owned()),
@@ -28,14 +28,14 @@ impl Destination {
     }
 
     /// Below it, files have the names that the hub gives them.
-    pub fn root(&self, commit: &str) -> PathBuf {
+    pub(super) fn root(&self, commit: &str) -> PathBuf {
         match self {
             Self::Folder(folder) => folder.clone(),
             Self::Cache { repo, cache } => cache.repo(repo.clone()).pointer_path(commit),
         }
     }
 
-    pub fn download(
+    pub(super) fn download(
         &self,
         path: &Path,
         blob: Option<&String>,
@@ -61,7 +61,7 @@ impl Destination {
     }
 
     /// Notes which commit the revision is, for the next time without network.
-    pub fn remember(&self, commit: &str) -> Result<()> {
+    pub(super) fn remember(&self, commit: &str) -> Result<()> {
         match self {
             Self::Folder(_) => Ok(()),
             Self::Cache { repo, cache } => {
@@ -71,7 +71,7 @@ impl Destination {
         }
     }
 
-    pub fn what_is_there(
+    pub(super) fn what_is_there(
         &self,
         dataset: &HubDataset,
         field: &'static str,

@@ -68,7 +68,7 @@ impl Failure {
 }
 
 impl Client {
-    pub fn new(options: &FetchOptions) -> Self {
+    pub(super) fn new(options: &FetchOptions) -> Self {
         let config = Agent::config_builder()
             .http_status_as_error(false)
             .timeout_connect(Some(options.stall))
@@ -87,12 +87,12 @@ impl Client {
     }
 
     /// Address of the hub, without a slash at its end.
-    pub fn endpoint(&self) -> &str {
+    pub(super) fn endpoint(&self) -> &str {
         &self.endpoint
     }
 
     /// The text at `url`.
-    pub fn text(&self, url: &str) -> Result<String> {
+    pub(super) fn text(&self, url: &str) -> Result<String> {
         self.persist(url, &mut |_| {
             let mut response = self.get(url, 0)?;
             response.body_mut().read_to_string().map_err(|error| passing(&error))
@@ -100,7 +100,7 @@ impl Client {
     }
 
     /// Downloads `url` to `path`.
-    pub fn download(
+    pub(super) fn download(
         &self,
         url: &str,
         path: &Path,

@@ -98,7 +98,7 @@ impl SplitWriter {
         Ok(Self { writer, summary: SplitSummary::default(), width })
     }
 
-    pub fn copy(&mut self, record: &Record, tokens: &mut BufReader<File>, path: &Path) -> Result<()> {
+    pub(super) fn copy(&mut self, record: &Record, tokens: &mut BufReader<File>, path: &Path) -> Result<()> {
         let mut left = record.tokens * self.width;
         let mut bytes = vec![0; left.min(1 << 20) as usize];
         while left > 0 {

@@ -43,16 +43,20 @@ struct Current {
 }
 
 impl<'a> Batcher<'a> {
-    pub fn new(skip_bad: bool, cut: Option<u64>, send: &'a mut dyn FnMut(TextBatch) -> Result<()>) -> Self {
+    pub(super) fn new(
+        skip_bad: bool,
+        cut: Option<u64>,
+        send: &'a mut dyn FnMut(TextBatch) -> Result<()>,
+    ) -> Self {
         Self { batch: TextBatch::default(), send, skip_bad, cut, part_bytes: 0, current: Current::default() }
     }
 
     /// Says which file the next events come from.
-    pub fn start_file(&mut self, file: usize) {
+    pub(super) fn start_file(&mut self, file: usize) {
         self.current = Current { file, start: self.batch.text.len(), ..Current::default() };
     }
 
-    pub fn take(&mut self, event: ReadEvent<'_>) -> Result<()> {
+    pub(super) fn take(&mut self, event: ReadEvent<'_>) -> Result<()> {
         match event {
             ReadEvent::Text(text) => self.text(text),
             ReadEvent::End(location) => {
@@ -70,7 +74,7 @@ impl<'a> Batcher<'a> {
     }
 
     /// Sends what is left.
-    pub fn finish(mut self) -> Result<()> {
+    pub(super) fn finish(mut self) -> Result<()> {
         self.batch.ends_group = true;
         self.batch.ends_part = true;
         self.send()

@@ -41,7 +41,7 @@ struct OpenPart {
 }
 
 impl<'a> Cursor<'a> {
-    pub fn new(
+    pub(super) fn new(
         source: usize,
         plan: &Plan<'_>,
         parts: &[&'a Part],
@@ -76,17 +76,17 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    pub fn is_done(&self) -> bool {
+    pub(super) fn is_done(&self) -> bool {
         f64::from(self.walk) >= self.weight || self.parts.is_empty()
     }
 
     /// The share of its tokens that is written.
-    pub fn share(&self) -> f64 {
+    pub(super) fn share(&self) -> f64 {
         self.written as f64 / self.expected
     }
 
     /// Copies the next document to its split, or passes over it.
-    pub fn step(&mut self, train: &mut SplitWriter, valid: &mut SplitWriter) -> Result<()> {
+    pub(super) fn step(&mut self, train: &mut SplitWriter, valid: &mut SplitWriter) -> Result<()> {
         let (part, first) = self.parts[self.part];
         if self.open.is_none() {
             let records = part.records(self.scratch)?.into_iter();

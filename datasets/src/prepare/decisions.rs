@@ -23,7 +23,7 @@ pub(super) struct Decisions {
 }
 
 impl Decisions {
-    pub fn make(plan: &Plan<'_>, parts: &[&Part], scratch: &Path) -> Result<Self> {
+    pub(super) fn make(plan: &Plan<'_>, parts: &[&Part], scratch: &Path) -> Result<Self> {
         let mut decisions = Self {
             fates: Vec::new(),
             tokens: vec![0; plan.sources.len()],

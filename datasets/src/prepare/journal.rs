@@ -27,7 +27,7 @@ pub(super) struct Journal {
 
 impl Journal {
     /// Opens the journal in `folder`, or starts a new one if it is about another plan.
-    pub fn open(folder: &Path, plan: String) -> Result<Self> {
+    pub(super) fn open(folder: &Path, plan: String) -> Result<Self> {
         let path = folder.join(JOURNAL);
         let file =
             OpenOptions::new().read(true).append(true).create(true).open(&path).map_err(Error::io(&path))?;
@@ -62,13 +62,13 @@ impl Journal {
     }
 
     /// How many parts of a group are finished, and whether these are all.
-    pub fn finished(&self, group: usize) -> (usize, bool) {
+    pub(super) fn finished(&self, group: usize) -> (usize, bool) {
         let parts = self.parts.range((group, 0)..(group + 1, 0));
         let count = parts.clone().count();
         (count, parts.last().is_some_and(|(_, part)| part.ends_group))
     }
 
-    pub fn add(&mut self, part: Part) -> Result<()> {
+    pub(super) fn add(&mut self, part: Part) -> Result<()> {
         self.append(&part)?;
         self.parts.insert((part.group, part.part), part);
         Ok(())

@@ -39,18 +39,18 @@ pub(super) struct Record {
 }
 
 impl Part {
-    pub fn path(&self, folder: &Path) -> PathBuf {
+    pub(super) fn path(&self, folder: &Path) -> PathBuf {
         path(folder, self.group, self.part)
     }
 
     /// Whether the file is there in full.
-    pub fn is_in(&self, folder: &Path) -> bool {
+    pub(super) fn is_in(&self, folder: &Path) -> bool {
         let expected = self.token_bytes + self.documents * RECORD as u64;
         std::fs::metadata(self.path(folder)).is_ok_and(|metadata| metadata.len() == expected)
     }
 
     /// Checks the file against its checksum.
-    pub fn verify(&self, folder: &Path) -> Result<()> {
+    pub(super) fn verify(&self, folder: &Path) -> Result<()> {
         let path = self.path(folder);
         let mut file = File::open(&path).map_err(Error::io(&path))?;
         let (mut digest, mut bytes) = (Xxh3::new(), vec![0; 1 << 20]);
@@ -67,7 +67,7 @@ impl Part {
     }
 
     /// The records of the documents.
-    pub fn records(&self, folder: &Path) -> Result<Vec<Record>> {
+    pub(super) fn records(&self, folder: &Path) -> Result<Vec<Record>> {
         let path = self.path(folder);
         let mut file = File::open(&path).map_err(Error::io(&path))?;
         let mut bytes = Vec::new();
@@ -78,7 +78,7 @@ impl Part {
     }
 
     /// The tokens, front to back.
-    pub fn tokens(&self, folder: &Path) -> Result<BufReader<File>> {
+    pub(super) fn tokens(&self, folder: &Path) -> Result<BufReader<File>> {
         let path = self.path(folder);
         Ok(BufReader::with_capacity(1 << 20, File::open(&path).map_err(Error::io(&path))?))
     }
@@ -122,7 +122,7 @@ pub(super) struct PartWriter {
 }
 
 impl PartWriter {
-    pub fn create(folder: &Path, group: usize, part: usize) -> Result<Self> {
+    pub(super) fn create(folder: &Path, group: usize, part: usize) -> Result<Self> {
         let unfinished = path(folder, group, part).with_extension("unfinished");
         let file = File::create(&unfinished).map_err(Error::io(&unfinished))?;
         let (ends_group, skipped) = (false, Vec::new());
@@ -138,22 +138,22 @@ impl PartWriter {
         })
     }
 
-    pub fn tokens(&mut self, bytes: &[u8]) -> Result<()> {
+    pub(super) fn tokens(&mut self, bytes: &[u8]) -> Result<()> {
         self.part.token_bytes += bytes.len() as u64;
         self.digest.update(bytes);
         self.file.write_all(bytes).map_err(Error::io(&self.unfinished))
     }
 
-    pub fn record(&mut self, record: &Record) {
+    pub(super) fn record(&mut self, record: &Record) {
         self.part.documents += 1;
         self.records.extend_from_slice(&record.bytes());
     }
 
-    pub fn skip(&mut self, skipped: Vec<Skipped>) {
+    pub(super) fn skip(&mut self, skipped: Vec<Skipped>) {
         self.part.skipped.extend(skipped);
     }
 
-    pub fn finish(mut self, ends_group: bool) -> Result<Part> {
+    pub(super) fn finish(mut self, ends_group: bool) -> Result<Part> {
         self.digest.update(&self.records);
         self.part.checksum = self.digest.digest();
         self.part.ends_group = ends_group;

@@ -35,13 +35,13 @@ pub(super) struct Group {
 
 impl Group {
     /// Bytes on disk.
-    pub fn size(&self) -> u64 {
+    pub(super) fn size(&self) -> u64 {
         self.files.iter().map(|file| file.size).sum()
     }
 }
 
 impl<'a> Plan<'a> {
-    pub fn make(
+    pub(super) fn make(
         sources: &'a [Source],
         tokenizer: &'a Tokenizer,
         options: &'a PrepareOptions,
@@ -62,12 +62,12 @@ impl<'a> Plan<'a> {
     }
 
     /// Two plans with the same fingerprint give the same shards.
-    pub fn fingerprint(&self) -> String {
+    pub(super) fn fingerprint(&self) -> String {
         format!("{:016x}", self.fingerprint)
     }
 
     /// Bytes on disk.
-    pub fn size(&self) -> u64 {
+    pub(super) fn size(&self) -> u64 {
         self.groups.iter().map(Group::size).sum()
     }
 }

@@ -39,7 +39,7 @@ pub(super) struct Writer<'a> {
 
 impl<'a> Writer<'a> {
     /// A writer of what is left when `resumed` bytes have been read.
-    pub fn new(plan: &Plan<'_>, scratch: &'a Path, journal: &'a mut Journal, resumed: u64) -> Self {
+    pub(super) fn new(plan: &Plan<'_>, scratch: &'a Path, journal: &'a mut Journal, resumed: u64) -> Self {
         let width = token_width(plan.vocabulary.size) as u64;
         let progress = PrepareProgress {
             bytes_total: plan.size(),
@@ -52,7 +52,7 @@ impl<'a> Writer<'a> {
     }
 
     /// Writes the batch if it is its turn, then those that waited for it. Returns how many it wrote.
-    pub fn take(&mut self, encoded: Encoded) -> Result<usize> {
+    pub(super) fn take(&mut self, encoded: Encoded) -> Result<usize> {
         let group = self.groups.entry(encoded.group).or_default();
         group.waiting.insert(encoded.number, encoded);
         let mut written = 0;

@@ -25,7 +25,7 @@ pub(super) struct TokenFile {
 
 impl TokenFile {
     /// Opens a file and verifies all of it.
-    pub fn open(path: &Path) -> Result<Self> {
+    pub(super) fn open(path: &Path) -> Result<Self> {
         let mut file = File::open(path).map_err(Error::io(path))?;
         let size = file.metadata().map_err(Error::io(path))?.len();
         let mut front = Vec::new();
@@ -63,12 +63,12 @@ impl TokenFile {
         Ok(Self { path: path.to_owned(), header, checksum, largest, map })
     }
 
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.header.tokens as usize
     }
 
     /// The tokens of a range of positions, which must lie in the file.
-    pub fn tokens(&self, range: Range<usize>) -> impl Iterator<Item = i32> + '_ {
+    pub(super) fn tokens(&self, range: Range<usize>) -> impl Iterator<Item = i32> + '_ {
         let Header { start, width, .. } = self.header;
         let bytes = &self.map[start + range.start * width..start + range.end * width];
         bytes.chunks_exact(width).map(|bytes| match bytes {

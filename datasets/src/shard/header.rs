@@ -45,7 +45,7 @@ pub(super) struct Header {
 
 impl Header {
     /// Reads a header that begins with [`MAGIC`].
-    pub fn parse(path: &Path, bytes: &[u8]) -> Result<Self> {
+    pub(super) fn parse(path: &Path, bytes: &[u8]) -> Result<Self> {
         let refuse = |reason: String| Err(Error::format(path, reason));
         if bytes.len() < HEADER {
             return refuse(format!("{} bytes are too few for a token shard", bytes.len()));
@@ -82,7 +82,7 @@ impl Header {
     }
 
     /// The bytes that [`parse`](Self::parse) reads.
-    pub fn bytes(&self) -> [u8; HEADER] {
+    pub(super) fn bytes(&self) -> [u8; HEADER] {
         let vocabulary = self.vocabulary.clone().unwrap_or_default();
         let mut bytes = [0; HEADER];
         bytes[..8].copy_from_slice(&MAGIC);

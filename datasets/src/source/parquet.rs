@@ -26,7 +26,7 @@ pub(super) struct Table {
 
 impl Table {
     /// Reads the column, a few values at a time.
-    pub fn read(
+    pub(super) fn read(
         &self,
         file: &SourceFile,
         options: &ReadOptions,
