@@ -7,10 +7,6 @@ use crate::kv_cache::{LayerCache, padded};
 use crate::linear::Initializer;
 use crate::{Backend, GptConfig, Heads, Linear, Site, Tap, Watch, backend};
 
-/// Stands for `-∞`: no score comes near it, and `exp` takes it to zero on every device, also on those whose shaders do
-/// without infinities.
-const MASKED: f64 = -1e30;
-
 /// `softmax(Q Kᵀ · scale + causal mask) V` for `n_heads` heads side by side, between two linear maps
 /// (<https://arxiv.org/abs/1706.03762>, §3.2).
 ///
@@ -100,7 +96,7 @@ impl<B: Backend> Attention<B> {
         // How well each query matches each key.
         let scores = backend::matmul(query, keys.swap_dims(2, 3)) * self.scale; // [batch, n_heads, new, seq]
         // A query sees no key that comes after it.
-        let scores = scores.clone().mask_fill(future(&lengths, scores), MASKED); // [batch, n_heads, new, seq]
+        let scores = scores.clone().mask_fill(future(&lengths, scores), backend::MASKED); // [batch, n_heads, new, seq]
         let scores = tap.at(Site::AttnScores(layer), scores);
         // Scores become weights that sum to 1.
         let pattern = tap.at(Site::Pattern(layer), softmax(scores)); // [batch, n_heads, new, seq]

@@ -7,6 +7,6 @@ mod resume;
 mod sections;
 
 pub use model::ModelSection;
-pub use parse::{Source, load, parse};
+pub use parse::{Origin, load, parse};
 pub use resume::check_resume;
 pub use sections::{DataSource, Settings};

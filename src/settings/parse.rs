@@ -14,7 +14,7 @@ const EMBEDDED: &str = include_str!("../../Config.toml");
 
 /// Where a configuration came from, so that a message can say so.
 #[derive(Debug)]
-pub struct Source {
+pub struct Origin {
     name: String,
     text: String,
     /// `section.key` of every `--set`, in order.
@@ -22,7 +22,7 @@ pub struct Source {
 }
 
 /// Reads the configuration in `path`, else `./Config.toml`, else the embedded one, and applies `--set`s in order.
-pub fn load(path: Option<&Path>, set: &[String]) -> Result<(Settings, Source)> {
+pub fn load(path: Option<&Path>, set: &[String]) -> Result<(Settings, Origin)> {
     let nearby = PathBuf::from("Config.toml");
     let (name, text) = match path {
         Some(path) => (path.display().to_string(), read(path)?),
@@ -33,10 +33,10 @@ pub fn load(path: Option<&Path>, set: &[String]) -> Result<(Settings, Source)> {
 }
 
 /// The configuration in `text`, which messages call `name`, with `--set`s applied in order.
-pub fn parse(name: String, text: String, set: &[String]) -> Result<(Settings, Source)> {
-    let mut source = Source { name, text, set: Vec::new() };
-    let mut settings: Settings = toml::from_str(&source.text).map_err(|error| source.explain(&error))?;
-    let mut table: Table = toml::from_str(&source.text).map_err(|error| source.explain(&error))?;
+pub fn parse(name: String, text: String, set: &[String]) -> Result<(Settings, Origin)> {
+    let mut origin = Origin { name, text, set: Vec::new() };
+    let mut settings: Settings = toml::from_str(&origin.text).map_err(|error| origin.explain(&error))?;
+    let mut table: Table = toml::from_str(&origin.text).map_err(|error| origin.explain(&error))?;
     for change in set {
         let (section, key, value) = parse_change(change)?;
         let entry = table.entry(section.clone()).or_insert_with(|| Value::Table(Table::new()));
@@ -44,13 +44,13 @@ pub fn parse(name: String, text: String, set: &[String]) -> Result<(Settings, So
         entry.insert(key.clone(), value);
         settings = Settings::deserialize_from(table.clone())
             .map_err(|error| anyhow!("--set {change}: {}", with_suggestion(error.message())))?;
-        source.set.push(format!("{section}.{key}"));
+        origin.set.push(format!("{section}.{key}"));
     }
     if settings.data.path.is_some() {
         settings.data.source = DataSource::Path;
     }
-    settings.check().map_err(|error| source.place(error))?;
-    Ok((settings, source))
+    settings.check().map_err(|error| origin.locate(error))?;
+    Ok((settings, origin))
 }
 
 fn read(path: &Path) -> Result<String> {
@@ -101,9 +101,9 @@ impl Settings {
     }
 }
 
-impl Source {
+impl Origin {
     /// Puts file and line, or the `--set`, before an error about a key of the configuration.
-    pub fn place(&self, error: anyhow::Error) -> anyhow::Error {
+    pub fn locate(&self, error: anyhow::Error) -> anyhow::Error {
         let Some((section, key)) = key_of(&error) else { return error };
         let message = crate::failure::message(&error);
         if self.set.contains(&format!("{section}.{key}")) {

@@ -24,5 +24,5 @@ mod typed;
 
 pub use operands::{AdamWStep, AffineGradients, CHUNK_LOGITS, HeadGradients, Heads, PackedWeight, Saved};
 pub use operations::{AutodiffBackend, Backend};
-pub(crate) use portable::{divide, matmul};
+pub(crate) use portable::{MASKED, divide, matmul};
 pub(crate) use typed::*;

@@ -21,7 +21,7 @@ use kiln_training::{Checkpoint, Frontend, MemoryPlan, RunDir};
 use self::job::Training;
 use crate::backend::dispatch_training;
 use crate::cli::training::Train;
-use crate::settings::{Settings, Source};
+use crate::settings::{Origin, Settings};
 
 pub fn run(args: Train) -> Result<ExitCode> {
     crate::backend::check(&args.backend)?;
@@ -89,11 +89,11 @@ fn plan_memory(
     args: &Train,
     config: &GptConfig,
     settings: &mut Settings,
-    source: &Source,
+    origin: &Origin,
 ) -> Result<MemoryPlan> {
     let device = crate::backend::device_kind(&args.backend)?;
     let plan = MemoryPlan::new(config, &settings.training, device);
-    let plan = plan.map_err(|error| source.place(error.into()))?;
+    let plan = plan.map_err(|error| origin.locate(error.into()))?;
     settings.training.micro_batch_size = plan.micro_batch;
     Ok(plan)
 }

@@ -15,7 +15,7 @@ use crate::settings::{self, Settings};
 
 /// Checks everything that can be checked before anything is written; then writes the run's first files.
 pub(super) fn prepare(args: &Train) -> Result<Prepared> {
-    let (mut settings, source) = settings::load(args.config.as_deref(), &args.set)?;
+    let (mut settings, origin) = settings::load(args.config.as_deref(), &args.set)?;
     make_data_path_absolute(&mut settings)?;
     let folder = run_folder::new_run(args.run_dir.as_deref(), &settings)?;
     let had_data = Dataset::is_in(&folder.join("data"));
@@ -24,16 +24,16 @@ pub(super) fn prepare(args: &Train) -> Result<Prepared> {
     let tokenizer = match (&init_from, settings.tokenizer.kind.as_str()) {
         (Some(model), _) if model.has_tokenizer() => model.tokenizer()?,
         (_, kind) => {
-            text.tokenizer(kind, settings.tokenizer.vocab_size).map_err(|error| source.place(error))?
+            text.tokenizer(kind, settings.tokenizer.vocab_size).map_err(|error| origin.locate(error))?
         }
     };
     let config = match &init_from {
-        None => settings.model.config(tokenizer.vocab_size()).map_err(|error| source.place(error))?,
+        None => settings.model.config(tokenizer.vocab_size()).map_err(|error| origin.locate(error))?,
         Some(model) => config_from_model(model, &settings, &tokenizer)?,
     };
     settings.model = settings::ModelSection::resolved(&config);
     settings.training.run_dir = folder.display().to_string();
-    let plan = plan_memory(args, &config, &mut settings, &source)?;
+    let plan = plan_memory(args, &config, &mut settings, &origin)?;
 
     let config_text = toml::to_string_pretty(&settings)?;
     let run = RunDir::create(&folder, &config_text)?;

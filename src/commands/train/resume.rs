@@ -7,7 +7,7 @@ use kiln_training::{Checkpoint, RunDir};
 use super::corpus::Text;
 use super::{Prepared, Start, make_data_path_absolute, plan_memory, print_message, run_folder};
 use crate::cli::training::Train;
-use crate::settings::{self, DataSource, Settings, Source};
+use crate::settings::{self, DataSource, Origin, Settings};
 
 /// Opens the run that is to resume, with the configuration it was started with.
 pub(super) fn prepare(args: &Train) -> Result<Prepared> {
@@ -16,17 +16,17 @@ pub(super) fn prepare(args: &Train) -> Result<Prepared> {
     let checkpoint = run.newest_checkpoint(|path, reason| {
         print_message(&format!("skipped a damaged checkpoint: {}: {reason}", path.display()));
     })?;
-    let (started, mut settings, source) = load_settings(args, &run, &checkpoint)?;
+    let (started, mut settings, origin) = load_settings(args, &run, &checkpoint)?;
     let kept = [run.data(), run.model()].into_iter().find(|directory| Tokenizer::is_in(directory));
     let tokenizer = Tokenizer::from_directory(&kept.unwrap_or_else(|| run.data()))?;
-    let config = settings.model.config(tokenizer.vocab_size()).map_err(|error| source.place(error))?;
+    let config = settings.model.config(tokenizer.vocab_size()).map_err(|error| origin.locate(error))?;
     settings.model = settings::ModelSection::resolved(&config);
     settings.training.run_dir = folder.display().to_string();
     settings::check_resume(&settings, &started, checkpoint.step())?;
     if settings.training.micro_batch_size == 0 {
         settings.training.micro_batch_size = started.training.micro_batch_size;
     }
-    let plan = plan_memory(args, &config, &mut settings, &source)?;
+    let plan = plan_memory(args, &config, &mut settings, &origin)?;
     print_message(&plan.to_string());
     let (steps, before) = (settings.training.steps, started.training.steps);
     if steps != before && settings.schedule.decay_steps == 0 {
@@ -53,16 +53,16 @@ fn load_settings(
     args: &Train,
     run: &RunDir,
     checkpoint: &Checkpoint,
-) -> Result<(Settings, Settings, Source)> {
+) -> Result<(Settings, Settings, Origin)> {
     let name = checkpoint.path().join("config.toml").display().to_string();
     let (started, _) = settings::parse(name.clone(), checkpoint.config().to_owned(), &[])?;
-    let (mut settings, source) = match &args.config {
+    let (mut settings, origin) = match &args.config {
         Some(_) => settings::load(args.config.as_deref(), &args.set)?,
         None if run.config_file().is_file() => settings::load(Some(&run.config_file()), &args.set)?,
         None => settings::parse(name, checkpoint.config().to_owned(), &args.set)?,
     };
     make_data_path_absolute(&mut settings)?;
-    Ok((started, settings, source))
+    Ok((started, settings, origin))
 }
 
 /// The tokens of the run, and a loss that no model can beat on them, if the corpus knows one.

@@ -11,7 +11,7 @@ use crate::kv_cache::CachedSequence;
 
 /// Stands for `-∞`: no score comes near it, and `exp` takes it to zero on every device, also on those whose
 /// shaders do without infinities.
-const MASKED: f64 = -1e30;
+pub(crate) const MASKED: f64 = -1e30;
 
 /// Keeps `qkv`, the probabilities and, with dropout, the mask that scaled them.
 pub(in crate::backend) fn attention_forward<B: Backend>(

@@ -17,6 +17,7 @@ use burn::tensor::ops::FloatTensor;
 use burn::tensor::{Shape, Tensor, TensorMetadata, TensorPrimitive};
 
 pub(super) use adamw::{adamw_step, sum_of_squares};
+pub(crate) use attention::MASKED;
 pub(super) use attention::{attention_backward, attention_forward, cached_attention};
 pub(super) use cross_entropy::{head, head_cross_entropy, head_cross_entropy_with_gradients};
 pub(crate) use divide::divide;
