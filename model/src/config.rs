@@ -125,15 +125,13 @@ impl GptConfig {
     }
 
     /// Numbers that exist for each token of a training step: those that the forward pass keeps for the backward pass, and
-    /// those that pass through a layer meanwhile. `attention_weights` says whether attention keeps its weights, or computes
-    /// them anew.
-    pub fn activations_per_token(&self, attention_weights: bool) -> usize {
+    /// those that pass through a layer meanwhile. Attention keeps no weights, but computes them anew; `dropout_masks` says
+    /// whether it keeps what dropout drew for them, or draws it anew.
+    pub fn activations_per_token(&self, dropout_masks: bool) -> usize {
         let Self { context_length, d_model, n_layers, n_heads, d_ff, dropout, .. } = *self;
-        let attention = match attention_weights {
-            false => n_heads,
-            // Weights, their softmax, and what dropout made of them.
-            true => n_heads * context_length * if dropout > 0.0 { 3 } else { 2 },
-        };
+        // The sum of each row of weights; of masks, about half, because no query sees what comes later.
+        let masks = if dropout_masks && dropout > 0.0 { n_heads * context_length.div_ceil(2) } else { 0 };
+        let attention = n_heads + masks;
         // Of each block: both norms' inputs and outputs, queries, keys, values and what attention made of them, the hidden
         // layer before and after its activation.
         let kept = n_layers * (8 * d_model + 2 * d_ff + attention) + 4 * d_model;

@@ -44,6 +44,14 @@ pub enum Error {
         /// The backend.
         backend: String,
     },
+    /// The backend cannot compute in such a number format.
+    #[error("the {backend} backend cannot train in {precision} here")]
+    ComputePrecision {
+        /// What was asked for.
+        precision: &'static str,
+        /// The backend, and where it runs.
+        backend: String,
+    },
     /// A weight is packed in fewer bits than f32, and has lost digits that are needed now.
     #[error("`{parameter}` is held in fewer bits, for inference")]
     Packed {

@@ -6,7 +6,8 @@ use burn::tensor::{Element, Int, Tensor, TensorData};
 use crate::linear::Initializer;
 use crate::loss::cross_entropy;
 use crate::{
-    Backend, Block, Embedding, GptConfig, KvCache, LayerNorm, NoTap, NormSite, Site, Tap, Watch, backend,
+    Backend, Block, ComputePrecision, Embedding, GptConfig, KvCache, LayerNorm, NoTap, NormSite, Site, Tap,
+    Watch, backend,
 };
 
 /// A GPT-2 style language model (<https://cdn.openai.com/better-language-models/language_models_are_unsupervised_multitask_learners.pdf>).
@@ -24,8 +25,16 @@ pub struct GptModel<B: Backend> {
     pub ln_f: LayerNorm<B>,
     /// A head of its own, `[vocab, d_model]`; `None` when it is tied to `wte`.
     pub lm_head: Option<Embedding<B>>,
+    // Checkpoints know the field by this name.
     #[module(skip)]
+    config: Description,
+}
+
+/// What a model was made from, and how it computes while it learns.
+#[derive(Clone, Debug)]
+struct Description {
     config: GptConfig,
+    precision: ComputePrecision,
 }
 
 impl<B: Backend> GptModel<B> {
@@ -49,13 +58,17 @@ impl<B: Backend> GptModel<B> {
             h: (0..config.n_layers).map(|layer| Block::new(config, layer, initializer, device)).collect(),
             ln_f: LayerNorm::new(config.d_model, config.bias, config.layer_norm_epsilon, device),
             lm_head: (!config.tied_head).then(|| vocabulary(initializer)),
-            config: config.clone(),
+            config: Description { config: config.clone(), precision: ComputePrecision::default() },
         }
     }
 
     /// The configuration the model was made from.
     pub fn config(&self) -> &GptConfig {
-        &self.config
+        &self.config.config
+    }
+
+    pub(crate) fn set_compute_precision(&mut self, precision: ComputePrecision) {
+        self.config.precision = precision;
     }
 
     /// Where its parameters are.
@@ -65,7 +78,7 @@ impl<B: Backend> GptModel<B> {
 
     /// The same model with another dropout probability, for training on.
     pub fn with_dropout(mut self, dropout: f64) -> Self {
-        self.config.dropout = dropout;
+        self.config.config.dropout = dropout;
         for block in &mut self.h {
             block.attn.set_dropout(dropout);
             block.mlp.set_dropout(dropout);
@@ -79,13 +92,13 @@ impl<B: Backend> GptModel<B> {
     ///
     /// If `context_length` is 0 or longer than the model's.
     pub fn with_context_length(mut self, context_length: usize) -> Self {
-        let longest = self.config.context_length;
+        let longest = self.config().context_length;
         assert!((1..=longest).contains(&context_length), "a context of {context_length} out of {longest}");
         if context_length < longest {
             // Detached, or the gradient would stop at the longer table, which is no parameter any more.
             self.wpe.weight =
                 self.wpe.weight.map(|weight| weight.narrow(0, 0, context_length).detach().require_grad());
-            self.config.context_length = context_length;
+            self.config.config.context_length = context_length;
         }
         self
     }
@@ -126,7 +139,8 @@ impl<B: Backend> GptModel<B> {
 
     /// Mean cross-entropy, in nats, of predicting `targets[b, t]` from `tokens[b, ..=t]`. Negative targets are ignored.
     ///
-    /// The logits are never held as a whole: head and loss are one operation.
+    /// The logits are never held as a whole: head and loss are one operation. Computed in the precision of
+    /// [`with_compute_precision`](Self::with_compute_precision).
     ///
     /// # Shapes
     ///
@@ -140,7 +154,7 @@ impl<B: Backend> GptModel<B> {
         self.loss_tapped(tokens, targets, &mut NoTap)
     }
 
-    /// [`loss`](Self::loss) with a tap.
+    /// [`loss`](Self::loss) with a tap. For one that watches everything, it is computed in the parameters' own type.
     ///
     /// # Shapes
     ///
@@ -156,10 +170,16 @@ impl<B: Backend> GptModel<B> {
         targets: Tensor<B, 2, Int>,
         tap: &mut impl Tap<B>,
     ) -> Tensor<B, 1> {
-        let stream = self.stream(tokens, None, tap); // [batch, seq, d_model]
         if tap.watches() == Watch::Everything {
+            let stream = self.stream(tokens, None, tap); // [batch, seq, d_model]
             return cross_entropy(self.logits(stream, tap), targets);
         }
+        let starts = self.starts(tokens.dims(), None);
+        let mut embedded = self.embed(tokens, &starts, tap); // [batch, seq, d_model]
+        if let Some(dtype) = self.config.precision.stream() {
+            embedded = embedded.cast(dtype);
+        }
+        let stream = self.blocks(embedded, None, tap); // [batch, seq, d_model]
         let hidden = self.ln_f.forward(stream, NormSite::Final, tap); // [batch, seq, d_model]
         backend::head_cross_entropy(hidden, self.head(), targets)
     }
@@ -179,7 +199,7 @@ impl<B: Backend> GptModel<B> {
         let [batch, new] = tokens.dims();
         let stream = self.stream(tokens, Some(cache), &mut NoTap); // [batch, new, d_model]
         let last = stream.narrow(1, new - 1, 1); // [batch, 1, d_model]
-        self.logits(last, &mut NoTap).reshape([batch, self.config.vocab_size])
+        self.logits(last, &mut NoTap).reshape([batch, self.config().vocab_size])
     }
 
     /// The residual stream after the last block, normalised: what the head reads.
@@ -209,11 +229,22 @@ impl<B: Backend> GptModel<B> {
     pub fn stream(
         &self,
         tokens: Tensor<B, 2, Int>,
-        mut cache: Option<&mut KvCache<B>>,
+        cache: Option<&mut KvCache<B>>,
         tap: &mut impl Tap<B>,
     ) -> Tensor<B, 3> {
         let starts = self.starts(tokens.dims(), cache.as_deref());
-        let mut stream = backend::dropout(self.embed(tokens, &starts, tap), self.config.dropout);
+        let embedded = self.embed(tokens, &starts, tap); // [batch, seq, d_model]
+        self.blocks(embedded, cache, tap)
+    }
+
+    /// The blocks on what they read first: `[batch, seq, d_model] → [batch, seq, d_model]`.
+    fn blocks(
+        &self,
+        embedded: Tensor<B, 3>,
+        mut cache: Option<&mut KvCache<B>>,
+        tap: &mut impl Tap<B>,
+    ) -> Tensor<B, 3> {
+        let mut stream = backend::dropout(embedded, self.config().dropout);
         for (layer, block) in self.h.iter().enumerate() {
             let cache = cache.as_mut().map(|cache| &mut cache.layers[layer]);
             stream = block.forward(stream, layer, cache, tap); // [batch, seq, d_model]
@@ -233,7 +264,7 @@ impl<B: Backend> GptModel<B> {
 
     /// The position of the first of `tokens` in each sequence; one number where it is the same in all.
     fn starts(&self, [batch, seq]: [usize; 2], cache: Option<&KvCache<B>>) -> Vec<usize> {
-        let context = self.config.context_length;
+        let context = self.config().context_length;
         let Some(cache) = cache else {
             assert!(seq <= context, "a sequence of {seq} tokens exceeds the context of {context}");
             return vec![0];

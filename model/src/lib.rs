@@ -48,6 +48,7 @@ mod allocation;
 mod attention;
 mod backend;
 mod block;
+mod compute_precision;
 mod config;
 mod embedding;
 mod error;
@@ -67,10 +68,11 @@ pub use activation::Activation;
 pub use allocation::keep_freed_memory;
 pub use attention::Attention;
 pub use backend::{
-    AdamWStep, AffineGradients, AutodiffBackend, Backend, CHUNK_LOGITS, HeadGradients, Heads, PackedWeight,
-    Saved,
+    AdamWStep, AffineGradients, AutodiffBackend, Backend, CHUNK_LOGITS, GPU_CHUNK_LOGITS, HeadGradients,
+    Heads, PackedWeight, Saved,
 };
 pub use block::Block;
+pub use compute_precision::ComputePrecision;
 pub use config::{GptConfig, PRESETS};
 pub use embedding::Embedding;
 pub use error::{Error, Result};

@@ -29,6 +29,22 @@ pub(super) fn libtorch(device: Option<&str>) -> Result<burn_tch::LibTorchDevice>
     }
 }
 
+/// Free bytes of an NVIDIA GPU, as its driver tells; of the first, if none is named.
+pub(super) fn nvidia_free_memory(device: Option<&str>) -> Option<u64> {
+    #[cfg(any(feature = "tch", feature = "cuda"))]
+    {
+        let number = index("", device, "cuda").ok()?;
+        let driver = nvml_wrapper::Nvml::init().ok()?;
+        let gpu = driver.device_by_index(u32::try_from(number).ok()?).ok()?;
+        gpu.memory_info().ok().map(|memory| memory.free)
+    }
+    #[cfg(not(any(feature = "tch", feature = "cuda")))]
+    {
+        let _ = device;
+        None
+    }
+}
+
 /// Whether wgpu finds anything but an adapter that computes on the CPU.
 pub(super) fn wgpu_has_gpu() -> bool {
     #[cfg(feature = "wgpu")]

@@ -1,6 +1,8 @@
 //! Choosing the backend: its type, with gradients or without, is named here and nowhere else.
 
 mod device;
+#[cfg(feature = "cubecl")]
+mod kernel_cache;
 
 use anyhow::{Result, bail};
 use burn_autodiff::Autodiff;
@@ -39,6 +41,10 @@ pub trait Job {
 pub fn dispatch<J: Job>(args: &BackendArgs, job: J) -> Result<J::Output> {
     let name = choose(args.backend.as_deref())?;
     let device = args.device.as_deref();
+    #[cfg(feature = "cubecl")]
+    if matches!(name, "wgpu" | "vulkan" | "metal" | "cuda" | "rocm") {
+        kernel_cache::keep();
+    }
     match name {
         #[cfg(feature = "ndarray")]
         "ndarray" => job.run::<burn_ndarray::NdArray>(cpu(name, device)?, name),
@@ -91,7 +97,9 @@ pub fn device_kind(args: &BackendArgs) -> Result<DeviceKind> {
         ("ndarray" | "flex", _) => DeviceKind::Host,
         ("tch", None) if !libtorch_has_cuda() => DeviceKind::HostComposed,
         ("tch", Some("cpu")) => DeviceKind::HostComposed,
-        _ => DeviceKind::Device,
+        ("tch", device) => DeviceKind::LibtorchGpu(nvidia_free_memory(device)),
+        ("cuda", device) => DeviceKind::Device(nvidia_free_memory(device)),
+        _ => DeviceKind::Device(None),
     })
 }
 

@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use kiln_model::Precision;
+use kiln_model::{ComputePrecision, Precision};
 
 use super::common::BackendArgs;
-use super::precision::in_memory;
+use super::precision::{in_memory, of_training};
 
 /// `kiln bench`
 #[derive(Subcommand, Debug)]
@@ -52,6 +52,9 @@ pub struct BenchTrain {
     /// Sequences of a step.
     #[arg(long, value_name = "B", default_value_t = 12, value_parser = size)]
     pub batch: usize,
+    /// What a step is computed in.
+    #[arg(long, value_parser = of_training(), default_value = "f32")]
+    pub precision: ComputePrecision,
     /// Steps that are timed, after one that is not; default: as many as take five seconds, at least five.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub steps: Option<u32>,

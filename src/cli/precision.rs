@@ -1,7 +1,7 @@
-//! Number formats of weights, as they are typed.
+//! Number formats, as they are typed.
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
-use kiln_model::{Dtype, Precision};
+use kiln_model::{ComputePrecision, Dtype, Precision};
 
 /// A value of an option: its name, what it is, and what it stands for.
 type Choice<T> = (&'static str, &'static str, T);
@@ -17,6 +17,17 @@ const IN_FILES: [Choice<Dtype>; 3] = [
     ("bf16", "16-bit brain float", Dtype::Bf16),
     ("f16", "16-bit IEEE", Dtype::F16),
 ];
+
+const OF_TRAINING: [Choice<ComputePrecision>; 3] = [
+    ("f32", "32-bit IEEE", ComputePrecision::F32),
+    ("tf32", "f32 whose products round to 19 bits, on NVIDIA GPUs", ComputePrecision::Tf32),
+    ("bf16", "16-bit brain float beside f32 weights", ComputePrecision::Bf16),
+];
+
+/// Number formats that training computes in.
+pub fn of_training() -> impl TypedValueParser<Value = ComputePrecision> {
+    one_of(&OF_TRAINING)
+}
 
 /// Number formats of weights in memory.
 pub fn in_memory() -> impl TypedValueParser<Value = Precision> {

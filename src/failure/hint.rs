@@ -25,6 +25,11 @@ fn model(error: &kiln_model::Error) -> Option<String> {
         Error::Precision { .. } => {
             "use f32, or the ndarray or flex backend, which hold all of f32, bf16 and int8".to_owned()
         }
+        Error::ComputePrecision { .. } => {
+            "use training.precision = \"f32\"; bf16 is for libtorch and for GPUs that have it, tf32 for libtorch on an \
+             NVIDIA GPU"
+                .to_owned()
+        }
         Error::Packed { .. } => "load the model in f32 to save or convert it".to_owned(),
         Error::Gguf { .. } => "use `--format hf`".to_owned(),
         _ => return None,

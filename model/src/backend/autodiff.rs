@@ -9,9 +9,13 @@ use burn_autodiff::ops::{Backward, Ops, OpsKind};
 use burn_autodiff::{Autodiff, NodeId};
 
 use super::{AffineGradients, Backend, Heads, Saved};
-use crate::Activation;
+use crate::{Activation, ComputePrecision};
 
 impl<B: Backend, C: CheckpointStrategy> Backend for Autodiff<B, C> {
+    fn set_compute_precision(precision: ComputePrecision, device: &Self::Device) -> bool {
+        B::set_compute_precision(precision, device)
+    }
+
     fn embedding(weight: FloatTensor<Self>, ids: IntTensor<Self>) -> FloatTensor<Self> {
         let prepared = Embedding.prepare::<C>([weight.node.clone()]).compute_bound();
         let output = <B as Backend>::embedding(weight.primitive.clone(), ids.clone());
@@ -213,8 +217,11 @@ fn register_affine<B: Backend>(
     }
 }
 
-/// `tensor · factor`, for a factor of shape `[1]`.
-fn scaled<B: Backend>(tensor: FloatTensor<B>, factor: FloatTensor<B>) -> FloatTensor<B> {
+/// `tensor · factor`, for a factor of shape `[1]`, in the type of the tensor.
+fn scaled<B: Backend>(tensor: FloatTensor<B>, mut factor: FloatTensor<B>) -> FloatTensor<B> {
     let ones = vec![1; tensor.shape().num_dims()];
+    if factor.dtype() != tensor.dtype() {
+        factor = B::float_cast(factor, tensor.dtype().into());
+    }
     B::float_mul(tensor, B::float_reshape(factor, Shape::from(ones)))
 }

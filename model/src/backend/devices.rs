@@ -11,9 +11,9 @@ use super::host::operations::{self as host, host_operations};
 #[cfg(feature = "tch")]
 use super::libtorch::{self, libtorch_operations};
 use super::{AdamWStep, AffineGradients, Backend, HeadGradients, Heads, PackedWeight, Saved, portable};
-use crate::Activation;
 use crate::kv_cache::CachedSequence;
 use crate::precision::{Channels, Precision};
+use crate::{Activation, ComputePrecision};
 
 #[cfg(feature = "ndarray")]
 impl<E: burn_ndarray::FloatNdArrayElement, I: burn_ndarray::IntNdArrayElement> Backend

@@ -22,7 +22,9 @@ mod operations;
 mod portable;
 mod typed;
 
-pub use operands::{AdamWStep, AffineGradients, CHUNK_LOGITS, HeadGradients, Heads, PackedWeight, Saved};
+pub use operands::{
+    AdamWStep, AffineGradients, CHUNK_LOGITS, GPU_CHUNK_LOGITS, HeadGradients, Heads, PackedWeight, Saved,
+};
 pub use operations::{AutodiffBackend, Backend};
 pub(crate) use portable::{MASKED, divide, matmul};
 pub(crate) use typed::*;

@@ -15,6 +15,9 @@ pub type PackedWeight<B> = TensorPrimitive<B>;
 /// Most logits that [`Backend::head_cross_entropy`] holds at once, in elements: 64 MiB of f32.
 pub const CHUNK_LOGITS: usize = 1 << 24;
 
+/// The same on a GPU through libtorch, which needs larger products to be busy: 1 GiB of f32.
+pub const GPU_CHUNK_LOGITS: usize = 1 << 28;
+
 /// Gradients of [`Backend::layer_norm`] and of [`Backend::linear`].
 pub struct AffineGradients<B: Backend> {
     /// In the shape of the input.

@@ -4,11 +4,14 @@ use burn::tensor::backend::AutodiffBackend as BurnAutodiffBackend;
 use burn::tensor::ops::{FloatTensor, IntTensor};
 
 use super::{AdamWStep, AffineGradients, HeadGradients, Heads, PackedWeight, Saved, portable};
-use crate::Activation;
 use crate::kv_cache::CachedSequence;
 use crate::precision::{Channels, Precision};
+use crate::{Activation, ComputePrecision};
 
 /// A Burn backend with the operations of a GPT.
+///
+/// An operation computes in the type of its input, beside which weights may be f32: factors of products are rounded to
+/// it, sums of norms and softmax and the loss are f32, and a gradient has the type of what it is the gradient of.
 ///
 /// # Example
 ///
@@ -18,6 +21,11 @@ use crate::precision::{Channels, Precision};
 /// impl kiln_model::Backend for MyBurnBackend {}
 /// ```
 pub trait Backend: burn::tensor::backend::Backend {
+    /// Prepares `device` for training in this precision; `false` if it cannot.
+    fn set_compute_precision(precision: ComputePrecision, device: &Self::Device) -> bool {
+        portable::set_compute_precision::<Self>(precision, device)
+    }
+
     /// The rows of a table that ids name, differentiable.
     ///
     /// # Shapes

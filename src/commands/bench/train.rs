@@ -36,14 +36,14 @@ impl TrainingJob for Training {
             Some(count) => steps.len() >= count as usize,
             None => steps.len() >= FEWEST && steps.iter().sum::<Duration>() >= LONG_ENOUGH,
         };
-        let times = time_steps::<B>(&config, args.batch, &device, enough)?;
+        let times = time_steps::<B>(&config, args.batch, args.precision, &device, enough)?;
         let speed = Spread::per_second(times.tokens, &times.steps);
         let flops_per_second = speed.median * times.flops_per_token;
         let share = flops_per_second / times.matmul_flops_per_second;
         let memory = peak_memory();
         if args.json {
             let report = json!({
-                "backend": name, "parameters": config.num_parameters(), "batch": args.batch,
+                "backend": name, "precision": args.precision.name(), "parameters": config.num_parameters(), "batch": args.batch,
                 "context": config.context_length, "steps": times.steps.len(),
                 "tokens_per_second": speed.median, "tokens_per_second_min": speed.least,
                 "tokens_per_second_max": speed.most, "peak_memory_bytes": memory,
@@ -54,8 +54,9 @@ impl TrainingJob for Training {
             return Ok(());
         }
         println!(
-            "{:.1} M parameters on {name}, {} steps",
+            "{:.1} M parameters on {name} in {}, {} steps",
             config.num_parameters() as f64 / 1e6,
+            args.precision.name(),
             times.steps.len()
         );
         println!("tokens/s     {speed}");

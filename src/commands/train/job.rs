@@ -30,7 +30,8 @@ impl TrainingJob for Training {
         let Self { prepared, frontend } = self;
         let Prepared { settings, text, config, tokenizer, dataset, run, floor, start, .. } = prepared;
         let folder = run.path().to_owned();
-        let gpt = initial_model::<B>(&start, &config, &settings, &device)?;
+        let gpt = initial_model::<B>(&start, &config, &settings, &device)?
+            .with_compute_precision(settings.training.precision)?;
         print_message(&format!(
             "training {:.2} M parameters on {name}: {} training and {} validation tokens, run directory {}",
             config.num_parameters() as f64 / 1e6,

@@ -113,9 +113,10 @@ fn open<B: AutodiffBackend, O: Objective<B>>(
     let history = metrics.kept.into_iter().collect();
     let progress = progress(&run, objective.describe(model), &state, &history, samples.kept.last());
     let (screen, keys) = Screen::open(progress, run.frontend).map_err(Error::io(directory.path()))?;
-    let peak = screen
-        .is_dashboard()
-        .then(|| Peak::measure::<B::InnerBackend>(objective.flops_per_token(model), &device::<B, _>(model)));
+    let peak = screen.is_dashboard().then(|| {
+        let precision = run.recipe.training.precision;
+        Peak::measure::<B::InnerBackend>(objective.flops_per_token(model), precision, &device::<B, _>(model))
+    });
     let controls = Controls::new(keys, run.stop.clone());
     let (metrics, samples) = (metrics.file, samples.file);
     Ok(Work { objective, run, state, metrics, events, samples, screen, controls, observed, peak })

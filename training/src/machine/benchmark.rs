@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use burn::optim::Optimizer as _;
 use burn_train::TrainStep;
 use kiln_datasets::{Batch, mix};
-use kiln_model::{AutodiffBackend, GptConfig};
+use kiln_model::{AutodiffBackend, ComputePrecision, GptConfig};
 
 use crate::error::{Error, Result};
 use crate::machine::utilization::matmul_flops_per_second;
@@ -29,14 +29,16 @@ pub struct StepTimes {
 ///
 /// # Errors
 ///
-/// [`Error::Model`] for an impossible architecture.
+/// [`Error::Model`] for an impossible architecture, or a precision that the device does not have.
 pub fn time_steps<B: AutodiffBackend>(
     config: &GptConfig,
     batch_size: usize,
+    precision: ComputePrecision,
     device: &B::Device,
     mut enough: impl FnMut(&[Duration]) -> bool,
 ) -> Result<StepTimes> {
-    let mut model = LanguageModel { gpt: config.init::<B>(1337, device).map_err(Error::Model)? };
+    let gpt = config.init::<B>(1337, device).and_then(|gpt| gpt.with_compute_precision(precision));
+    let mut model = LanguageModel { gpt: gpt.map_err(Error::Model)? };
     let recipe = OptimizerConfig::default();
     let mut optimizer = ClipGlobalNorm::new(recipe.adamw().init::<B, LanguageModel<B>>(), recipe.grad_clip);
     let mut steps = Vec::new();
@@ -58,7 +60,7 @@ pub fn time_steps<B: AutodiffBackend>(
         steps,
         tokens: batch_size * config.context_length,
         flops_per_token: config.flops_per_token(),
-        matmul_flops_per_second: matmul_flops_per_second::<B::InnerBackend>(device),
+        matmul_flops_per_second: matmul_flops_per_second::<B::InnerBackend>(precision, device),
     })
 }
 

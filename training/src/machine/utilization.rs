@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use burn::tensor::Tensor;
-use kiln_model::Backend;
+use burn::tensor::{Distribution, Tensor};
+use kiln_model::{Backend, ComputePrecision};
 
 /// A product of this size or more is long enough to be timed.
 const LONG_ENOUGH: Duration = Duration::from_millis(20);
@@ -23,9 +23,13 @@ pub(crate) struct Peak {
 }
 
 impl Peak {
-    /// Times a few matrix products on `device`: a fraction of a second.
-    pub(crate) fn measure<B: Backend>(flops_per_token: f64, device: &B::Device) -> Self {
-        let flops_per_second = matmul_flops_per_second::<B>(device);
+    /// Times a few matrix products on `device` in this precision: a fraction of a second.
+    pub(crate) fn measure<B: Backend>(
+        flops_per_token: f64,
+        precision: ComputePrecision,
+        device: &B::Device,
+    ) -> Self {
+        let flops_per_second = matmul_flops_per_second::<B>(precision, device);
         Self { flops_per_second, flops_per_token, utilization: None }
     }
 
@@ -39,9 +43,14 @@ impl Peak {
 }
 
 /// Floating-point operations a second in square matrix products, the fastest of a few.
-pub(crate) fn matmul_flops_per_second<B: Backend>(device: &B::Device) -> f64 {
+pub(crate) fn matmul_flops_per_second<B: Backend>(precision: ComputePrecision, device: &B::Device) -> f64 {
     let flops_per_second = SIZES.iter().try_fold(0.0, |_, size| {
-        let square = || Tensor::<B, 2>::full([*size, *size], 0.5, device).into_primitive().tensor();
+        // Not of equal numbers: a GPU is faster with those.
+        let square = || {
+            let square = Tensor::<B, 2>::random([*size, *size], Distribution::Default, device);
+            let dtype = precision.stream().unwrap_or(square.dtype());
+            square.cast(dtype).into_primitive().tensor()
+        };
         let (left, right) = (square(), square());
         let product = || {
             let started = Instant::now();

@@ -1,6 +1,6 @@
 //! Every number of a training recipe. The defaults are GPT-2's and nanoGPT's, not Burn's.
 
-use kiln_model::Role;
+use kiln_model::{ComputePrecision, Role};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
@@ -148,6 +148,8 @@ pub struct TrainingConfig {
     /// Windows that are computed at a time: a larger batch is computed in parts, with the same result but for rounding
     /// (and dropout's draws). 0 means as many as fit into memory.
     pub micro_batch_size: usize,
+    /// What a step is computed in; weights, moments and the loss are f32 in any case.
+    pub precision: ComputePrecision,
     /// Steps between two evaluations.
     pub eval_interval: usize,
     /// Batches of an evaluation; 0 reads the whole validation split.
@@ -178,6 +180,7 @@ impl Default for TrainingConfig {
             batch_size: 12,
             grad_accumulation: 1,
             micro_batch_size: 0,
+            precision: ComputePrecision::F32,
             eval_interval: 250,
             eval_batches: 0,
             checkpoint_interval: 0,

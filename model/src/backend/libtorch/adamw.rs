@@ -2,10 +2,10 @@
 
 use burn::tensor::ops::FloatTensor;
 use burn_tch::TchTensor;
-use tch::Kind;
+use tch::{Device, Kind};
 
-use super::TorchBackend;
 use super::memory::{values, values_mut};
+use super::{TorchBackend, aten};
 use crate::backend::host::operations::adamw_update;
 use crate::backend::{AdamWStep, portable};
 
@@ -15,8 +15,7 @@ pub(in crate::backend) fn sum_of_squares<B: TorchBackend>(tensor: FloatTensor<B>
     TchTensor::new(flat.dot(&flat).to_kind(Kind::Float).reshape([1]))
 }
 
-/// On the CPU, one pass of Kiln's kernel over libtorch's memory, where libtorch's bindings offer only its
-/// parts.
+/// One pass: on the CPU of Kiln's kernel over libtorch's memory, on an NVIDIA GPU of libtorch's.
 pub(in crate::backend) fn adamw_step<B: TorchBackend>(
     parameter: FloatTensor<B>,
     gradient: FloatTensor<B>,
@@ -25,7 +24,13 @@ pub(in crate::backend) fn adamw_step<B: TorchBackend>(
     step: AdamWStep,
 ) -> [FloatTensor<B>; 3] {
     let contiguous = gradient.tensor.contiguous();
-    let [parameter, first, second] = [parameter, first_moment, second_moment].map(own);
+    let [mut parameter, mut first, mut second] = [parameter, first_moment, second_moment].map(own);
+    if matches!(contiguous.device(), Device::Cuda(_)) {
+        let [parameter_mut, first_mut, second_mut] =
+            [&mut parameter, &mut first, &mut second].map(|tensor| &mut tensor.tensor);
+        aten::adamw(parameter_mut, &contiguous, first_mut, second_mut, step);
+        return [parameter, first, second];
+    }
     if let [Some(mut parameter), Some(mut first), Some(mut second)] = [&parameter, &first, &second].map(plain)
         && let Some(gradient) = values(&contiguous)
     {

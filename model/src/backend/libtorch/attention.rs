@@ -1,36 +1,40 @@
-//! libtorch's flash attention on the CPU.
+//! libtorch's fused attention: one kernel on the CPU, others on NVIDIA GPUs, which hold no matrix of scores.
 
 use burn::tensor::ops::FloatTensor;
 use burn_tch::TchTensor;
 use tch::{Device, Tensor};
 
-use super::{TorchBackend, take};
+use super::{TorchBackend, aten, take};
 use crate::backend::{Heads, Saved, portable};
 use crate::kv_cache::CachedSequence;
 
-/// Where the fused kernel runs, keeps the projection, the output and the logarithm of each row's sum;
-/// otherwise what the portable pass keeps.
+/// Where a fused kernel runs, keeps the projection, the output, the logarithm of each row's sum and, on a GPU, the
+/// random state; otherwise what the portable pass keeps.
 pub(in crate::backend) fn attention_forward<B: TorchBackend>(
     qkv: FloatTensor<B>,
     heads: Heads,
     scale: f64,
     dropout: f64,
 ) -> (FloatTensor<B>, Saved<B>) {
-    if !has_flash(&qkv, heads, dropout) {
-        return portable::attention_forward::<B>(qkv, heads, scale, dropout);
-    }
-    let [query, key, value] = split_qkv(&qkv.tensor, heads);
-    let (output, lse) = Tensor::internal_scaled_dot_product_flash_attention_for_cpu(
-        &query,
-        &key,
-        &value,
-        0.0,
-        true,
-        None::<Tensor>,
-        scale,
-    );
+    let (output, kept) = match Fused::of(&qkv.tensor, heads, dropout) {
+        None => return portable::attention_forward::<B>(qkv, heads, scale, dropout),
+        Some(Fused::Cpu) => {
+            let [query, key, value] = split_qkv(&qkv.tensor, heads);
+            let mask = None::<Tensor>;
+            let (output, lse) = Tensor::internal_scaled_dot_product_flash_attention_for_cpu(
+                &query, &key, &value, 0.0, true, mask, scale,
+            );
+            (output, vec![lse])
+        }
+        Some(Fused::Cuda) => {
+            let [output, kept @ ..] = aten::attention(&split_qkv(&qkv.tensor, heads), scale, dropout);
+            (output, kept.into())
+        }
+    };
+    // Saved is a clone of what is handed out, or Burn might overwrite the memory that both share.
     let output = TchTensor::new(join_heads(&output));
-    (output.clone(), vec![qkv, output, TchTensor::new(lse)])
+    let kept = kept.into_iter().map(TchTensor::new);
+    (output.clone(), [qkv, output].into_iter().chain(kept).collect())
 }
 
 pub(in crate::backend) fn attention_backward<B: TorchBackend>(
@@ -40,24 +44,35 @@ pub(in crate::backend) fn attention_backward<B: TorchBackend>(
     dropout: f64,
     gradient: FloatTensor<B>,
 ) -> FloatTensor<B> {
-    if !has_flash(&gradient, heads, dropout) {
-        return portable::attention_backward::<B>(saved, heads, scale, dropout, gradient);
-    }
-    let [qkv, output, lse] = take(saved);
-    let [query, key, value] = split_qkv(&qkv.tensor, heads);
-    let (d_query, d_key, d_value) = Tensor::internal_scaled_dot_product_flash_attention_for_cpu_backward(
-        &split_heads(&gradient.tensor, heads.n_heads),
-        &query,
-        &key,
-        &value,
-        &split_heads(&output.tensor, heads.n_heads),
-        &lse.tensor,
-        0.0,
-        true,
-        None::<Tensor>,
-        scale,
-    );
-    TchTensor::new(Tensor::cat(&[d_query, d_key, d_value].map(|part| join_heads(&part)), 2))
+    let d_output = split_heads(&gradient.tensor, heads.n_heads);
+    let gradients = match Fused::of(&gradient.tensor, heads, dropout) {
+        None => return portable::attention_backward::<B>(saved, heads, scale, dropout, gradient),
+        Some(Fused::Cpu) => {
+            let [qkv, output, lse] = take(saved).map(|saved: TchTensor| saved.tensor);
+            let [query, key, value] = split_qkv(&qkv, heads);
+            let mask = None::<Tensor>;
+            Tensor::internal_scaled_dot_product_flash_attention_for_cpu_backward(
+                &d_output,
+                &query,
+                &key,
+                &value,
+                &split_heads(&output, heads.n_heads),
+                &lse,
+                0.0,
+                true,
+                mask,
+                scale,
+            )
+            .into()
+        }
+        Some(Fused::Cuda) => {
+            let [qkv, output, kept @ ..] = take::<5>(saved).map(|saved: TchTensor| saved.tensor);
+            let [lse, seed, offset] = kept;
+            let forward = [split_heads(&output, heads.n_heads), lse, seed, offset];
+            aten::attention_backward(&d_output, &split_qkv(&qkv, heads), &forward, scale, dropout)
+        }
+    };
+    TchTensor::new(Tensor::cat(&gradients.map(|part| join_heads(&part)), 2))
 }
 
 /// Handles one new position, or as many new positions as there are keys; other cases use the portable
@@ -86,9 +101,23 @@ pub(in crate::backend) fn cached_attention<B: TorchBackend>(
     TchTensor::new(Tensor::cat(&outputs, 0))
 }
 
-/// Whether the fused kernel computes what is asked for; its backward pass is asked the same.
-fn has_flash(tensor: &TchTensor, heads: Heads, dropout: f64) -> bool {
-    tensor.tensor.device() == Device::Cpu && dropout == 0.0 && heads.group() == 1
+/// Where a fused kernel runs.
+enum Fused {
+    Cpu,
+    Cuda,
+}
+
+impl Fused {
+    /// The kernel that computes what is asked for; a backward pass is asked the same as its forward pass.
+    fn of(tensor: &Tensor, heads: Heads, dropout: f64) -> Option<Self> {
+        match tensor.device() {
+            _ if heads.group() > 1 => None,
+            Device::Cpu if dropout == 0.0 => Some(Self::Cpu),
+            // Its kernels read eight numbers at a time, and hold a whole head on the chip.
+            Device::Cuda(_) if heads.head_dim.is_multiple_of(8) && heads.head_dim <= 256 => Some(Self::Cuda),
+            _ => None,
+        }
+    }
 }
 
 /// `[batch, seq, 3 * n_heads * head_dim]` to queries, keys and values, each `[batch, n_heads, seq,

@@ -2,10 +2,10 @@
 
 use burn::tensor::ops::{FloatTensor, IntTensor};
 use burn_tch::TchTensor;
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use super::{TorchBackend, rows, unrows};
-use crate::backend::{CHUNK_LOGITS, HeadGradients};
+use crate::backend::{CHUNK_LOGITS, GPU_CHUNK_LOGITS, HeadGradients, MASKED};
 
 pub(in crate::backend) fn head<B: TorchBackend>(
     hidden: FloatTensor<B>,
@@ -34,36 +34,40 @@ pub(in crate::backend) fn head_cross_entropy_with_gradients<B: TorchBackend>(
     targets: IntTensor<B>,
 ) -> HeadGradients<B> {
     let head = Head::new(&hidden, &weight, &targets);
-    let mut loss = Tensor::zeros([1], (head.hidden.kind(), head.hidden.device()));
+    let mut loss = Tensor::zeros([1], (head.share.kind(), head.share.device()));
     let mut d_hidden = Vec::new();
     let mut d_weight: Option<Tensor> = None;
     for (start, len) in head.chunks() {
-        let mut softmax = head.log_softmax(start, len);
-        loss += head.loss(&softmax, start);
-        let _ = softmax.exp_();
+        let log_softmax = head.log_softmax(start, len);
+        loss += head.loss(&log_softmax, start);
+        let mut softmax = exponential(log_softmax, head.hidden.kind());
         let minus_one = Tensor::full([len, 1], -1.0, (softmax.kind(), softmax.device()));
         let _ = softmax.scatter_add_(1, &head.targets.narrow(0, start, len), &minus_one);
-        let share = head.share.narrow(0, start, len);
+        let share = head.share.narrow(0, start, len).to_kind(head.hidden.kind());
         d_hidden.push(softmax.mm(&head.weight) * &share); // [chunk, d_model]
         let hidden = head.hidden.narrow(0, start, len) * share;
         d_weight = Some(match d_weight {
-            Some(sum) => sum.addmm(&softmax.tr(), &hidden),
-            None => softmax.tr().mm(&hidden),
+            Some(sum) if sum.kind() == hidden.kind() => sum.addmm(&softmax.tr(), &hidden),
+            Some(sum) => sum + softmax.tr().mm(&hidden),
+            None => softmax.tr().mm(&hidden).to_kind(weight.tensor.kind()),
         });
     }
     let d_hidden = Tensor::cat(&d_hidden, 0);
+    let d_weight = d_weight.expect("a batch has at least one position");
     HeadGradients {
         loss: TchTensor::new(loss),
         hidden: unrows(&d_hidden, &hidden.tensor),
-        weight: TchTensor::new(d_weight.expect("a batch has at least one position")),
+        weight: TchTensor::new(d_weight.narrow(0, 0, weight.tensor.size()[0])),
     }
 }
 
 struct Head {
     /// `[positions, d_model]`
     hidden: Tensor,
-    /// `[vocab, d_model]`
+    /// `[vocab, d_model]`, on a GPU with rows of zeros up to a whole number of [`GPU_ROWS`].
     weight: Tensor,
+    /// What is added to the logits where there are such rows: 0, and for them what has no probability. `[vocab]`
+    mask: Option<Tensor>,
     /// The target; for one that is ignored, 0, so that it can be looked up. `[positions, 1]`
     targets: Tensor,
     /// Weight in the mean: one over the number of targets that count, or 0. `[positions, 1]`
@@ -74,22 +78,30 @@ impl Head {
     fn new(hidden: &TchTensor, weight: &TchTensor, targets: &TchTensor) -> Self {
         let hidden = rows(&hidden.tensor);
         let targets = targets.tensor.to_kind(Kind::Int64).reshape([-1, 1]);
-        let counts = targets.ge(0).to_kind(hidden.kind());
+        let counts = targets.ge(0).to_kind(wide(hidden.kind()));
         // On the device: it need not wait for the host.
         let share = &counts / counts.sum(None::<Kind>).clamp_min(1.0);
-        Self { weight: weight.tensor.shallow_clone(), targets: targets.clamp_min(0), share, hidden }
+        let weight = weight.tensor.to_kind(hidden.kind());
+        let (weight, mask) =
+            if weight.device() == Device::Cpu { (weight, None) } else { with_whole_rows(weight) };
+        Self { weight, mask, targets: targets.clamp_min(0), share, hidden }
     }
 
     /// Start and length of the pieces whose logits fit in one chunk.
     fn chunks(&self) -> impl Iterator<Item = (i64, i64)> + use<> {
-        let step = (CHUNK_LOGITS as i64 / self.weight.size()[0]).max(1);
+        let step = (chunk_logits(self.hidden.device()) / self.weight.size()[0]).max(1);
         let [positions, _] = self.hidden.size()[..] else { unreachable!("rows have two axes") };
         (0..positions).step_by(step as usize).map(move |start| (start, step.min(positions - start)))
     }
 
-    /// `[len, vocab]`
+    /// `[len, vocab]`, never in fewer bits than f32.
     fn log_softmax(&self, start: i64, len: i64) -> Tensor {
-        self.hidden.narrow(0, start, len).mm(&self.weight.tr()).log_softmax(-1, None::<Kind>)
+        let hidden = self.hidden.narrow(0, start, len);
+        let logits = match &self.mask {
+            Some(mask) => mask.addmm(&hidden, &self.weight.tr()),
+            None => hidden.mm(&self.weight.tr()),
+        };
+        logits.log_softmax(-1, wide(logits.kind()))
     }
 
     /// The chunk's part of the mean, without an axis.
@@ -99,4 +111,39 @@ impl Head {
         let share = self.share.narrow(0, start, len);
         -(log_softmax.gather(1, &targets, false) * share).sum(None::<Kind>)
     }
+}
+
+/// A vocabulary counts as a multiple of this on a GPU, whose products are several times slower where rows of logits start
+/// anywhere.
+const GPU_ROWS: i64 = 64;
+
+/// A weight with whole rows, and the mask of those that were added, if any were.
+fn with_whole_rows(weight: Tensor) -> (Tensor, Option<Tensor>) {
+    let [vocab, d_model] = weight.size()[..] else { unreachable!("a head has two axes") };
+    let missing = (GPU_ROWS - vocab % GPU_ROWS) % GPU_ROWS;
+    if missing == 0 {
+        return (weight, None);
+    }
+    let options = (weight.kind(), weight.device());
+    let mask = Tensor::cat(&[Tensor::zeros([vocab], options), Tensor::full([missing], MASKED, options)], 0);
+    (Tensor::cat(&[weight, Tensor::zeros([missing, d_model], options)], 0), Some(mask))
+}
+
+/// The type that sums of numbers of this type are computed in.
+fn wide(kind: Kind) -> Kind {
+    if matches!(kind, Kind::BFloat16 | Kind::Half) { Kind::Float } else { kind }
+}
+
+/// `exp(tensor)` in this type: in place, or rounded on the way.
+fn exponential(mut tensor: Tensor, kind: Kind) -> Tensor {
+    if tensor.kind() == kind {
+        return tensor.exp_();
+    }
+    let rounded = Tensor::empty(tensor.size(), (kind, tensor.device()));
+    tensor.exp_out(&rounded)
+}
+
+/// Most logits that are held at once.
+fn chunk_logits(device: Device) -> i64 {
+    if device == Device::Cpu { CHUNK_LOGITS as i64 } else { GPU_CHUNK_LOGITS as i64 }
 }

@@ -1,11 +1,11 @@
-//! libtorch's layer norm; its backward pass is not among the functions that its Rust bindings offer.
+//! libtorch's layer norm.
 
 use burn::tensor::ops::FloatTensor;
 use burn_tch::TchTensor;
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use super::memory::{values, values_mut};
-use super::{TorchBackend, rows, take, unrows};
+use super::{TorchBackend, aten, take};
 use crate::backend::host::operations::{LayerNormInputs, layer_norm_gradients};
 use crate::backend::{AffineGradients, Saved};
 
@@ -17,9 +17,9 @@ pub(in crate::backend) fn layer_norm_forward<B: TorchBackend>(
     epsilon: f64,
 ) -> (FloatTensor<B>, Saved<B>) {
     let width = weight.tensor.size();
-    let bias = bias.map(|bias| bias.tensor);
-    let (output, mean, rstd) =
-        input.tensor.native_layer_norm(width, Some(&weight.tensor), bias.as_ref(), epsilon);
+    let weight = beside(&weight.tensor, &input.tensor);
+    let bias = bias.map(|bias| beside(&bias.tensor, &input.tensor));
+    let (output, mean, rstd) = input.tensor.native_layer_norm(width, Some(&weight), bias.as_ref(), epsilon);
     (TchTensor::new(output), vec![input, TchTensor::new(mean), TchTensor::new(rstd)])
 }
 
@@ -32,15 +32,22 @@ pub(in crate::backend) fn layer_norm_backward<B: TorchBackend>(
     let saved = take(saved).map(|saved: TchTensor| saved.tensor.contiguous());
     let gradient = gradient.tensor.contiguous();
     let [d_input, d_weight, d_bias] = on_the_host(&saved, &weight.tensor, &gradient)
-        .unwrap_or_else(|| composed(saved, &weight.tensor, &gradient));
+        .unwrap_or_else(|| aten::layer_norm_backward(&gradient, &saved, &beside(&weight.tensor, &saved[0])));
+    let like_weight = |gradient: Tensor| TchTensor::new(gradient.to_kind(weight.tensor.kind()));
     AffineGradients {
         input: TchTensor::new(d_input),
-        weight: TchTensor::new(d_weight),
-        bias: has_bias.then(|| TchTensor::new(d_bias)),
+        weight: like_weight(d_weight),
+        bias: has_bias.then(|| like_weight(d_bias)),
     }
 }
 
-/// The gradients of input, weight and bias by Kiln's kernel, if all lies in this process's memory.
+/// A weight in the type that libtorch's kernels want beside this input: on the CPU they take f32 beside bf16, and keep
+/// their statistics in the weight's type; on a GPU both must be alike, and statistics are f32 anyway.
+fn beside(weight: &Tensor, input: &Tensor) -> Tensor {
+    if input.device() == Device::Cpu { weight.shallow_clone() } else { weight.to_kind(input.kind()) }
+}
+
+/// The gradients of input, weight and bias by Kiln's kernel, if all lies in f32 in this process's memory.
 fn on_the_host([input, mean, rstd]: &[Tensor; 3], weight: &Tensor, gradient: &Tensor) -> Option<[Tensor; 3]> {
     let dy = values(gradient)?;
     let inputs = LayerNormInputs {
@@ -58,18 +65,4 @@ fn on_the_host([input, mean, rstd]: &[Tensor; 3], weight: &Tensor, gradient: &Te
     let (Some(dx), Some(d_gamma), Some(d_beta)) = parts else { unreachable!("new tensors are contiguous") };
     layer_norm_gradients(dy, inputs, dx, d_gamma, Some(d_beta));
     Some([d_input, d_weight, d_bias])
-}
-
-/// The gradients of input, weight and bias in libtorch's operations.
-fn composed([input, mean, rstd]: [Tensor; 3], weight: &Tensor, gradient: &Tensor) -> [Tensor; 3] {
-    let (dy, x) = (rows(gradient), rows(&input));
-    let column = |statistics: Tensor| statistics.reshape([-1, 1]).to_kind(x.kind());
-    let (mean, rstd) = (column(mean), column(rstd));
-    let normalised = (&x - mean) * &rstd;
-    let d_normalised = &dy * weight;
-    let average = |tensor: Tensor| tensor.mean_dim(1, true, None::<Kind>);
-    let along = average(&d_normalised * &normalised);
-    let d_input = (&d_normalised - average(d_normalised.shallow_clone()) - &normalised * along) * rstd;
-    let sum = |tensor: &Tensor| tensor.sum_dim_intlist(0, false, tensor.kind());
-    [unrows(&d_input, gradient).tensor, sum(&(&dy * normalised)), sum(&dy)]
 }

@@ -16,9 +16,10 @@ pub(in crate::backend) fn linear_forward<B: TorchBackend>(
     activation: Option<Activation>,
 ) -> (FloatTensor<B>, Saved<B>) {
     let x = rows(&input.tensor);
+    let weight = weight.tensor.to_kind(x.kind());
     let before = match bias {
-        Some(bias) => bias.tensor.addmm(&x, &weight.tensor),
-        None => x.mm(&weight.tensor),
+        Some(bias) => bias.tensor.to_kind(x.kind()).addmm(&x, &weight),
+        None => x.mm(&weight),
     };
     let Some(activation) = activation else {
         return (unrows(&before, &input.tensor), vec![input]);
@@ -42,10 +43,11 @@ pub(in crate::backend) fn linear_backward<B: TorchBackend>(
         let before = saved.next().expect("linear_forward saved what it activated");
         dy = derive(&before.tensor, &dy, activation);
     }
+    let kind = weight.tensor.kind();
     AffineGradients {
-        input: unrows(&dy.mm(&weight.tensor.tr()), &input.tensor),
-        weight: TchTensor::new(rows(&input.tensor).tr().mm(&dy)),
-        bias: has_bias.then(|| TchTensor::new(dy.sum_dim_intlist(0, false, dy.kind()))),
+        input: unrows(&dy.mm(&weight.tensor.to_kind(dy.kind()).tr()), &input.tensor),
+        weight: TchTensor::new(rows(&input.tensor).tr().mm(&dy).to_kind(kind)),
+        bias: has_bias.then(|| TchTensor::new(dy.sum_dim_intlist(0, false, kind))),
     }
 }
 

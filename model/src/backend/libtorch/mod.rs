@@ -1,14 +1,16 @@
 //! The operations in libtorch's own fused kernels, for [`LibTorch`](burn_tch::LibTorch) on any device.
 //!
-//! Where libtorch has an operation only for some devices or types, or only behind its autograd, the portable one
-//! runs. On the CPU, some of Kiln's kernels work on libtorch's memory.
+//! Where libtorch has an operation only for some devices or types, the portable one runs. On the CPU, some of Kiln's
+//! kernels work on libtorch's memory.
 
 mod adamw;
+mod aten;
 mod attention;
 mod cross_entropy;
 mod layer_norm;
 mod linear;
 mod memory;
+mod precision;
 
 use burn_tch::TchTensor;
 use tch::Tensor;
@@ -18,6 +20,7 @@ pub(super) use attention::{attention_backward, attention_forward, cached_attenti
 pub(super) use cross_entropy::{head, head_cross_entropy, head_cross_entropy_with_gradients};
 pub(super) use layer_norm::{layer_norm_backward, layer_norm_forward};
 pub(super) use linear::{linear_backward, linear_forward};
+pub(super) use precision::set_compute_precision;
 
 use crate::backend::Backend;
 
@@ -33,6 +36,7 @@ impl<B: Backend<FloatTensorPrimitive = TchTensor, IntTensorPrimitive = TchTensor
 macro_rules! libtorch_operations {
     () => {
         delegate! { libtorch;
+            fn set_compute_precision(precision: ComputePrecision, device: &Self::Device) -> bool;
             fn layer_norm_forward(
                 input: FloatTensor<Self>, weight: FloatTensor<Self>, bias: Option<FloatTensor<Self>>, epsilon: f64
             ) -> (FloatTensor<Self>, Saved<Self>);

@@ -1,19 +1,25 @@
-//! Causal attention with the score matrix of every head held at once.
+//! Causal attention, a block of queries at a time: the scores of all queries are never held at once.
+
+use std::ops::Range;
 
 use burn::tensor::ops::FloatTensor;
 use burn::tensor::{Bool, Tensor};
 
 use super::dropout::scaled_mask;
 use super::matmul::matmul;
-use super::{from_primitive, into_primitive};
+use super::{from_primitive, into_primitive, widen};
 use crate::backend::{Backend, Heads, Saved};
 use crate::kv_cache::CachedSequence;
+
+/// Most scores that are held at once, unless a block would have fewer queries than [`FEWEST_QUERIES`].
+const BLOCK_SCORES: usize = 1 << 24;
+const FEWEST_QUERIES: usize = 64;
 
 /// Stands for `-∞`: no score comes near it, and `exp` takes it to zero on every device, also on those whose
 /// shaders do without infinities.
 pub(crate) const MASKED: f64 = -1e30;
 
-/// Keeps `qkv`, the probabilities and, with dropout, the mask that scaled them.
+/// Keeps `qkv`, the output, the logarithm of each row's sum of exponentials and, with dropout, each block's mask.
 pub(in crate::backend) fn attention_forward<B: Backend>(
     qkv: FloatTensor<B>,
     heads: Heads,
@@ -21,19 +27,27 @@ pub(in crate::backend) fn attention_forward<B: Backend>(
     dropout: f64,
 ) -> (FloatTensor<B>, Saved<B>) {
     let [query, key, value] = split_heads::<B>(from_primitive(qkv.clone()), heads);
-    let probabilities = causal_softmax(query, key, scale); // [batch, n_heads, seq, seq]
-    let mut saved = vec![qkv, into_primitive(probabilities.clone())];
-    let mut weights = probabilities;
-    if dropout > 0.0 {
-        let mask = scaled_mask(&weights, dropout);
-        saved.push(into_primitive(mask.clone()));
-        weights = weights * mask;
+    let dtype = query.dtype();
+    let (mut outputs, mut sums, mut masks) = (Vec::new(), Vec::new(), Vec::new());
+    for block in blocks(query.dims()) {
+        let scores = causal_scores(&query, &key, scale, &block); // [batch, n_heads, block, end]
+        let (mut weights, sum) = softmax(scores);
+        if dropout > 0.0 {
+            let mask = scaled_mask(&weights, dropout);
+            masks.push(into_primitive(mask.clone()));
+            weights = weights * mask;
+        }
+        outputs.push(matmul(weights.cast(dtype), value.clone().narrow(2, 0, block.end)));
+        sums.push(sum);
     }
-    (into_primitive(join_heads(matmul(weights, value))), saved)
+    let output = into_primitive(join_heads(Tensor::cat(outputs, 2)));
+    let mut saved = vec![qkv, output.clone(), into_primitive(Tensor::cat(sums, 2))];
+    saved.extend(masks);
+    (output, saved)
 }
 
-/// With `P` the probabilities and `dP = dO Vᵀ`: `dS = P (dP - Σ dP P)`, `dQ = dS K`, `dK = dSᵀ Q`, `dV = Pᵀ
-/// dO`.
+/// With `P` the probabilities and `dP = dO Vᵀ`: `dS = P (dP - Σ dO O)`, `dQ = dS K`, `dK = dSᵀ Q`, `dV = Pᵀ dO`
+/// (FlashAttention-2's form, <https://arxiv.org/abs/2307.08691>); `P` is computed anew.
 pub(in crate::backend) fn attention_backward<B: Backend>(
     saved: Saved<B>,
     heads: Heads,
@@ -42,32 +56,85 @@ pub(in crate::backend) fn attention_backward<B: Backend>(
     gradient: FloatTensor<B>,
 ) -> FloatTensor<B> {
     let mut saved = saved.into_iter();
-    let mut next = || saved.next();
-    let qkv = next().expect("attention_forward saved its input");
-    let probabilities: Tensor<B, 4> =
-        from_primitive(next().expect("attention_forward saved its probabilities"));
-    let mask: Option<Tensor<B, 4>> = next().map(from_primitive);
+    let mut next = || saved.next().expect("attention_forward saved three tensors");
+    let (qkv, output, sums): (_, _, Tensor<B, 4>) = (next(), next(), from_primitive(next()));
+    let mut masks = saved.map(from_primitive::<B, 4>);
 
     let [query, key, value] = split_heads::<B>(from_primitive(qkv), heads);
     let gradient: Tensor<B, 3> = from_primitive(gradient);
-    let [batch, seq, _] = gradient.dims();
-    let gradient = gradient.reshape([batch, seq, heads.n_heads, heads.head_dim]).swap_dims(1, 2);
-
-    let weights = match &mask {
-        Some(mask) => probabilities.clone() * mask.clone(),
-        None => probabilities.clone(),
-    };
-    let d_value = matmul(weights.swap_dims(2, 3), gradient.clone());
-    let mut d_probabilities = matmul(gradient, value.swap_dims(2, 3));
-    if let Some(mask) = mask {
-        d_probabilities = d_probabilities * mask;
+    // Multiplied before axes are swapped: see `masked_scores`.
+    let along = widen(gradient.clone()) * widen(from_primitive(output));
+    let along = split(along, heads.n_heads).sum_dim(3); // [batch, n_heads, seq, 1]
+    let gradient = split(gradient, heads.n_heads);
+    let (dims, dtype) = (query.dims(), query.dtype());
+    let (mut d_query, mut d_key, mut d_value) = (Vec::new(), Total::new(&key), Total::new(&value));
+    for block in blocks(dims) {
+        let rows = |tensor: &Tensor<B, 4>| tensor.clone().narrow(2, block.start, block.len());
+        let [key, value] = [&key, &value].map(|tensor| tensor.clone().narrow(2, 0, block.end));
+        let gradient = rows(&gradient); // [batch, n_heads, block, head_dim]
+        let scores = causal_scores(&query, &key, scale, &block); // [batch, n_heads, block, end]
+        let probabilities = (scores - rows(&sums)).exp();
+        let mut weights = probabilities.clone();
+        let mut d_probabilities = widen(matmul(gradient.clone(), value.swap_dims(2, 3)));
+        if let Some(mask) = masks.next() {
+            weights = weights * mask.clone();
+            d_probabilities = d_probabilities * mask;
+        }
+        d_value.add(matmul(weights.cast(dtype).swap_dims(2, 3), gradient));
+        let d_scores = (probabilities * (d_probabilities - rows(&along)) * scale).cast(dtype);
+        d_query.push(matmul(d_scores.clone(), key));
+        d_key.add(matmul(d_scores.swap_dims(2, 3), rows(&query)));
     }
-    let mean = (d_probabilities.clone() * probabilities.clone()).sum_dim(3); // [batch, n_heads, seq, 1]
-    let d_scores = probabilities * (d_probabilities - mean) * scale;
-    let d_query = matmul(d_scores.clone(), key);
-    let d_key = matmul(d_scores.swap_dims(2, 3), query);
-    let [d_key, d_value] = [d_key, d_value].map(|repeated| add_groups(repeated, heads.group()));
-    into_primitive(Tensor::cat([d_query, d_key, d_value].map(join_heads).to_vec(), 2))
+    let [d_key, d_value] = [d_key, d_value].map(|total| add_groups(total.sum.cast(dtype), heads.group()));
+    into_primitive(Tensor::cat([Tensor::cat(d_query, 2), d_key, d_value].map(join_heads).to_vec(), 2))
+}
+
+/// The queries of `[batch, n_heads, seq, head_dim]`, in order, in blocks whose scores may be held at once.
+fn blocks([batch, n_heads, seq, _]: [usize; 4]) -> impl Iterator<Item = Range<usize>> {
+    let most = (BLOCK_SCORES / (batch * n_heads * seq)).max(FEWEST_QUERIES);
+    (0..seq).step_by(most).map(move |start| start..(start + most).min(seq))
+}
+
+/// Scores of a block of queries over the keys up to its end.
+///
+/// - query, key: `[batch, n_heads, seq, head_dim]`
+/// - output: `[batch, n_heads, block, end]`
+fn causal_scores<B: Backend>(
+    query: &Tensor<B, 4>,
+    key: &Tensor<B, 4>,
+    scale: f64,
+    block: &Range<usize>,
+) -> Tensor<B, 4> {
+    masked_scores(
+        query.clone().narrow(2, block.start, block.len()),
+        key.clone().narrow(2, 0, block.end),
+        scale,
+    )
+}
+
+/// Row-wise softmax, and the logarithm of each row's sum of exponentials: `[.., seq] → [.., seq], [.., 1]`.
+fn softmax<B: Backend>(scores: Tensor<B, 4>) -> (Tensor<B, 4>, Tensor<B, 4>) {
+    let largest = scores.clone().max_dim(3);
+    let exponentials = (scores - largest.clone()).exp();
+    let sum = exponentials.clone().sum_dim(3);
+    (exponentials / sum.clone(), sum.log() + largest)
+}
+
+/// A sum of gradients of the first positions, of more of them with each.
+struct Total<B: Backend> {
+    sum: Tensor<B, 4>,
+}
+
+impl<B: Backend> Total<B> {
+    fn new(like: &Tensor<B, 4>) -> Self {
+        Self { sum: widen(like.zeros_like()) }
+    }
+
+    fn add(&mut self, part: Tensor<B, 4>) {
+        let ranges = part.dims().map(|len| 0..len);
+        let sum = self.sum.clone().slice(ranges.clone()) + widen(part);
+        self.sum = self.sum.clone().slice_assign(ranges, sum);
+    }
 }
 
 /// Attends from the last positions of each sequence to all of it; scores above the bottom-right diagonal are
@@ -85,42 +152,46 @@ pub(in crate::backend) fn cached_attention<B: Backend>(
             repeat_groups(buffer.narrow(2, 0, cache.filled), n_heads / n_kv_heads)
         });
         let query = query.clone().narrow(0, row, 1); // [1, n_heads, new, head_dim]
-        matmul(causal_softmax(query, keys, scale), values)
+        let dtype = query.dtype();
+        matmul(softmax(masked_scores(query, keys, scale)).0.cast(dtype), values)
     });
     into_primitive(Tensor::cat(outputs.collect(), 0))
 }
 
-/// Row-wise softmax of `Q Kᵀ · scale` over the keys that each query may see; queries are the last positions.
+/// `Q Kᵀ · scale`, in f32 at least, with the keys that a query may not see masked; queries are the last positions.
 ///
 /// - query: `[batch, n_heads, new, head_dim]`
 /// - key: `[batch, n_heads, seq, head_dim]`
 /// - output: `[batch, n_heads, new, seq]`
-fn causal_softmax<B: Backend>(query: Tensor<B, 4>, key: Tensor<B, 4>, scale: f64) -> Tensor<B, 4> {
+fn masked_scores<B: Backend>(query: Tensor<B, 4>, key: Tensor<B, 4>, scale: f64) -> Tensor<B, 4> {
     let [_, _, new, _] = query.dims();
     let [_, _, seq, _] = key.dims();
     // Not `query * scale`: to burn-tch 0.21 a tensor with swapped axes is its only owner, and may be scaled
     // in place, together with the saved `qkv` whose memory it shares.
-    let mut scores = matmul(query, key.swap_dims(2, 3)) * scale; // [batch, n_heads, new, seq]
-    if new > 1 {
-        // True above the diagonal that ends in the last corner: key `j` is hidden from query `i` if it comes
-        // later.
-        let hidden = Tensor::<B, 2, Bool>::tril_mask([new, seq], (seq - new) as i64, &scores.device());
-        scores = scores.mask_fill(hidden.unsqueeze(), MASKED);
+    let scores = widen(matmul(query, key.swap_dims(2, 3))) * scale; // [batch, n_heads, new, seq]
+    if new == 1 {
+        return scores;
     }
-    burn::tensor::activation::softmax(scores, 3)
+    // True above the diagonal that ends in the last corner: key `j` is hidden from query `i` if it comes later.
+    let hidden = Tensor::<B, 2, Bool>::tril_mask([new, seq], (seq - new) as i64, &scores.device());
+    scores.mask_fill(hidden.unsqueeze(), MASKED)
 }
 
 /// `[batch, seq, (n_heads + 2 * n_kv_heads) * head_dim]` to queries, keys and values, each
 /// `[batch, n_heads, seq, head_dim]`.
 fn split_heads<B: Backend>(qkv: Tensor<B, 3>, heads: Heads) -> [Tensor<B, 4>; 3] {
     let Heads { n_heads, n_kv_heads, head_dim } = heads;
-    let [batch, seq, _] = qkv.dims();
     let parts = [(0, n_heads), (n_heads, n_kv_heads), (n_heads + n_kv_heads, n_kv_heads)];
     parts.map(|(first, count)| {
-        let part = qkv.clone().narrow(2, first * head_dim, count * head_dim);
-        let part = part.reshape([batch, seq, count, head_dim]).swap_dims(1, 2);
+        let part = split(qkv.clone().narrow(2, first * head_dim, count * head_dim), count);
         repeat_groups(part, n_heads / count)
     })
+}
+
+/// `[batch, seq, heads * head_dim] → [batch, heads, seq, head_dim]`.
+fn split<B: Backend>(joined: Tensor<B, 3>, heads: usize) -> Tensor<B, 4> {
+    let [batch, seq, width] = joined.dims();
+    joined.reshape([batch, seq, heads, width / heads]).swap_dims(1, 2)
 }
 
 /// Every head `group` times in a row: `[batch, heads, seq, head_dim] → [batch, heads * group, seq,

@@ -6,7 +6,7 @@ use burn::tensor::ops::{FloatTensor, IntTensor};
 use burn::tensor::{DType, IndexingUpdateOp, Int, Shape, Tensor, TensorMetadata};
 
 use super::matmul::matmul;
-use super::{from_primitive, into_primitive, rows, unrows};
+use super::{from_primitive, into_primitive, rows, unrows, wide, widen};
 use crate::backend::{Backend, CHUNK_LOGITS, HeadGradients};
 
 /// `hidden · weightᵀ`, on two axes: batched, the weight would be copied for every sequence.
@@ -22,9 +22,10 @@ pub(in crate::backend) fn head_cross_entropy<B: Backend>(
     targets: IntTensor<B>,
 ) -> FloatTensor<B> {
     let (hidden, weight) = (rows::<B>(hidden), from_primitive::<B, 2>(weight));
-    let targets = Targets::new(targets, hidden.dtype());
+    let (weight, wide) = (weight.cast(hidden.dtype()), wide(hidden.dtype()));
+    let targets = Targets::new(targets, wide);
     let [positions, _] = hidden.dims();
-    let mut loss = Tensor::<B, 1>::zeros([1], (&hidden.device(), hidden.dtype()));
+    let mut loss = Tensor::<B, 1>::zeros([1], (&hidden.device(), wide));
     for chunk in chunks(positions, &weight) {
         let targets = targets.slice(chunk.clone());
         let logits = matmul(hidden.clone().slice([chunk]), weight.clone().transpose()); // [chunk, vocab]
@@ -43,9 +44,11 @@ pub(in crate::backend) fn head_cross_entropy_with_gradients<B: Backend>(
 ) -> HeadGradients<B> {
     let shape = hidden.shape();
     let (hidden, weight) = (rows::<B>(hidden), from_primitive::<B, 2>(weight));
-    let targets = Targets::new(targets, hidden.dtype());
+    let (own, narrow, wide) = (weight.dtype(), hidden.dtype(), wide(hidden.dtype()));
+    let weight = weight.cast(narrow);
+    let targets = Targets::new(targets, wide);
     let [positions, _] = hidden.dims();
-    let mut loss = Tensor::<B, 1>::zeros([1], (&hidden.device(), hidden.dtype()));
+    let mut loss = Tensor::<B, 1>::zeros([1], (&hidden.device(), wide));
     let mut d_weight: Option<Tensor<B, 2>> = None;
     let mut d_hidden = Vec::new();
     for chunk in chunks(positions, &weight) {
@@ -57,8 +60,9 @@ pub(in crate::backend) fn head_cross_entropy_with_gradients<B: Backend>(
 
         let minus_one = targets.share.full_like(-1.0);
         let d_logits = softmax.probabilities.scatter(1, targets.index, minus_one, IndexingUpdateOp::Add);
-        d_hidden.push(matmul(d_logits.clone(), weight.clone()) * targets.share.clone()); // [chunk, d_model]
-        let contribution = matmul(d_logits.transpose(), hidden * targets.share); // [vocab, d_model]
+        let (d_logits, share) = (d_logits.cast(narrow), targets.share.cast(narrow));
+        d_hidden.push(matmul(d_logits.clone(), weight.clone()) * share.clone()); // [chunk, d_model]
+        let contribution = matmul(d_logits.transpose(), hidden * share).cast(own); // [vocab, d_model]
         d_weight = Some(match d_weight {
             Some(sum) => sum + contribution,
             None => contribution,
@@ -104,6 +108,7 @@ struct Softmax<B: Backend> {
 
 impl<B: Backend> Softmax<B> {
     fn of(logits: Tensor<B, 2>, targets: &Targets<B>) -> Self {
+        let logits = widen(logits);
         let shifted = logits.clone() - logits.max_dim(1); // largest is 0: exp cannot overflow
         let target = shifted.clone().gather(1, targets.index.clone()); // [chunk, 1]
         let exponentials = shifted.exp();

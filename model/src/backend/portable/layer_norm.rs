@@ -3,7 +3,7 @@
 use burn::tensor::ops::FloatTensor;
 use burn::tensor::{Tensor, TensorMetadata};
 
-use super::{from_primitive, into_primitive, rows, unrows};
+use super::{from_primitive, into_primitive, rows, unrows, widen};
 use crate::backend::{AffineGradients, Backend, Saved};
 
 /// `x̂ = (x - mean) · rstd`, `y = x̂ · weight + bias`; keeps `x̂` and `rstd`.
@@ -15,6 +15,8 @@ pub(in crate::backend) fn layer_norm_forward<B: Backend>(
 ) -> (FloatTensor<B>, Saved<B>) {
     let shape = input.shape();
     let input: Tensor<B, 2> = rows(input);
+    let dtype = input.dtype();
+    let input = widen(input);
     let centred = input.clone() - input.mean_dim(1);
     let variance = centred.clone().square().mean_dim(1); // [rows, 1]
     let rstd = (variance + epsilon).sqrt().recip();
@@ -24,7 +26,7 @@ pub(in crate::backend) fn layer_norm_forward<B: Backend>(
     if let Some(bias) = bias {
         output = output + from_primitive::<B, 1>(bias).unsqueeze();
     }
-    (unrows(output, &shape), vec![into_primitive(normalised), into_primitive(rstd)])
+    (unrows(output.cast(dtype), &shape), vec![into_primitive(normalised.cast(dtype)), into_primitive(rstd)])
 }
 
 /// With `g = dy · weight`: `dx = rstd · (g - mean(g) - x̂ · mean(g · x̂))`, `dweight = Σ dy · x̂`, `dbias = Σ
@@ -39,6 +41,8 @@ pub(in crate::backend) fn layer_norm_backward<B: Backend>(
     let (normalised, rstd): (Tensor<B, 2>, Tensor<B, 2>) = (from_primitive(normalised), from_primitive(rstd));
     let shape = gradient.shape();
     let gradient = rows::<B>(gradient);
+    let dtype = gradient.dtype();
+    let (gradient, normalised) = (widen(gradient), widen(normalised));
 
     let bias = has_bias.then(|| into_primitive(gradient.clone().sum_dim(0).squeeze_dim::<1>(0)));
     let d_weight = (gradient.clone() * normalised.clone()).sum_dim(0).squeeze_dim::<1>(0);
@@ -47,5 +51,5 @@ pub(in crate::backend) fn layer_norm_backward<B: Backend>(
     let mean = d_normalised.clone().mean_dim(1); // [rows, 1]
     let d_input = (d_normalised - mean - normalised * along) * rstd;
 
-    AffineGradients { input: unrows(d_input, &shape), weight: into_primitive(d_weight), bias }
+    AffineGradients { input: unrows(d_input.cast(dtype), &shape), weight: into_primitive(d_weight), bias }
 }

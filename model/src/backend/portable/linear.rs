@@ -1,11 +1,11 @@
 //! `activation(x W + b)` and its gradients, on two axes: batched products would make one copy of `W`'s
 //! gradient for every sequence.
 
-use burn::tensor::TensorMetadata;
 use burn::tensor::ops::FloatTensor;
+use burn::tensor::{Tensor, TensorMetadata};
 
 use super::matmul::matmul;
-use super::{from_primitive, into_primitive, rows, unrows};
+use super::{from_primitive, into_primitive, rows, unrows, widen};
 use crate::Activation;
 use crate::backend::{AffineGradients, Backend, Saved};
 
@@ -17,9 +17,11 @@ pub(in crate::backend) fn linear_forward<B: Backend>(
     activation: Option<Activation>,
 ) -> (FloatTensor<B>, Saved<B>) {
     let shape = input.shape();
-    let mut output = matmul(rows::<B>(input.clone()), from_primitive(weight)); // [rows, d_out]
+    let rows = rows::<B>(input.clone());
+    let dtype = rows.dtype();
+    let mut output = matmul(rows, from_primitive::<B, 2>(weight).cast(dtype)); // [rows, d_out]
     if let Some(bias) = bias {
-        output = output + from_primitive::<B, 1>(bias).unsqueeze();
+        output = output + from_primitive::<B, 1>(bias).cast(dtype).unsqueeze();
     }
     match activation {
         None => (unrows(output, &shape), vec![input]),
@@ -58,8 +60,10 @@ pub(in crate::backend) fn linear_backward<B: Backend>(
         gradient = gradient * activation.derivative(from_primitive::<B, 2>(before));
     }
 
-    let bias = has_bias.then(|| into_primitive(gradient.clone().sum_dim(0).squeeze_dim::<1>(0)));
+    let weight: Tensor<B, 2> = from_primitive(weight);
+    let (dtype, own) = (gradient.dtype(), weight.dtype());
+    let bias = has_bias.then(|| into_primitive(widen(gradient.clone()).sum_dim(0).squeeze_dim::<1>(0)));
     let d_weight = matmul(rows::<B>(input).transpose(), gradient.clone()); // [d_in, d_out]
-    let d_input = matmul(gradient, from_primitive::<B, 2>(weight).transpose()); // [rows, d_in]
-    AffineGradients { input: unrows(d_input, &shape), weight: into_primitive(d_weight), bias }
+    let d_input = matmul(gradient, weight.cast(dtype).transpose()); // [rows, d_in]
+    AffineGradients { input: unrows(d_input, &shape), weight: into_primitive(d_weight.cast(own)), bias }
 }

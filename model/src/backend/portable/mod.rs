@@ -11,6 +11,7 @@ mod layer_norm;
 mod linear;
 mod matmul;
 mod pack;
+mod precision;
 
 use burn::tensor::backend::Backend;
 use burn::tensor::ops::FloatTensor;
@@ -29,6 +30,8 @@ pub(super) use linear::linear;
 pub(super) use linear::{linear_backward, linear_forward};
 pub(crate) use matmul::matmul;
 pub(super) use pack::{pack, unpack};
+pub(super) use precision::set_compute_precision;
+use precision::{wide, widen};
 
 fn from_primitive<B: Backend, const D: usize>(primitive: FloatTensor<B>) -> Tensor<B, D> {
     Tensor::from_primitive(TensorPrimitive::Float(primitive))

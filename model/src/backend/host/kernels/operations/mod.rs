@@ -37,6 +37,10 @@ pub(in crate::backend) use tensor::applies;
 #[cfg(any(feature = "ndarray", feature = "flex"))]
 macro_rules! host_operations {
     () => {
+        fn set_compute_precision(precision: ComputePrecision, _device: &Self::Device) -> bool {
+            precision == ComputePrecision::F32
+        }
+
         delegate! { host;
             fn embedding(weight: FloatTensor<Self>, ids: IntTensor<Self>) -> FloatTensor<Self>, by weight;
             fn embedding_backward(
