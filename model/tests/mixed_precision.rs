@@ -1,6 +1,10 @@
 //! Operations on bf16 beside f32 weights, and a model that trains so: close to f32, and of the promised types.
 
 #![recursion_limit = "256"]
+#![cfg_attr(
+    not(all(feature = "flex", feature = "tch")),
+    allow(dead_code, unused_imports, reason = "each backend runs a part of it")
+)]
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
