@@ -8,6 +8,7 @@ use xxhash_rust::xxh3::Xxh3;
 use super::bpe::Bpe;
 use super::char::CharTokenizer;
 use super::hugging_face::HuggingFace;
+use super::special::SpecialTokens;
 use super::{byte, directory, file, published};
 use crate::error::{Error, Result};
 
@@ -19,7 +20,10 @@ pub(super) const FROM_FILE: &str = "tokenizer.json";
 
 /// Turns text into token ids and token ids into text.
 #[derive(Clone, Debug)]
-pub struct Tokenizer(pub(super) Kind);
+pub struct Tokenizer {
+    pub(super) kind: Kind,
+    pub(super) special: Arc<SpecialTokens>,
+}
 
 #[derive(Clone, Debug)]
 pub(super) enum Kind {
@@ -29,35 +33,44 @@ pub(super) enum Kind {
     HuggingFace(HuggingFace),
 }
 
+impl From<Kind> for Tokenizer {
+    fn from(kind: Kind) -> Self {
+        Self { kind, special: Arc::default() }
+    }
+}
+
 impl Tokenizer {
     /// One token for each distinct character of `text`, in the order of their code points.
     pub fn characters_of(text: &str) -> Self {
-        Self(Kind::Char(CharTokenizer::of(text)))
+        Kind::Char(CharTokenizer::of(text)).into()
     }
 
-    /// The tokenizer of that name (see [`TOKENIZERS`]), or the one in the directory of that path.
+    /// The tokenizer of that name (see [`TOKENIZERS`]), or the one in the directory, or the `tokenizer.json`,
+    /// of that path.
     ///
     /// # Errors
     ///
-    /// [`Error::UnknownTokenizer`] if it is neither, and what [`from_directory`](Self::from_directory) says.
+    /// [`Error::UnknownTokenizer`] if it is none of them, and what [`from_directory`](Self::from_directory)
+    /// says.
     pub fn open(name: &str) -> Result<Self> {
         match name {
-            "byte" => Ok(Self(Kind::Byte)),
+            "byte" => Ok(Kind::Byte.into()),
             _ => match published::by_name(name) {
-                Some(bpe) => Ok(Self(Kind::Bpe(bpe))),
+                Some(bpe) => Ok(Kind::Bpe(bpe).into()),
                 None if Path::new(name).exists() => Self::from_directory(Path::new(name)),
                 None => Err(Error::UnknownTokenizer { name: name.to_owned() }),
             },
         }
     }
 
-    /// The tokenizer in a model directory: `tokenizer.json`, or `vocab.json` with `merges.txt`.
+    /// The tokenizer in a model directory: `tokenizer.json`, or `vocab.json` with `merges.txt`, and what
+    /// `tokenizer_config.json`, `special_tokens_map.json` and `added_tokens.json` say beside it.
     ///
     /// # Errors
     ///
     /// [`Error::Format`] if there is none or it is damaged.
     pub fn from_directory(directory: &Path) -> Result<Self> {
-        directory::read(directory).map(Self)
+        directory::read(directory)
     }
 
     /// Whether a directory holds a tokenizer, whole or not.
@@ -82,7 +95,7 @@ impl Tokenizer {
     ///
     /// [`Error::UnknownCharacter`] from a character tokenizer.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
-        match &self.0 {
+        match &self.kind {
             Kind::Char(tokenizer) => tokenizer.encode(text),
             Kind::Byte => Ok(byte::encode(text)),
             Kind::Bpe(tokenizer) => Ok(tokenizer.encode(text)),
@@ -93,7 +106,7 @@ impl Tokenizer {
     /// As [`encode`](Self::encode), for callers that use several threads themselves.
     #[cfg(feature = "prepare")]
     pub(crate) fn encode_on_this_thread(&self, text: &str) -> Result<Vec<u32>> {
-        match &self.0 {
+        match &self.kind {
             Kind::Bpe(tokenizer) => Ok(tokenizer.encoder.encode_chunk(text)),
             _ => self.encode(text),
         }
@@ -106,10 +119,21 @@ impl Tokenizer {
     ///
     /// [`Error::UnknownCharacter`] from a character tokenizer.
     pub fn encode_with_special_tokens(&self, text: &str) -> Result<Vec<u32>> {
-        match &self.0 {
+        match &self.kind {
             Kind::Bpe(tokenizer) => Ok(tokenizer.encode_with_special_tokens(text)),
             _ => self.encode(text),
         }
+    }
+
+    /// The ids of a text that is to be continued or judged, as transformers gives them: first
+    /// [`start_of_text`](Self::start_of_text), then as
+    /// [`encode_with_special_tokens`](Self::encode_with_special_tokens). Nothing is put after the text.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::UnknownCharacter`] from a character tokenizer.
+    pub fn encode_prompt(&self, text: &str) -> Result<Vec<u32>> {
+        Ok([self.start_of_text(), &self.encode_with_special_tokens(text)?].concat())
     }
 
     /// The ids of bytes that need not be UTF-8. A byte-level BPE takes them as Python's tiktoken does: text
@@ -119,7 +143,7 @@ impl Tokenizer {
     ///
     /// [`Error::InvalidUtf8`] from a tokenizer of characters.
     pub fn encode_bytes(&self, bytes: &[u8]) -> Result<Vec<u32>> {
-        match (&self.0, std::str::from_utf8(bytes)) {
+        match (&self.kind, std::str::from_utf8(bytes)) {
             (_, Ok(text)) => self.encode(text),
             (Kind::Byte, _) => Ok(bytes.iter().copied().map(u32::from).collect()),
             (Kind::Bpe(tokenizer), _) => Ok(tokenizer.encode_bytes(bytes)),
@@ -148,7 +172,7 @@ impl Tokenizer {
         if let Some(&token) = tokens.iter().find(|token| **token as usize >= vocab_size) {
             return Err(Error::UnknownToken { token, vocab_size });
         }
-        match &self.0 {
+        match &self.kind {
             Kind::Char(tokenizer) => Ok(tokenizer.decode(tokens).into_bytes()),
             Kind::Byte => Ok(byte::decode(tokens)),
             Kind::Bpe(tokenizer) => Ok(tokenizer.decode(tokens)),
@@ -158,7 +182,7 @@ impl Tokenizer {
 
     /// Number of distinct tokens, special ones included.
     pub fn vocab_size(&self) -> usize {
-        match &self.0 {
+        match &self.kind {
             Kind::Char(tokenizer) => tokenizer.vocab_size(),
             Kind::Byte => byte::VOCAB_SIZE,
             Kind::Bpe(tokenizer) => tokenizer.tokens.len(),
@@ -166,9 +190,24 @@ impl Tokenizer {
         }
     }
 
-    /// The token that separates documents, if there is one.
+    /// Tokens that the tokenizer puts before every text: those of its post-processor.
+    pub fn start_of_text(&self) -> &[u32] {
+        &self.special.start
+    }
+
+    /// The token that has a role by the files of the tokenizer: `bos_token`, `eos_token`, `unk_token`,
+    /// `sep_token`, `pad_token`, `cls_token` or `mask_token`.
+    pub fn special_token(&self, role: &str) -> Option<u32> {
+        self.special.token(role)
+    }
+
+    /// The token that separates documents, if there is one: the `eos_token`, or else one that is called
+    /// `<|endoftext|>` or `</s>`.
     pub fn end_of_text(&self) -> Option<u32> {
-        match &self.0 {
+        if let Some(token) = self.special.token("eos_token") {
+            return Some(token);
+        }
+        match &self.kind {
             Kind::Char(_) | Kind::Byte => None,
             Kind::Bpe(tokenizer) => tokenizer.end_of_text,
             Kind::HuggingFace(tokenizer) => {
@@ -179,7 +218,7 @@ impl Tokenizer {
 
     /// A name for people: `char`, `gpt2`, …
     pub fn name(&self) -> &str {
-        match &self.0 {
+        match &self.kind {
             Kind::Char(_) => "char",
             Kind::Byte => "byte",
             Kind::Bpe(tokenizer) => tokenizer.name,
@@ -189,7 +228,7 @@ impl Tokenizer {
 
     /// The characters of a character tokenizer, in the order of their ids.
     pub fn characters(&self) -> Option<&[char]> {
-        match &self.0 {
+        match &self.kind {
             Kind::Char(tokenizer) => Some(tokenizer.characters()),
             _ => None,
         }
@@ -199,7 +238,7 @@ impl Tokenizer {
     pub fn fingerprint(&self) -> u64 {
         let mut digest = Xxh3::new();
         digest.update(self.name().as_bytes());
-        match &self.0 {
+        match &self.kind {
             Kind::Char(tokenizer) => {
                 tokenizer
                     .characters()

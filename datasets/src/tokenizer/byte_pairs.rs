@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use serde_json::Value;
 
-use super::directory::document;
+use super::document::document;
 use super::split::Splitting;
 use super::{Kind, Tokenizer, visible};
 use crate::error::{Error, Result};
@@ -17,6 +17,8 @@ pub struct BytePairs {
     pub tokens: Vec<String>,
     /// Ids of tokens that stand for no text, such as end-of-text.
     pub special: Vec<u32>,
+    /// Ids of tokens that were added as they are written, and stand for that text.
+    pub added: Vec<u32>,
     /// Pairs of parts that join, the most eager first.
     pub merges: Vec<(String, String)>,
     /// How text is split before anything joins.
@@ -30,7 +32,7 @@ impl Tokenizer {
     ///
     /// [`Error::Format`] for a `tokenizer.json` of another kind, or one that splits text in a way of its own.
     pub fn byte_pairs(&self) -> Result<BytePairs> {
-        if let Kind::Char(characters) = &self.0 {
+        if let Kind::Char(characters) = &self.kind {
             return Ok(of_characters(characters.characters()));
         }
         let json: Value = serde_json::from_str(&document(self)?).expect("a document that was just written");
@@ -52,7 +54,7 @@ fn of_characters(characters: &[char]) -> BytePairs {
             }
         }
     }
-    BytePairs { tokens, special: Vec::new(), merges, splitting: Splitting::Gpt2 }
+    BytePairs { tokens, special: Vec::new(), added: Vec::new(), merges, splitting: Splitting::Gpt2 }
 }
 
 fn parse(json: &Value) -> std::result::Result<BytePairs, String> {
@@ -74,13 +76,16 @@ fn parse(json: &Value) -> std::result::Result<BytePairs, String> {
         *place = token.map(str::to_owned);
     }
     let tokens = tokens.into_iter().collect::<Option<Vec<_>>>().ok_or("two tokens share an id")?;
-    let special =
-        added.iter().filter(|token| token["special"] == true).filter_map(|token| token["id"].as_u64());
+    let ids = |special: bool| {
+        let tokens = added.iter().filter(move |token| (token["special"] == true) == special);
+        tokens.filter_map(|token| token["id"].as_u64()).map(|id| id as u32).collect()
+    };
 
     let merges = pairs(&model["merges"]).ok_or("a merge is not a pair")?;
     Ok(BytePairs {
         tokens,
-        special: special.map(|id| id as u32).collect(),
+        special: ids(true),
+        added: ids(false),
         splitting: splitting(&json["pre_tokenizer"], merges.is_empty())?,
         merges,
     })

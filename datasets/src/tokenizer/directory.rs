@@ -1,23 +1,23 @@
 //! Tokenizers on disk: Hugging Face's `tokenizer.json`, for every tokenizer there is.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustc_hash::FxHashMap;
 use serde_json::{Map, Value, json};
 
-use super::bpe::Bpe;
 use super::char::CharTokenizer;
+use super::companions::{CONFIG, Companions, read_text};
+use super::complete::complete;
+use super::document::{document, of_lists, template};
 use super::hugging_face::HuggingFace;
-use super::train::{END_OF_TEXT, Learned};
-use super::{FROM_FILE, Kind, Tokenizer, file, published, visible};
+use super::special::SpecialTokens;
+use super::{FROM_FILE, Kind, Tokenizer, file, published};
 use crate::error::{Error, Result};
 use crate::file::write_file;
 
 const TOKENIZER: &str = "tokenizer.json";
 const VOCABULARY: &str = "vocab.json";
 const MERGES: &str = "merges.txt";
-const CONFIG: &str = "tokenizer_config.json";
 /// The files that a tokenizer is saved in.
 pub(crate) const SAVED_FILES: [&str; 2] = [TOKENIZER, CONFIG];
 /// Key in `tokenizer_config.json` that names one of our own tokenizers; transformers ignores it.
@@ -27,71 +27,104 @@ pub(super) fn holds_one(directory: &Path) -> bool {
     directory.join(TOKENIZER).is_file() || directory.join(VOCABULARY).is_file()
 }
 
-pub(super) fn read(directory: &Path) -> Result<Kind> {
-    let path = directory.join(TOKENIZER);
-    if path.is_file() {
-        let text = std::fs::read_to_string(&path).map_err(Error::io(&path))?;
-        if let Some(kind) = read_ours(directory, &text)? {
-            return Ok(kind);
-        }
-        return parse(text).map_err(|reason| Error::format(&path, reason));
+/// Reads the tokenizer in a directory, or the `tokenizer.json` of that path.
+pub(super) fn read(path: &Path) -> Result<Tokenizer> {
+    let (directory, main) = match path.is_dir() || !path.exists() {
+        true => (path, path.join(TOKENIZER)),
+        false => (path.parent().unwrap_or(path), path.to_owned()),
+    };
+    let companions = Companions::read(directory)?;
+    if main == path || main.is_file() {
+        let text = read_text(&main)?;
+        return match ours(&companions, &text, &main)? {
+            Some(kind) => Ok(kind.into()),
+            None => {
+                let json: Value = parse_json(&main, &text)?;
+                of_document(json, Some(text), companions, &main)
+            }
+        };
     }
+    let (vocabulary, merges) = lists(directory)?;
+    let json =
+        of_lists(parse_json(&vocabulary, &read_text(&vocabulary)?)?, &read_text(&merges)?, &companions);
+    of_document(json, None, companions, &vocabulary)
+}
+
+/// Where the lists of a tokenizer are that has no `tokenizer.json`.
+fn lists(directory: &Path) -> Result<(PathBuf, PathBuf)> {
     let (vocabulary, merges) = (directory.join(VOCABULARY), directory.join(MERGES));
-    if !vocabulary.is_file() || !merges.is_file() {
-        let reason = "no tokenizer here (neither `tokenizer.json` nor `vocab.json` with `merges.txt`)";
-        return Err(Error::format(directory, reason));
+    if vocabulary.is_file() && merges.is_file() {
+        return Ok((vocabulary, merges));
     }
-    let text = std::fs::read_to_string(&vocabulary).map_err(Error::io(&vocabulary))?;
-    let vocab: Map<String, Value> =
-        serde_json::from_str(&text).map_err(|error| Error::format(&vocabulary, error.to_string()))?;
-    let text = std::fs::read_to_string(&merges).map_err(Error::io(&merges))?;
-    let pairs = text.lines().filter(|line| !line.starts_with("#version") && !line.is_empty());
-    let pairs: Vec<Value> = pairs.map(|line| json!(line)).collect();
-    // transformers takes this token for special without being told.
-    let special =
-        vocab.get(END_OF_TEXT).and_then(Value::as_u64).map(|id| (END_OF_TEXT.to_owned(), id as u32));
-    let document =
-        bpe_document(vocab, pairs, gpt2_splitter(), byte_level_decoder(), special.as_slice(), false);
-    parse(document).map_err(|reason| Error::format(&vocabulary, reason))
+    let foreign = ["tokenizer.model", "spiece.model", "vocab.txt"];
+    let reason = match foreign.into_iter().find(|name| directory.join(name).is_file()) {
+        Some(name) => format!(
+            "`{name}` alone cannot be read; a `tokenizer.json` can, which transformers' \
+             `AutoTokenizer.from_pretrained(…).save_pretrained(…)` writes"
+        ),
+        None => "no tokenizer here (neither `tokenizer.json` nor `vocab.json` with `merges.txt`)".to_owned(),
+    };
+    Err(Error::format(directory, reason))
+}
+
+fn parse_json<T: serde::de::DeserializeOwned>(path: &Path, text: &str) -> Result<T> {
+    serde_json::from_str(text).map_err(|error| Error::format(path, error.to_string()))
+}
+
+/// The tokenizer that a `tokenizer.json` and its companions describe; `text` is how it was written, if it was.
+fn of_document(
+    mut json: Value,
+    text: Option<String>,
+    companions: Companions,
+    path: &Path,
+) -> Result<Tokenizer> {
+    let refuse = |reason| Error::format(path, reason);
+    if !json["model"].is_object() {
+        return Err(refuse("not a tokenizer: it has no `model`".to_owned()));
+    }
+    let changed = complete(&mut json, &companions).map_err(refuse)?;
+    if text.is_none() {
+        json["post_processor"] = template(&json, &companions);
+    }
+    let text = text.filter(|_| !changed).unwrap_or_else(|| json.to_string());
+    let special = SpecialTokens::of(&json, companions);
+    let kind = parse(&json, text).map_err(refuse)?;
+    let tokenizer = Tokenizer { kind, special: Arc::new(special) };
+    let vocab_size = tokenizer.vocab_size();
+    match tokenizer.start_of_text().iter().find(|token| **token as usize >= vocab_size) {
+        Some(token) => Err(refuse(format!("texts begin with token {token}, but there are {vocab_size}"))),
+        None => Ok(tokenizer),
+    }
 }
 
 /// Our encoder where it understands the file, else the crate that understands them all.
-fn parse(document: String) -> std::result::Result<Kind, String> {
-    match file::byte_level(&document) {
-        Some(bpe) => Ok(Kind::Bpe(Arc::new(bpe))),
-        None => HuggingFace::parse(&document).map(Kind::HuggingFace),
+fn parse(json: &Value, text: String) -> std::result::Result<Kind, String> {
+    let text = match file::byte_level(json, text) {
+        Ok(bpe) => return Ok(Kind::Bpe(Arc::new(bpe))),
+        Err(text) => text,
+    };
+    let theirs = HuggingFace::parse(&text)?;
+    for entry in json["added_tokens"].as_array().into_iter().flatten() {
+        let (content, id) = (entry["content"].as_str().unwrap_or_default(), entry["id"].as_u64());
+        let read = theirs.id(content);
+        if id != read.map(u64::from) {
+            let told = |id: Option<u64>| id.map_or_else(|| "none".to_owned(), |id| id.to_string());
+            let (id, read) = (told(id), told(read.map(u64::from)));
+            return Err(format!("the id of the added token {content:?} is {id}, but its place is {read}"));
+        }
     }
-}
-
-/// A vocabulary that was just learned.
-pub(super) fn of_learned(learned: &Learned) -> Bpe {
-    let visible = |id: u32| visible::of_bytes(&learned.tokens[id as usize - 1]);
-    let mut vocab = Map::from_iter([(END_OF_TEXT.to_owned(), json!(0))]);
-    vocab.extend(
-        (1..).zip(&learned.tokens).map(|(id, bytes): (u32, _)| (visible::of_bytes(bytes), json!(id))),
-    );
-    let merges =
-        learned.merges.iter().map(|(left, right)| json!([visible(*left), visible(*right)])).collect();
-    let special = [(END_OF_TEXT.to_owned(), 0)];
-    let document = bpe_document(vocab, merges, gpt2_splitter(), byte_level_decoder(), &special, false);
-    file::byte_level(&document).expect("a document in our own layout")
+    Ok(Kind::HuggingFace(theirs))
 }
 
 /// Our own tokenizers are recognised by the mark in `tokenizer_config.json` and read without the detour.
-fn read_ours(directory: &Path, text: &str) -> Result<Option<Kind>> {
-    let Ok(config) = std::fs::read_to_string(directory.join(CONFIG)) else { return Ok(None) };
-    let Ok(config) = serde_json::from_str::<Value>(&config) else { return Ok(None) };
-    match config.get(OURS).and_then(Value::as_str) {
+fn ours(companions: &Companions, text: &str, path: &Path) -> Result<Option<Kind>> {
+    match companions.config.get(OURS).and_then(Value::as_str) {
         Some("byte") => Ok(Some(Kind::Byte)),
         Some("char") => {
-            let path = directory.join(TOKENIZER);
-            let json: Value =
-                serde_json::from_str(text).map_err(|error| Error::format(&path, error.to_string()))?;
-            read_characters(&json)
-                .map(|characters| Some(Kind::Char(CharTokenizer::new(characters))))
-                .ok_or_else(|| {
-                    Error::format(&path, "the vocabulary is not one of single characters numbered from 0")
-                })
+            let characters = read_characters(&parse_json(path, text)?).ok_or_else(|| {
+                Error::format(path, "the vocabulary is not one of single characters numbered from 0")
+            })?;
+            Ok(Some(Kind::Char(CharTokenizer::new(characters))))
         }
         Some(name) => Ok(published::by_name(name).map(Kind::Bpe)),
         None => Ok(None),
@@ -109,137 +142,274 @@ fn read_characters(json: &Value) -> Option<Vec<char>> {
     characters.into_iter().collect()
 }
 
-/// The text of a `tokenizer.json`.
-pub(super) fn document(tokenizer: &Tokenizer) -> Result<String> {
-    let numbered = |tokens: &mut dyn Iterator<Item = String>| -> Map<String, Value> {
-        (0..).zip(tokens).map(|(id, token): (u32, _)| (token, json!(id))).collect()
-    };
-    Ok(match &tokenizer.0 {
-        Kind::HuggingFace(theirs) => theirs.json(true)?,
-        Kind::Char(characters) => {
-            let vocab = numbered(&mut characters.characters().iter().map(char::to_string));
-            bpe_document(vocab, Vec::new(), Value::Null, json!({"type": "Fuse"}), &[], false)
-        }
-        Kind::Byte => {
-            let vocab = numbered(&mut (0..=255).map(|byte| visible::of_bytes(&[byte])));
-            bpe_document(vocab, Vec::new(), byte_level_splitter(None), byte_level_decoder(), &[], false)
-        }
-        Kind::Bpe(bpe) => match &bpe.file {
-            Some((document, _)) => document.clone(),
-            None => {
-                let special = special_tokens(bpe);
-                let ordinary: Vec<&[u8]> = bpe.tokens.iter().take(special[0].1 as usize).collect();
-                let merges =
-                    merges(&ordinary).into_iter().map(|(left, right)| json!([left, right])).collect();
-                let vocab = numbered(&mut ordinary.into_iter().map(visible::of_bytes));
-                let splitter = byte_level_splitter(Some(bpe.encoder.splitting().pattern()));
-                bpe_document(vocab, merges, splitter, byte_level_decoder(), &special, true)
-            }
-        },
-    })
-}
-
 pub(super) fn write(tokenizer: &Tokenizer, directory: &Path) -> Result<()> {
     let text = document(tokenizer)?;
     std::fs::create_dir_all(directory).map_err(Error::io(directory))?;
     write_file(&directory.join(TOKENIZER), text)?;
-
-    let mut config =
-        json!({"tokenizer_class": "PreTrainedTokenizerFast", "clean_up_tokenization_spaces": false});
-    if !matches!(tokenizer.name(), FROM_FILE) {
-        config[OURS] = json!(tokenizer.name());
-    }
-    if tokenizer.end_of_text().is_some() {
-        config["eos_token"] = json!("<|endoftext|>");
-        config["bos_token"] = json!("<|endoftext|>");
-    }
+    let config = Value::Object(config(tokenizer)?);
     write_file(&directory.join(CONFIG), format!("{config:#}\n"))
 }
 
-/// The special tokens of a published tokenizer in the order of their ids, and fillers for ids that nothing
-/// uses.
-fn special_tokens(bpe: &Bpe) -> Vec<(String, u32)> {
-    let named: FxHashMap<u32, &String> = bpe.special.iter().map(|(name, id)| (*id, name)).collect();
-    (0..)
-        .zip(bpe.tokens.iter())
-        .filter(|(id, bytes)| bytes.is_empty() || named.contains_key(id))
-        .map(|(id, _)| {
-            (named.get(&id).map_or_else(|| format!("<|unused_{id}|>"), |name| (*name).clone()), id)
-        })
-        .collect()
-}
-
-/// A `tokenizer.json` of the BPE kind; without merges it stops at single symbols.
-fn bpe_document(
-    vocab: Map<String, Value>,
-    merges: Vec<Value>,
-    pre_tokenizer: Value,
-    decoder: Value,
-    special: &[(String, u32)],
-    ignore_merges: bool,
-) -> String {
-    let added: Vec<Value> = special
-        .iter()
-        .map(|(token, id)| {
-            json!({"id": id, "content": token, "single_word": false, "lstrip": false, "rstrip": false,
-                   "normalized": false, "special": true})
-        })
-        .collect();
-    let document = json!({
-        "version": "1.0", "truncation": null, "padding": null, "added_tokens": added, "normalizer": null,
-        "pre_tokenizer": pre_tokenizer, "post_processor": null, "decoder": decoder,
-        "model": {
-            "type": "BPE", "dropout": null, "unk_token": null, "continuing_subword_prefix": null,
-            "end_of_word_suffix": null, "fuse_unk": false, "byte_fallback": false, "ignore_merges": ignore_merges,
-            "vocab": vocab, "merges": merges,
-        },
-    });
-    document.to_string()
-}
-
-fn gpt2_splitter() -> Value {
-    json!({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true})
-}
-
-fn byte_level_splitter(pattern: Option<&str>) -> Value {
-    let bytes =
-        json!({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": false});
-    match pattern {
-        None => bytes,
-        Some(pattern) => json!({"type": "Sequence", "pretokenizers": [
-            {"type": "Split", "pattern": {"Regex": pattern}, "behavior": "Isolated", "invert": false}, bytes,
-        ]}),
+/// The `tokenizer_config.json` that the tokenizer came with, or one that says the same.
+fn config(tokenizer: &Tokenizer) -> Result<Map<String, Value>> {
+    if !tokenizer.special.config.is_empty() {
+        return Ok(tokenizer.special.config.clone());
     }
+    let mut config = Map::from_iter([
+        ("tokenizer_class".to_owned(), json!("PreTrainedTokenizerFast")),
+        ("clean_up_tokenization_spaces".to_owned(), json!(false)),
+    ]);
+    if tokenizer.name() != FROM_FILE {
+        config.insert(OURS.to_owned(), json!(tokenizer.name()));
+    }
+    if let Some(end) = tokenizer.end_of_text() {
+        let end = tokenizer.decode(&[end])?;
+        config.insert("eos_token".to_owned(), json!(end));
+        config.insert("bos_token".to_owned(), json!(end));
+    }
+    Ok(config)
 }
 
-fn byte_level_decoder() -> Value {
-    json!({"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true, "use_regex": true})
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// The merge that makes each token: its bytes merged as far as the tokens before it allow, which leaves two
-/// parts.
-fn merges(tokens: &[&[u8]]) -> Vec<(String, String)> {
-    let ranks: FxHashMap<&[u8], usize> = tokens.iter().copied().zip(0..).collect();
-    let mut found = Vec::new();
-    for (rank, token) in tokens.iter().enumerate().filter(|(_, token)| token.len() > 1) {
-        let mut parts: Vec<&[u8]> = token.chunks(1).collect();
-        while parts.len() > 2 {
-            let joined = |at: usize| {
-                let start = parts[..at].iter().map(|part| part.len()).sum::<usize>();
-                &token[start..start + parts[at].len() + parts[at + 1].len()]
-            };
-            let best = (0..parts.len() - 1)
-                .filter_map(|at| {
-                    ranks.get(joined(at)).filter(|found| **found < rank).map(|found| (*found, at))
-                })
-                .min();
-            let Some((_, at)) = best else { break };
-            let whole = joined(at);
-            parts.splice(at..at + 2, [whole]);
-        }
-        if let [left, right] = parts[..] {
-            found.push((visible::of_bytes(left), visible::of_bytes(right)));
+    /// A learned tokenizer of 300 tokens, in a folder of its own.
+    fn learned() -> tempfile::TempDir {
+        let folder = tempfile::tempdir().expect("a temporary directory");
+        let text = crate::tales::corpus(3, 20_000).text();
+        Tokenizer::train_bpe([text], 300).expect("room").save(folder.path()).expect("writable");
+        folder
+    }
+
+    fn read(folder: &tempfile::TempDir) -> Tokenizer {
+        Tokenizer::from_directory(folder.path()).expect("a tokenizer")
+    }
+
+    fn change(folder: &tempfile::TempDir, change: impl Fn(&mut Value)) {
+        let path = folder.path().join(TOKENIZER);
+        let mut json: Value = parse_json(&path, &read_text(&path).expect("there")).expect("JSON");
+        change(&mut json);
+        std::fs::write(path, json.to_string()).expect("writable");
+    }
+
+    fn write(folder: &tempfile::TempDir, name: &str, json: &Value) {
+        std::fs::write(folder.path().join(name), json.to_string()).expect("writable");
+    }
+
+    /// The lists that older programs keep instead of `tokenizer.json`.
+    fn as_lists(folder: &tempfile::TempDir) {
+        let path = folder.path().join(TOKENIZER);
+        let json: Value = parse_json(&path, &read_text(&path).expect("there")).expect("JSON");
+        write(folder, VOCABULARY, &json["model"]["vocab"]);
+        let merges = json["model"]["merges"].as_array().expect("pairs").iter();
+        let merges =
+            merges.map(|pair| format!("{} {}\n", pair[0].as_str().unwrap(), pair[1].as_str().unwrap()));
+        std::fs::write(folder.path().join(MERGES), format!("#version: 0.2\n{}", merges.collect::<String>()))
+            .unwrap();
+        for name in SAVED_FILES {
+            std::fs::remove_file(folder.path().join(name)).expect("there");
         }
     }
-    found
+
+    const TEXT: &str = "Once upon a time there was a fox, and the fox went home";
+
+    #[test]
+    fn what_was_set_for_batches_or_for_training_does_not_touch_a_text() {
+        let folder = learned();
+        let plain = read(&folder);
+        let ids = plain.encode(TEXT).expect("any text");
+        for word_level in [false, true] {
+            change(&folder, |json| {
+                json["truncation"] =
+                    json!({"direction": "Right", "max_length": 8, "strategy": "LongestFirst", "stride": 0});
+                json["padding"] = json!({"strategy": {"Fixed": 64}, "direction": "Right", "pad_to_multiple_of": null,
+                    "pad_id": 0, "pad_type_id": 0, "pad_token": "<|endoftext|>"});
+                json["model"]["dropout"] = json!(0.5);
+                // Not for our encoder.
+                json["added_tokens"][0]["lstrip"] = json!(word_level);
+            });
+            let changed = read(&folder);
+            assert_eq!(matches!(changed.kind, Kind::HuggingFace(_)), word_level);
+            for _ in 0..3 {
+                assert_eq!(changed.encode(TEXT).expect("any text"), ids);
+            }
+        }
+    }
+
+    #[test]
+    fn tokens_are_added_by_the_files_beside() {
+        // As transformers 5 reads them: `<mask>` is 600, `<pad>`, which has no id, comes after it.
+        let folders = [learned(), learned()];
+        let special =
+            json!({"mask_token": "<mask>", "pad_token": "<pad>", "eos_token": {"content": "<|endoftext|>"}});
+        write(&folders[0], "special_tokens_map.json", &special);
+        write(&folders[0], "added_tokens.json", &json!({"<mask>": 600}));
+        let mut config = special.clone();
+        config["added_tokens_decoder"] = json!({"600": {"content": "<mask>", "special": true}});
+        write(&folders[1], CONFIG, &config);
+        for lists in [false, true] {
+            for folder in &folders {
+                if lists {
+                    as_lists(folder);
+                    write(folder, CONFIG, &config);
+                }
+                let tokenizer = read(folder);
+                let ids = tokenizer.encode_with_special_tokens("x<mask><pad>").expect("any text");
+                assert_eq!(ids[1..], [600, 601]);
+                assert_eq!(tokenizer.decode(&ids).expect("own tokens"), "x<mask><pad>");
+                assert_eq!(tokenizer.vocab_size(), 602);
+                assert!(
+                    tokenizer.encode("x<mask>").expect("any text").len() > 2,
+                    "not unless it is asked for"
+                );
+                let roles = ["mask_token", "pad_token", "eos_token", "bos_token"];
+                let expected = [
+                    Some(600),
+                    Some(601),
+                    Some(0),
+                    if lists { None } else { tokenizer.special_token("bos_token") },
+                ];
+                assert_eq!(roles.map(|role| tokenizer.special_token(role)), expected);
+
+                let again = tempfile::tempdir().expect("a temporary directory");
+                tokenizer.save(again.path()).expect("writable");
+                assert_eq!(read(&again).encode_with_special_tokens("x<mask><pad>").expect("any text"), ids);
+                let pairs = tokenizer.byte_pairs().expect("byte-level");
+                assert_eq!((pairs.tokens.len(), pairs.tokens[600].as_str()), (602, "<mask>"));
+            }
+        }
+    }
+
+    #[test]
+    fn a_token_that_is_not_special_is_found_in_every_text() {
+        let folder = learned();
+        write(&folder, "added_tokens.json", &json!({"fox": 300}));
+        let tokenizer = read(&folder);
+        assert!(tokenizer.encode("a fox").expect("any text").ends_with(&[300]));
+        assert_eq!(tokenizer.byte_pairs().expect("byte-level").added, [300]);
+    }
+
+    #[test]
+    fn ids_that_contradict_each_other_or_leave_a_gap_are_refused() {
+        for (file, json, words) in [
+            ("added_tokens.json", json!({"<mask>": 5}), "id 5 is that of"),
+            (
+                "added_tokens.json",
+                json!({"<mask>": 4_294_967_295u64}),
+                "leaves a gap: there are only 301 tokens",
+            ),
+            ("added_tokens.json", json!({"<mask>": -1}), "-1, of \"<mask>\", is not a token id"),
+            (
+                CONFIG,
+                json!({"added_tokens_decoder": {"many": {"content": "x"}}}),
+                "\"many\", of \"x\", is not",
+            ),
+            (CONFIG, json!([]), "invalid type"),
+        ] {
+            let folder = learned();
+            write(&folder, file, &json);
+            let message = Tokenizer::from_directory(folder.path()).expect_err("no such id").to_string();
+            assert!(message.contains(words), "{json}: {message}");
+        }
+        let folder = learned();
+        change(&folder, |json| json["model"]["vocab"]["zz"] = json!(100_000_000));
+        let message = Tokenizer::from_directory(folder.path()).expect_err("a gap").to_string();
+        assert!(message.contains("id 100000000 of \"zz\" leaves a gap"), "{message}");
+    }
+
+    #[test]
+    fn prompts_begin_with_what_the_post_processor_puts_first() {
+        let template = |tokens: &[&str]| {
+            let special = |token: &&str| json!({"SpecialToken": {"id": token, "type_id": 0}});
+            let text = json!({"Sequence": {"id": "A", "type_id": 0}});
+            let single: Vec<Value> = tokens.iter().map(special).chain([text, special(&"</s>")]).collect();
+            json!({"type": "TemplateProcessing", "single": single, "pair": single, "special_tokens": {
+                "<s>": {"id": "<s>", "ids": [7], "tokens": ["<s>"]}, "</s>": {"id": "</s>", "ids": [9], "tokens": ["</s>"]}}})
+        };
+        let byte_level =
+            json!({"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": false, "use_regex": true});
+        let roberta = json!({"type": "RobertaProcessing", "sep": ["</s>", 2], "cls": ["<s>", 3],
+            "trim_offsets": true, "add_prefix_space": false});
+        for (processor, start) in [
+            (Value::Null, &[][..]),
+            (byte_level.clone(), &[]),
+            (template(&[]), &[]),
+            (template(&["<s>"]), &[7]),
+            (template(&["<s>", "<s>"]), &[7, 7]),
+            (roberta.clone(), &[3]),
+            (json!({"type": "Sequence", "processors": [byte_level, template(&["<s>"])]}), &[7]),
+            (json!({"type": "Sequence", "processors": [roberta, template(&["<s>"])]}), &[7, 3]),
+        ] {
+            let folder = learned();
+            change(&folder, |json| json["post_processor"] = processor.clone());
+            let tokenizer = read(&folder);
+            let text = tokenizer.encode(TEXT).expect("any text");
+            assert_eq!(
+                tokenizer.encode_prompt(TEXT).expect("any text"),
+                [start, &text].concat(),
+                "{processor}"
+            );
+        }
+        // Of lists, the configuration says it; the default of transformers' class is end-of-text.
+        for (config, start) in [
+            (json!({"add_bos_token": true}), &[0][..]),
+            (json!({"add_bos_token": true, "bos_token": "<s>"}), &[300]),
+            (json!({"add_bos_token": false, "bos_token": "<s>"}), &[]),
+        ] {
+            let folder = learned();
+            as_lists(&folder);
+            write(&folder, CONFIG, &config);
+            assert_eq!(read(&folder).start_of_text(), start, "{config}");
+            let again = tempfile::tempdir().expect("a temporary directory");
+            read(&folder).save(again.path()).expect("writable");
+            assert_eq!(read(&again).start_of_text(), start, "{config}, saved");
+        }
+    }
+
+    #[test]
+    fn the_end_of_a_text_is_the_token_that_the_configuration_names() {
+        let folder = learned();
+        assert_eq!(read(&folder).end_of_text(), Some(0));
+        let config =
+            json!({"eos_token": "<|im_end|>", "tokenizer_class": "GPT2Tokenizer", "model_max_length": 512});
+        write(&folder, CONFIG, &config);
+        let tokenizer = read(&folder);
+        assert_eq!(tokenizer.end_of_text(), Some(300));
+        tokenizer.save(folder.path()).expect("writable");
+        let kept: Value =
+            serde_json::from_str(&read_text(&folder.path().join(CONFIG)).expect("there")).expect("JSON");
+        assert_eq!(kept, config, "nothing is lost");
+        assert_eq!(read(&folder).end_of_text(), Some(300));
+    }
+
+    #[test]
+    fn a_space_before_a_text_is_put_if_the_configuration_says_so() {
+        let folder = learned();
+        let (bare, spaced) = (read(&folder).encode("fox").unwrap(), read(&folder).encode(" fox").unwrap());
+        // As transformers 5 has it, by class.
+        for (class, wanted, ids) in [
+            ("GPT2Tokenizer", true, &spaced),
+            ("GPT2TokenizerFast", false, &bare),
+            ("PreTrainedTokenizerFast", true, &bare),
+        ] {
+            write(&folder, CONFIG, &json!({"tokenizer_class": class, "add_prefix_space": wanted}));
+            assert_eq!(read(&folder).encode("fox").unwrap(), *ids, "{class}");
+        }
+        as_lists(&folder);
+        write(&folder, CONFIG, &json!({"add_prefix_space": true}));
+        assert_eq!(read(&folder).encode("fox").unwrap(), spaced);
+    }
+
+    #[test]
+    fn a_file_stands_for_its_folder_and_other_kinds_are_named() {
+        let folder = learned();
+        let file = folder.path().join(TOKENIZER);
+        let opened = Tokenizer::open(file.to_str().expect("UTF-8")).expect("the file itself");
+        assert_eq!(opened.fingerprint(), read(&folder).fingerprint());
+        let folder = tempfile::tempdir().expect("a temporary directory");
+        std::fs::write(folder.path().join("tokenizer.model"), "").expect("writable");
+        let message = Tokenizer::from_directory(folder.path()).expect_err("another format").to_string();
+        assert!(message.contains("`tokenizer.model` alone cannot be read"), "{message}");
+    }
 }

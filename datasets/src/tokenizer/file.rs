@@ -15,12 +15,19 @@ use super::{FROM_FILE, visible};
 /// Names that an end-of-text token goes by.
 pub(super) const END_OF_TEXT: [&str; 2] = ["<|endoftext|>", "</s>"];
 
-/// `None` leaves the file to the `tokenizers` crate: it is of another kind, normalises, pads, drops out,
-/// splits in a way of its own, adds tokens that are not special, or is wrong.
-pub(super) fn byte_level(document: &str) -> Option<Bpe> {
-    let json: Value = serde_json::from_str(document).ok()?;
+/// The tokenizer that `json`, written as `text`, describes. It gives `text` back to leave the file to the
+/// `tokenizers` crate: if it is of another kind, normalises, splits in a way of its own, adds tokens that are
+/// not special, or is wrong.
+pub(super) fn byte_level(json: &Value, text: String) -> Result<Bpe, String> {
+    match read(json) {
+        Some((bpe, fingerprint)) => Ok(Bpe { file: Some((text, fingerprint)), ..bpe }),
+        None => Err(text),
+    }
+}
+
+fn read(json: &Value) -> Option<(Bpe, u64)> {
     let model = &json["model"];
-    if !is_plain(&json) {
+    if !is_plain(json) {
         return None;
     }
     let splitting = splitting(&json["pre_tokenizer"], false).ok()?;
@@ -48,8 +55,8 @@ pub(super) fn byte_level(document: &str) -> Option<Bpe> {
     let end_of_text =
         END_OF_TEXT.iter().find_map(|name| added.get(name).or_else(|| vocabulary.get(name)).copied());
     let encoder = Encoder::new(splitting, merges, &whole);
-    let file = Some((document.to_owned(), fingerprint));
-    Some(Bpe { name: FROM_FILE, encoder, end_of_text, special, tokens, file })
+    let bpe = Bpe { name: FROM_FILE, encoder, end_of_text, special, tokens, file: None };
+    Some((bpe, fingerprint))
 }
 
 /// The id of each token, as the file writes it.
@@ -62,7 +69,7 @@ type Merge = (u32, u32, u32);
 fn is_plain(json: &Value) -> bool {
     let model = &json["model"];
     let unused = |value: &Value| matches!(value, Value::Null | Value::Bool(false)) || value == "";
-    ["normalizer", "truncation", "padding"].iter().all(|key| unused(&json[key]))
+    unused(&json["normalizer"])
         && ["dropout", "continuing_subword_prefix", "end_of_word_suffix"]
             .iter()
             .all(|key| unused(&model[key]))
@@ -144,9 +151,13 @@ mod tests {
 
     fn documents() -> Vec<String> {
         let learned = Tokenizer::train_bpe([crate::tales::corpus(1, 40_000).text()], 700).expect("room");
-        let document = |tokenizer: &Tokenizer| super::super::directory::document(tokenizer).expect("written");
+        let document = |tokenizer: &Tokenizer| super::super::document::document(tokenizer).expect("written");
         let named = ["gpt2", "cl100k_base"].map(|name| document(&Tokenizer::open(name).expect("embedded")));
         [document(&learned)].into_iter().chain(named).collect()
+    }
+
+    fn byte_level(document: &str) -> Option<Bpe> {
+        super::byte_level(&serde_json::from_str(document).expect("JSON"), document.to_owned()).ok()
     }
 
     #[test]

@@ -16,6 +16,10 @@ pub(super) const END_OF_TEXT: &str = "<|endoftext|>";
 /// Tokens that every vocabulary has: end-of-text, and each byte.
 const LEAST: usize = 257;
 
+/// Most bytes of a learned token: twice those of the longest in GPT-2's vocabulary. Without a limit, a letter
+/// that is repeated a million times would become tokens of a million bytes.
+const LONGEST: usize = 256;
+
 /// A learned vocabulary.
 pub(super) struct Learned {
     /// Bytes of every token but the first, which is [`END_OF_TEXT`]; those of single bytes come first.
@@ -29,7 +33,8 @@ impl Learned {
     /// to join. Of equally frequent pairs the one of the lower ids is first.
     ///
     /// As in Hugging Face's trainer, whose merges these are: a pair counts as often as it occurs, overlapping
-    /// itself or not, and two pairs that spell the same make the same token.
+    /// itself or not, and two pairs that spell the same make the same token. A pair that is longer than
+    /// [`LONGEST`] never joins.
     pub(super) fn from_counts(pieces: FxHashMap<Box<str>, u64>, vocab_size: usize) -> Result<Self> {
         if vocab_size < LEAST {
             return Err(Error::VocabSize { vocab_size, least: LEAST });
@@ -40,7 +45,7 @@ impl Learned {
         let mut merges = Vec::new();
         let mut counts = FxHashMap::default();
         let mut queue = BinaryHeap::new();
-        enqueue(&mut queue, words.pairs(&mut counts), &counts);
+        enqueue(&mut queue, words.pairs(&mut counts), &counts, &tokens);
 
         while tokens.len() + 1 < vocab_size {
             let Some(mut candidate) = queue.pop() else { break };
@@ -61,7 +66,7 @@ impl Learned {
             });
             merges.push((left, right));
             let formed = words.join((left, right), made, &candidate.words, &mut counts);
-            enqueue(&mut queue, formed, &counts);
+            enqueue(&mut queue, formed, &counts, &tokens);
         }
         // A pair that formed anew after it had joined is listed twice; the later rank counts.
         let mut known = FxHashSet::default();
@@ -86,10 +91,17 @@ struct Candidate {
     words: Vec<u32>,
 }
 
-fn enqueue(queue: &mut BinaryHeap<Candidate>, occurrences: Occurrences, counts: &FxHashMap<Pair, i64>) {
+fn enqueue(
+    queue: &mut BinaryHeap<Candidate>,
+    occurrences: Occurrences,
+    counts: &FxHashMap<Pair, i64>,
+    tokens: &[Vec<u8>],
+) {
+    let length = |id: u32| tokens[id as usize - 1].len();
     queue.extend(occurrences.into_iter().filter_map(|(pair, words)| {
         let count = counts[&pair];
-        (count > 0).then_some(Candidate { count, pair: Reverse(pair), words })
+        let joins = count > 0 && length(pair.0) + length(pair.1) <= LONGEST;
+        joins.then_some(Candidate { count, pair: Reverse(pair), words })
     }));
 }
 
@@ -109,7 +121,8 @@ impl Words {
         }
         let mut pieces: Vec<_> = pieces.into_iter().collect();
         pieces.par_sort_unstable();
-        let mut words = Self { tokens: Vec::new(), spans: Vec::new(), counts: Vec::new() };
+        let bytes = pieces.iter().map(|(piece, _)| piece.len()).sum();
+        let mut words = Self { tokens: Vec::with_capacity(bytes), spans: Vec::new(), counts: Vec::new() };
         for (piece, count) in pieces {
             words.spans.push((words.tokens.len(), piece.len() as u32));
             words.tokens.extend(piece.bytes().map(|byte| id_of_byte[usize::from(byte)]));
@@ -192,6 +205,8 @@ mod tests {
         let byte_level = ByteLevel::new(false, true, true);
         let mut trainer = BpeTrainer::builder()
             .vocab_size(vocab_size)
+            // Theirs is the least length that is too much.
+            .max_token_length(Some(LONGEST + 1))
             .show_progress(false)
             .initial_alphabet(ByteLevel::alphabet().into_iter().collect())
             .special_tokens(vec![AddedToken::from(END_OF_TEXT, true)])
@@ -222,12 +237,14 @@ mod tests {
         let tales = crate::tales::corpus(5, 60_000).text();
         let strange =
             "naïve café — 你好，世界 🦀🦀🦀 aaaa aaaaaaa abababab \n\n\n  let x = y[0];\r\n\tit's".repeat(3);
+        let long = format!("{} {}", "a".repeat(100_000), "ab".repeat(700));
         for (texts, vocab_size) in [
             (&[tales.as_str()][..], 900),
             (&[tales.as_str(), strange.as_str()], 2_000),
             // Until nothing is left to join.
             (&[strange.as_str()], 5_000),
             (&["aaaaaaaaaaaaaaaa aaaa aa a", "abcabcabc bcbcbc cabcab"], 300),
+            (&[long.as_str()], 320),
         ] {
             assert_eq!(ours(texts, vocab_size), theirs(texts, vocab_size), "{vocab_size}");
         }

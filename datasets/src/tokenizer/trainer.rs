@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::count::PieceCounts;
 use super::train::Learned;
-use super::{Kind, Tokenizer, directory};
+use super::{Kind, Tokenizer, document};
 use crate::error::Result;
 
 impl Tokenizer {
@@ -40,6 +40,6 @@ impl BpeTrainer {
     /// end-of-text token.
     pub fn train(self, vocab_size: usize) -> Result<Tokenizer> {
         let learned = Learned::from_counts(self.0.finish(), vocab_size)?;
-        Ok(Tokenizer(Kind::Bpe(Arc::new(directory::of_learned(&learned)))))
+        Ok(Kind::Bpe(Arc::new(document::of_learned(&learned))).into())
     }
 }
