@@ -1,9 +1,10 @@
 //! Files as users name them.
 
+use std::io::Read;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use kiln_datasets::Tokenizer;
+use kiln_datasets::{Tokenizer, open_input};
 
 /// A tokenizer by name, or from a tokenizer, model or run directory.
 pub fn tokenizer(name: &str) -> Result<Tokenizer> {
@@ -14,7 +15,16 @@ pub fn tokenizer(name: &str) -> Result<Tokenizer> {
     Ok(Tokenizer::open(name)?)
 }
 
-/// A text file as a string.
+/// The bytes of a file or of a pipe; `-` is standard input.
+pub fn read_bytes(path: &Path) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    open_input(path)?.read_to_end(&mut bytes).with_context(|| path.display().to_string())?;
+    Ok(bytes)
+}
+
+/// The same as a string.
 pub fn read_text(path: &Path) -> Result<String> {
-    std::fs::read_to_string(path).with_context(|| path.display().to_string())
+    let mut text = String::new();
+    open_input(path)?.read_to_string(&mut text).with_context(|| path.display().to_string())?;
+    Ok(text)
 }

@@ -110,3 +110,54 @@ fn bench_compares_ids_and_speed_with_the_published_encoder() {
     let missing = kiln(path, ["bench", "tokenize", "--file", "nowhere"]);
     assert_eq!(missing.status.code(), Some(2));
 }
+
+#[test]
+fn ids_are_typed_or_piped_in_any_of_the_ways_in_which_they_are_printed() {
+    use std::io::Write;
+    use std::process::{Command, Stdio};
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let path = folder.path();
+    for tokens in ["15496,11,995", "15496 11 995", "[15496, 11, 995]", " 15496,\n11 ,995 "] {
+        let decode = ["tokenize", "decode", "--tokenizer", "gpt2", "--tokens", tokens];
+        assert_eq!(stdout(&kiln(path, decode)), "Hello, world\n", "{tokens:?}");
+    }
+    let bad = kiln(path, ["tokenize", "decode", "--tokenizer", "gpt2", "--tokens", "1 x"]);
+    assert_eq!(bad.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&bad.stderr).contains("\"x\" is not a token id"));
+
+    let piped = |arguments: &[&str], input: &str| {
+        let mut running = Command::new(env!("CARGO_BIN_EXE_kiln"))
+            .args(["tokenize"])
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .current_dir(path)
+            .spawn()
+            .expect("the binary runs");
+        running.stdin.take().expect("piped").write_all(input.as_bytes()).expect("it reads");
+        stdout(&running.wait_with_output().expect("it ends"))
+    };
+    let gpt2 = ["--tokenizer", "gpt2"];
+    for input in [&[][..], &["--file", "-"], &["--file", "/dev/stdin"]] {
+        assert_eq!(piped(&[&["encode"], &gpt2[..], input].concat(), "Hello, world"), "15496,11,995\n");
+    }
+    assert_eq!(piped(&["decode", "--tokenizer", "gpt2"], "15496,11,995\n"), "Hello, world\n");
+}
+
+/// A text without spaces is one word, and its tokens must not grow with it.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_long_word_is_learned_in_little_memory() {
+    use std::process::Command;
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let path = folder.path();
+    std::fs::write(path.join("dna.txt"), "a".repeat(20_000_000)).expect("writable");
+    let command = format!(
+        "ulimit -v 600000; exec {} tokenize train --data dna.txt --vocab-size 300 --out out",
+        env!("CARGO_BIN_EXE_kiln")
+    );
+    let output = Command::new("sh").args(["-c", &command]).current_dir(path).output().expect("a shell");
+    stdout(&output);
+    let written = std::fs::metadata(path.join("out/tokenizer.json")).expect("it was written").len();
+    assert!(written < 100_000, "{written} bytes for 300 tokens");
+}

@@ -31,6 +31,22 @@ pub enum Error {
         /// Bytes before it, after unpacking.
         offset: u64,
     },
+    /// A text file in another encoding than UTF-8.
+    #[error("{}: the text is UTF-16, not UTF-8", path.display())]
+    Utf16 {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A JSON string with half of a character: well-formed JSON, but no text.
+    #[error("{}{location}: half of a character, a lone surrogate, at column {column}", path.display())]
+    LoneSurrogate {
+        /// The file.
+        path: PathBuf,
+        /// Where in the file.
+        location: Location,
+        /// Where in the line: the end of the escape.
+        column: usize,
+    },
     /// A document that cannot be used.
     #[error("{}{location}: {reason}", path.display())]
     Record {
@@ -113,6 +129,12 @@ pub enum Error {
         pattern: String,
         /// What is wrong with it.
         reason: String,
+    },
+    /// Something else than a file, a folder or a pipe.
+    #[error("{}: a device or a socket, not a file or a pipe", path.display())]
+    NotAFile {
+        /// The path.
+        path: PathBuf,
     },
     /// There is nothing to read.
     #[error("{}: {reason}", path.display())]
@@ -280,6 +302,8 @@ impl Error {
             Self::Busy { .. } => ErrorKind::ResourceBusy,
             Self::Download { .. } | Self::Cancelled => ErrorKind::Other,
             Self::NotUtf8 { .. }
+            | Self::Utf16 { .. }
+            | Self::LoneSurrogate { .. }
             | Self::Record { .. }
             | Self::NoField { .. }
             | Self::CompressedParquet { .. }

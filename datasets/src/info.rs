@@ -25,6 +25,8 @@ pub struct CorpusInfo {
     pub format: Option<ShardFormat>,
     /// Name of the tokenizer.
     pub tokenizer: String,
+    /// Whether nothing says that it is this one: neither the caller, nor the shard, nor its folder.
+    pub is_assumed: bool,
     /// Its number of tokens.
     pub vocab_size: usize,
     /// Bytes of a token on disk; none: text.
@@ -50,7 +52,8 @@ impl CorpusInfo {
     /// Looks at `path`: a shard, a folder with the shards of both splits (which gives two), or anything that
     /// is a [`Source`], which is then encoded.
     ///
-    /// Without a tokenizer, that of the folder is used, or the one that the shard names, or GPT-2's.
+    /// Without a tokenizer, that of the folder is used, or the one that the shard names, or else GPT-2's is
+    /// assumed.
     ///
     /// # Errors
     ///
@@ -66,7 +69,10 @@ impl CorpusInfo {
         }
         match tokenizer {
             Some(tokenizer) => Ok(vec![Self::of_text(source, tokenizer, reading)?]),
-            None => Ok(vec![Self::of_text(source, &Tokenizer::open(DEFAULT_TOKENIZER)?, reading)?]),
+            None => {
+                let info = Self::of_text(source, &Tokenizer::open(DEFAULT_TOKENIZER)?, reading)?;
+                Ok(vec![Self { is_assumed: true, ..info }])
+            }
         }
     }
 
@@ -75,9 +81,10 @@ impl CorpusInfo {
         let shard = TokenShard::open_all(paths)?;
         let path = shard.path().to_owned();
         let folder = path.parent().unwrap_or(&path);
+        let is_assumed = tokenizer.is_none() && shard.vocabulary().is_none() && !Tokenizer::is_in(folder);
         let tokenizer = match tokenizer {
             Some(tokenizer) => Some(tokenizer.clone()),
-            None => likely_tokenizer(folder, shard.vocabulary())?,
+            None => likely_tokenizer(folder, &shard)?,
         };
         let shard = match &tokenizer {
             Some(tokenizer) => shard.made_with(tokenizer)?,
@@ -101,6 +108,7 @@ impl CorpusInfo {
                 name,
             ),
             vocab_size: tokenizer.as_ref().map_or(shard.vocab_size(), Tokenizer::vocab_size),
+            is_assumed,
             token_width: Some(shard.token_width()),
             tokens: shard.len() as u64,
             documents: shard.documents(),
@@ -116,6 +124,7 @@ impl CorpusInfo {
             path: source.location.clone(),
             format: None,
             tokenizer: tokenizer.name().to_owned(),
+            is_assumed: false,
             vocab_size: tokenizer.vocab_size(),
             token_width: None,
             tokens: 0,
@@ -151,9 +160,10 @@ fn is_shard(path: &Path) -> bool {
     path.extension().is_some_and(|ending| ending == "tokens" || ending == "bin") && path.is_file()
 }
 
-/// The tokenizer beside a shard, or the one it names if that is built in, or GPT-2's if the shard says
-/// nothing.
-fn likely_tokenizer(folder: &Path, vocabulary: Option<&Vocabulary>) -> Result<Option<Tokenizer>> {
+/// The tokenizer beside a shard, or the one it names if that is built in, or GPT-2's if the shard says nothing
+/// and has no other tokens.
+fn likely_tokenizer(folder: &Path, shard: &TokenShard) -> Result<Option<Tokenizer>> {
+    let vocabulary = shard.vocabulary();
     let fits = |tokenizer: &Tokenizer| {
         vocabulary.is_none_or(|vocabulary| vocabulary.fingerprint == tokenizer.fingerprint())
     };
@@ -162,7 +172,8 @@ fn likely_tokenizer(folder: &Path, vocabulary: Option<&Vocabulary>) -> Result<Op
     }
     let name = vocabulary.map_or(DEFAULT_TOKENIZER, |vocabulary| vocabulary.tokenizer.as_str());
     let built_in = crate::TOKENIZERS.contains(&name);
-    Ok(Tokenizer::open(name).ok().filter(|_| built_in).filter(fits))
+    let has_all = |tokenizer: &Tokenizer| shard.vocab_size() <= tokenizer.vocab_size();
+    Ok(Tokenizer::open(name).ok().filter(|_| built_in).filter(fits).filter(has_all))
 }
 
 /// The histogram that was made when the shard was.

@@ -36,7 +36,7 @@
 //!
 //! | feature | what it adds | what it needs |
 //! |---|---|---|
-//! | `prepare` | sources of many formats, `prepare`, `CorpusInfo` | csv, flate2, zstd, globset, crossbeam-channel |
+//! | `prepare` | sources of many formats, `prepare`, `CorpusInfo` | flate2, zstd, globset, crossbeam-channel |
 //! | `parquet` | Parquet among these formats | parquet |
 //! | `fetch` | downloads, and the cache of the Hugging Face hub | ureq, hf-hub, sha2 |
 //! | `huggingface` | every `tokenizer.json` that is not a byte-level BPE | tokenizers |
@@ -54,6 +54,7 @@ mod file;
 #[cfg(feature = "prepare")]
 mod info;
 mod location;
+mod open;
 #[cfg(feature = "prepare")]
 mod prepare;
 mod sampler;
@@ -71,6 +72,7 @@ pub use fetch::{CORPORA, FetchOptions, FetchProgress, Fetched, HubDataset, Known
 #[cfg(feature = "prepare")]
 pub use info::CorpusInfo;
 pub use location::Location;
+pub use open::{STANDARD_INPUT, open_input};
 #[cfg(feature = "prepare")]
 pub use prepare::{
     Lengths, Manifest, PrepareOptions, PrepareProgress, Skipped, SplitSummary, character_tokenizer,
@@ -79,5 +81,7 @@ pub use prepare::{
 pub use sampler::{Order, WindowSampler, mix};
 pub use shard::{FileIdentity, ShardFormat, ShardWriter, TokenShard, Vocabulary};
 #[cfg(feature = "prepare")]
-pub use source::{CARGO, Compression, DEFAULT_FIELD, Format, ReadEvent, ReadOptions, Source, SourceFile};
+pub use source::{
+    CARGO, Compression, DEFAULT_FIELD, Format, ReadEvent, ReadOptions, Source, SourceFile, Spool,
+};
 pub use tokenizer::{BpeTrainer, BytePairs, Splitting, StreamDecoder, TOKENIZERS, Tokenizer};

@@ -1,10 +1,11 @@
 //! Tokenizers and corpora, as they are typed.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand};
-use kiln_datasets::{CORPORA, DEFAULT_FIELD, Format};
+use kiln_datasets::{CORPORA, DEFAULT_FIELD, Format, STANDARD_INPUT};
 
 /// `kiln tokenize`
 #[derive(Subcommand, Debug)]
@@ -28,9 +29,9 @@ pub enum Tokenize {
         /// byte, gpt2, cl100k_base, o200k_base, or a model, run or tokenizer directory.
         #[arg(long, value_name = "NAME|DIR")]
         tokenizer: String,
-        /// Token ids.
-        #[arg(long, value_name = "1,2,3", value_delimiter = ',')]
-        tokens: Vec<u32>,
+        /// Token ids, with commas or spaces between them; `-`, or none: standard input.
+        #[arg(long, value_name = "1,2,3", default_value = STANDARD_INPUT, hide_default_value = true)]
+        tokens: TokenIds,
     },
     /// Learn a byte-level BPE from text and write it as a tokenizer directory.
     Train {
@@ -49,14 +50,39 @@ pub enum Tokenize {
     },
 }
 
-/// What to encode.
+/// Token ids as they are typed, or printed by `kiln tokenize encode`.
+#[derive(Clone, Debug)]
+pub enum TokenIds {
+    /// On the command line.
+    Typed(Vec<u32>),
+    /// To be read from standard input.
+    Piped,
+}
+
+impl FromStr for TokenIds {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == STANDARD_INPUT { Ok(Self::Piped) } else { token_ids(text).map(Self::Typed) }
+    }
+}
+
+/// `1,2,3`, `1 2 3`, or `[1, 2, 3]`.
+pub fn token_ids(text: &str) -> Result<Vec<u32>, String> {
+    let text = text.trim();
+    let text = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
+    let ids = text.split(|letter: char| letter == ',' || letter.is_whitespace()).filter(|id| !id.is_empty());
+    ids.map(|id| id.parse().map_err(|_| format!("{id:?} is not a token id"))).collect()
+}
+
+/// What to encode; default: standard input.
 #[derive(Args, Debug)]
-#[group(required = true, multiple = false)]
+#[group(multiple = false)]
 pub struct EncodeInput {
     /// Text to encode.
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     pub text: Option<String>,
-    /// File to encode.
+    /// File to encode, or `-` for standard input.
     #[arg(long, value_name = "FILE")]
     pub file: Option<PathBuf>,
 }
@@ -140,7 +166,7 @@ pub struct Prepare {
 /// `kiln data info`
 #[derive(Args, Debug)]
 pub struct DataInfo {
-    /// Token shard, folder of shards, or whatever --data of `kiln data prepare` takes.
+    /// Token shard, folder of shards, or whatever --data of `kiln data prepare` takes, `-` among it.
     #[arg(value_name = "PATH")]
     pub path: PathBuf,
     /// Tokenizer of text, or of a shard that does not name its own; default: gpt2.

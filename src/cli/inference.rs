@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::common::ModelArgs;
+use super::data::SourceArgs;
 
 /// `kiln generate`
 #[derive(Args, Debug)]
@@ -70,9 +71,12 @@ pub struct Eval {
     /// Model or run directory.
     #[arg(long, value_name = "DIR")]
     pub model: PathBuf,
-    /// Text file, folder of text files, token shard, or prepared folder (its validation split).
+    /// Token shard, prepared folder (its validation split), or whatever --data of `kiln data prepare` takes: a file,
+    /// a folder, `-` for standard input, ….
     #[arg(long, value_name = "PATH")]
     pub data: PathBuf,
+    #[command(flatten)]
+    pub source: SourceArgs,
     /// Windows computed together.
     #[arg(long, value_name = "B", default_value_t = 8)]
     pub batch_size: usize,

@@ -2,7 +2,7 @@
 
 use anyhow::{Result, bail};
 use indicatif::{ProgressBar, ProgressStyle};
-use kiln_datasets::{Dataset, PrepareOptions, Source, TokenShard, Tokenizer, encode_corpus};
+use kiln_datasets::{Dataset, PrepareOptions, TokenShard, Tokenizer, encode_corpus};
 use kiln_inference::{CorpusLoss, ModelFiles};
 use kiln_model::{Backend, Precision};
 
@@ -32,8 +32,8 @@ fn open(args: &Eval, tokenizer: &Tokenizer) -> Result<TokenShard> {
         return Ok(TokenShard::open(&args.data)?.made_with(tokenizer)?);
     }
     let mut preparing = Preparing::new();
-    let source = Source::new(&args.data);
-    let shard = encode_corpus(&[source], tokenizer, &PrepareOptions::default(), &mut |progress| {
+    let options = PrepareOptions { lossy: args.source.lossy, ..PrepareOptions::default() };
+    let shard = encode_corpus(&[args.source.at(&args.data)], tokenizer, &options, &mut |progress| {
         preparing.show(&progress);
     });
     preparing.finish();

@@ -1,15 +1,15 @@
 //! `kiln tokenize`: text to token ids and back.
 
-use std::io::Write;
+use std::io::{IsTerminal, Write, stdin};
+use std::path::Path;
 use std::time::Instant;
 
-use anyhow::{Context, Result, bail};
-use kiln_datasets::{BpeTrainer, Tokenizer};
+use anyhow::{Context, Result, anyhow, bail};
+use kiln_datasets::{BpeTrainer, STANDARD_INPUT, Source, Tokenizer};
 use serde_json::json;
 
-use crate::cli::data::{EncodeInput, SourceArgs, Tokenize};
-use crate::commands::data::Sources;
-use crate::files::tokenizer;
+use crate::cli::data::{EncodeInput, SourceArgs, TokenIds, Tokenize, token_ids};
+use crate::files::{read_bytes, read_text, tokenizer};
 
 pub fn run(command: Tokenize) -> Result<()> {
     let mut output = std::io::stdout().lock();
@@ -25,12 +25,12 @@ pub fn run(command: Tokenize) -> Result<()> {
         }
         Tokenize::Decode { tokenizer: name, tokens } => {
             // Bytes as they are: a token need not be whole characters.
-            output.write_all(&tokenizer(&name)?.decode_bytes(&tokens)?)?;
+            output.write_all(&tokenizer(&name)?.decode_bytes(&tokens.read()?)?)?;
             writeln!(output)?;
         }
         Tokenize::Train { data, source, vocab_size, out } => {
             let start = Instant::now();
-            let (tokenizer, bytes) = learn(&Sources::new(&data, &source)?, &source, vocab_size as usize)?;
+            let (tokenizer, bytes) = learn(&data, &source, vocab_size as usize)?;
             let seconds = start.elapsed().as_secs_f64();
             tokenizer.save(&out)?;
             let (learned, megabytes) = (tokenizer.vocab_size(), bytes as f64 / 1e6);
@@ -40,11 +40,23 @@ pub fn run(command: Tokenize) -> Result<()> {
     Ok(())
 }
 
+impl TokenIds {
+    fn read(self) -> Result<Vec<u32>> {
+        match self {
+            Self::Typed(tokens) => Ok(tokens),
+            Self::Piped => {
+                let text = read_text(Path::new(STANDARD_INPUT))?;
+                token_ids(&text).map_err(|reason| anyhow!("standard input: {reason}"))
+            }
+        }
+    }
+}
+
 /// A tokenizer learned from every document, and how many bytes these have.
-fn learn(sources: &Sources, args: &SourceArgs, vocab_size: usize) -> Result<(Tokenizer, usize)> {
+fn learn(data: &[String], args: &SourceArgs, vocab_size: usize) -> Result<(Tokenizer, usize)> {
     let (mut trainer, mut bytes) = (BpeTrainer::default(), 0);
-    for source in &sources.list {
-        let before = bytes;
+    for location in data {
+        let (source, before): (Source, usize) = (args.at(location), bytes);
         for file in source.files()? {
             file.documents(&args.reading(), &mut |document| {
                 trainer.add(document);
@@ -53,7 +65,7 @@ fn learn(sources: &Sources, args: &SourceArgs, vocab_size: usize) -> Result<(Tok
             })?;
         }
         if bytes == before {
-            bail!("{}: there is no text to learn from", source.location.display());
+            bail!("{location}: there is no text to learn from");
         }
     }
     Ok((trainer.train(vocab_size)?, bytes))
@@ -63,8 +75,11 @@ fn learn(sources: &Sources, args: &SourceArgs, vocab_size: usize) -> Result<(Tok
 fn encode(tokenizer: &Tokenizer, input: EncodeInput, special: bool) -> Result<Vec<u32>> {
     let bytes = match (input.text, &input.file) {
         (Some(text), _) => text.into_bytes(),
-        (None, Some(file)) => std::fs::read(file).with_context(|| file.display().to_string())?,
-        (None, None) => Vec::new(),
+        (None, Some(file)) => read_bytes(file)?,
+        (None, None) if stdin().is_terminal() => {
+            bail!("nothing to encode\nhint: name it with --text or --file, or pipe it in")
+        }
+        (None, None) => read_bytes(Path::new(STANDARD_INPUT))?,
     };
     let tokens = match std::str::from_utf8(&bytes) {
         Ok(text) if special => tokenizer.encode_with_special_tokens(text),

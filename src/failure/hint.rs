@@ -42,6 +42,8 @@ fn datasets(error: &kiln_datasets::Error) -> Option<String> {
         Error::NotUtf8 { .. } => {
             "convert the file, for instance with `iconv -f latin1 -t utf-8`, or replace such bytes with --lossy".into()
         }
+        Error::Utf16 { .. } => "convert the file with `iconv -f utf-16 -t utf-8`".into(),
+        Error::LoneSurrogate { .. } => "replace such halves by U+FFFD with --lossy, or skip the document with --skip-bad".into(),
         Error::NoField { .. } => "name the one that holds the text with --field".into(),
         Error::Document { source, .. } => return datasets(source),
         Error::CompressedParquet { .. } => "unpack it first".into(),

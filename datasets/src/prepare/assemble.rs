@@ -25,7 +25,10 @@ pub(super) fn join(plan: &Plan<'_>, journal: &Journal, scratch: &Path, folder: &
     let parts: Vec<&Part> = journal.parts.values().collect();
     let decisions = Decisions::make(plan, &parts, scratch)?;
     let mut manifest = Manifest::of(plan, decisions.duplicates);
-    parts.iter().for_each(|part| manifest.skip(&part.skipped));
+    for part in &parts {
+        manifest.skip(&part.skipped);
+        manifest.empty += part.empty;
+    }
     if decisions.tokens.iter().all(|tokens| *tokens == 0) {
         return Err(match manifest.skipped_documents.first() {
             None => plan.sources[0].empty(),

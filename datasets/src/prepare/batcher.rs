@@ -60,6 +60,7 @@ impl<'a> Batcher<'a> {
         match event {
             ReadEvent::Text(text) => self.text(text),
             ReadEvent::End(location) => {
+                self.batch.empty += u64::from(!self.current.visible && self.cut.is_none());
                 // What follows the cut of a single text is its validation split.
                 let fate = if self.cut.is_some() { Fate::Valid } else { Fate::Open };
                 self.end(location, fate)
@@ -154,8 +155,8 @@ impl<'a> Batcher<'a> {
     }
 
     fn piece(&mut self, location: Location, document: Option<Document>) {
-        let (end, file) = (self.batch.text.len(), self.current.file);
-        self.batch.pieces.push(Piece { end, document, file, location });
+        let (end, file, is_first) = (self.batch.text.len(), self.current.file, !self.current.has_pieces);
+        self.batch.pieces.push(Piece { end, is_first, document, file, location });
     }
 
     fn send(&mut self) -> Result<()> {
@@ -274,7 +275,7 @@ mod tests {
         ];
         let batches = batches(true, None, events);
         assert_eq!(batches[0].text, "onetwo");
-        assert_eq!((fates(&batches).len(), batches[0].skipped.len()), (2, 1));
+        assert_eq!((fates(&batches).len(), batches[0].skipped.len(), batches[0].empty), (2, 1, 1));
         let long = "words and ".repeat(200_000);
         let batches = self::batches(true, None, vec![ReadEvent::Text(&long), bad()]);
         assert_eq!(fates(&batches), [(2_000_000, Fate::Dropped)]);

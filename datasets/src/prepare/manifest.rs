@@ -31,6 +31,9 @@ pub struct Manifest {
     pub seed: u64,
     /// Documents that were dropped because they had been there before.
     pub duplicates: u64,
+    /// Documents without text, such as an empty cell of a table.
+    #[serde(default)]
+    pub empty: u64,
     /// Bad documents.
     pub skipped: u64,
     /// The first of them.
@@ -113,6 +116,7 @@ impl Manifest {
             valid_fraction: plan.options.valid_fraction,
             seed: plan.options.seed,
             duplicates,
+            empty: 0,
             skipped: 0,
             skipped_documents: Vec::new(),
             train: SplitSummary::default(),

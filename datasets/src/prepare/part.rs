@@ -28,6 +28,9 @@ pub(super) struct Part {
     pub checksum: u64,
     pub ends_group: bool,
     pub skipped: Vec<Skipped>,
+    /// Documents without text.
+    #[serde(default)]
+    pub empty: u64,
 }
 
 /// A document in a part.
@@ -126,7 +129,8 @@ impl PartWriter {
         let unfinished = path(folder, group, part).with_extension("unfinished");
         let file = File::create(&unfinished).map_err(Error::io(&unfinished))?;
         let (ends_group, skipped) = (false, Vec::new());
-        let part = Part { group, part, documents: 0, token_bytes: 0, checksum: 0, ends_group, skipped };
+        let part =
+            Part { group, part, documents: 0, token_bytes: 0, checksum: 0, ends_group, skipped, empty: 0 };
         let file = BufWriter::with_capacity(1 << 20, file);
         Ok(Self {
             folder: folder.to_owned(),
@@ -149,8 +153,9 @@ impl PartWriter {
         self.records.extend_from_slice(&record.bytes());
     }
 
-    pub(super) fn skip(&mut self, skipped: Vec<Skipped>) {
+    pub(super) fn skip(&mut self, skipped: Vec<Skipped>, empty: u64) {
         self.part.skipped.extend(skipped);
+        self.part.empty += empty;
     }
 
     pub(super) fn finish(mut self, ends_group: bool) -> Result<Part> {

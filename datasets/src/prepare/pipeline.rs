@@ -142,16 +142,17 @@ fn encode_all(plan: &Plan<'_>, batches: &Receiver<Numbered>, encoded: &Sender<Re
 }
 
 fn encode(plan: &Plan<'_>, Numbered { group, number, batch }: Numbered) -> Result<Encoded> {
-    let TextBatch { text, pieces, skipped, part, ends_part, ends_group } = batch;
+    let TextBatch { text, pieces, skipped, empty, part, ends_part, ends_group } = batch;
     let (mut bytes, mut counts, mut start) = (Vec::new(), Vec::with_capacity(pieces.len()), 0);
     for piece in pieces {
         let text = &text[start..piece.end];
         start = piece.end;
-        let mut tokens = plan.tokenizer.encode_on_this_thread(text).map_err(|error| Error::Document {
+        let encoded = plan.tokenizer.encode_on_this_thread(text).map_err(|error| Error::Document {
             path: plan.groups[group].files[piece.file].path.clone(),
             location: piece.location,
             source: Box::new(error),
         })?;
+        let mut tokens = if piece.is_first { [plan.start, &encoded].concat() } else { encoded };
         if piece.document.is_some_and(|document| document.fate != Fate::Dropped) {
             tokens.extend(plan.separator);
         }
@@ -159,5 +160,6 @@ fn encode(plan: &Plan<'_>, Numbered { group, number, batch }: Numbered) -> Resul
         bytes.extend(to_bytes(&tokens, &plan.vocabulary)?);
     }
     let text_bytes = text.len() as u64;
-    Ok(Encoded { group, number, bytes, text_bytes, pieces: counts, skipped, part, ends_part, ends_group })
+    let pieces = counts;
+    Ok(Encoded { group, number, bytes, text_bytes, pieces, skipped, empty, part, ends_part, ends_group })
 }

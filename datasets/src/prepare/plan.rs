@@ -19,6 +19,8 @@ pub(super) struct Plan<'a> {
     pub options: &'a PrepareOptions,
     pub groups: Vec<Group>,
     pub vocabulary: Vocabulary,
+    /// The tokens that stand before each document, unless the end of the one before says the same.
+    pub start: &'a [u32],
     /// The token that follows each document. A corpus of a single text has none: nothing is separated.
     pub separator: Option<u32>,
     /// How many characters of a single text are for training, if the rest is for validation.
@@ -57,8 +59,12 @@ impl<'a> Plan<'a> {
         };
         let vocabulary = Vocabulary::from(tokenizer);
         let separator = vocabulary.end_of_text.filter(|_| single.is_none());
+        let start = match tokenizer.start_of_text() {
+            [token] if Some(*token) == separator => &[],
+            start => start,
+        };
         let fingerprint = fingerprint(sources, &groups, &vocabulary, options)?;
-        Ok(Self { sources, tokenizer, options, groups, vocabulary, separator, cut, fingerprint })
+        Ok(Self { sources, tokenizer, options, groups, vocabulary, start, separator, cut, fingerprint })
     }
 
     /// Two plans with the same fingerprint give the same shards.
@@ -117,6 +123,10 @@ fn fingerprint(
     let settings = (sources, valid_fraction, seed, dedup, lossy, skip_bad, vocabulary.fingerprint);
     digest.update(format!("{settings:?}").as_bytes());
     for file in groups.iter().flat_map(|group| &group.files) {
+        if let Some(contents) = file.spool.contents() {
+            digest.update(format!("{contents:?}").as_bytes());
+            continue;
+        }
         let metadata = std::fs::metadata(&file.path).map_err(Error::io(&file.path))?;
         let modified = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
         digest.update(format!("{:?}", (&file.path, file.size, modified)).as_bytes());

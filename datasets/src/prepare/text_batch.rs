@@ -22,6 +22,8 @@ pub(super) struct TextBatch {
     /// Ends of the pieces in `text`, each encoded by itself.
     pub pieces: Vec<Piece>,
     pub skipped: Vec<Skipped>,
+    /// Documents without text.
+    pub empty: u64,
     /// The part of the group that it belongs to.
     pub part: usize,
     /// Whether the part ends with it.
@@ -34,6 +36,8 @@ pub(super) struct TextBatch {
 pub(super) struct Piece {
     /// Where it ends in the text.
     pub end: usize,
+    /// Whether a document begins with it.
+    pub is_first: bool,
     /// Of the last piece of a document.
     pub document: Option<Document>,
     /// Index of the file in its group, for messages.

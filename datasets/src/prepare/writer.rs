@@ -22,6 +22,7 @@ pub(super) struct Encoded {
     /// Tokens of each piece, with what is known of a document where one ends.
     pub pieces: Vec<(u64, Option<Document>)>,
     pub skipped: Vec<Skipped>,
+    pub empty: u64,
     pub part: usize,
     pub ends_part: bool,
     pub ends_group: bool,
@@ -88,7 +89,7 @@ impl Group {
             None => PartWriter::create(scratch, encoded.group, encoded.part)?,
         };
         part.tokens(&encoded.bytes)?;
-        part.skip(encoded.skipped);
+        part.skip(encoded.skipped, encoded.empty);
         for (tokens, document) in encoded.pieces {
             self.tokens += tokens;
             if let Some(document) = document {

@@ -1,7 +1,6 @@
-//! The bytes of a file, unpacked, counted, and on request made valid UTF-8.
+//! The bytes of a file, unpacked, counted, without a mark before them, and on request made valid UTF-8.
 
-use std::fs::File;
-use std::io::{self, BufReader, ErrorKind, Read};
+use std::io::{self, BufRead, BufReader, Cursor, ErrorKind, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -11,8 +10,21 @@ use crate::error::{Error, Result};
 
 const BUFFER: usize = 1 << 18;
 
-/// Buffered reader of unpacked bytes.
-pub(super) type Input = BufReader<Box<dyn Read>>;
+/// The mark that some programs put before UTF-8; it is no character of the text.
+const MARK: &[u8] = b"\xEF\xBB\xBF";
+
+/// Its like before UTF-16, in either order of bytes.
+const MARKS_OF_UTF16: [&[u8]; 2] = [b"\xFF\xFE", b"\xFE\xFF"];
+
+/// Largest window that a Zstandard file may ask for, as a power of two: what `zstd --long=31` writes.
+const ZSTD_WINDOW: u32 = if cfg!(target_pointer_width = "64") { 31 } else { 30 };
+
+/// Unpacked bytes.
+pub(super) struct Input {
+    pub bytes: Box<dyn BufRead>,
+    /// How many bytes of the file are before them.
+    pub offset: u64,
+}
 
 /// How documents are read.
 #[derive(Clone, Debug, Default)]
@@ -27,21 +39,39 @@ pub struct ReadOptions {
 
 /// Opens `file` for reading.
 pub(super) fn open(file: &SourceFile, options: &ReadOptions) -> Result<Input> {
-    let raw = File::open(&file.path).map_err(Error::io(&file.path))?;
-    let raw =
-        BufReader::with_capacity(BUFFER, Counted { inner: raw, count: Arc::clone(&options.bytes_read) });
-    let unpacked: Box<dyn Read> = match file.compression {
+    let raw = Counted {
+        inner: file.open().map_err(Error::io(&file.path))?,
+        count: Arc::clone(&options.bytes_read),
+    };
+    let mut unpacked =
+        unpack(BufReader::with_capacity(BUFFER, raw), file.compression).map_err(Error::io(&file.path))?;
+    let mut front = Vec::new();
+    unpacked.by_ref().take(MARK.len() as u64).read_to_end(&mut front).map_err(Error::io(&file.path))?;
+    if MARKS_OF_UTF16.iter().any(|mark| front.starts_with(mark)) {
+        return Err(Error::Utf16 { path: file.path.clone() });
+    }
+    let offset = if front == MARK { front.len() as u64 } else { 0 };
+    front.drain(..offset as usize);
+    let bytes = Cursor::new(front).chain(unpacked);
+    let bytes: Box<dyn BufRead> = match options.lossy {
+        true => Box::new(BufReader::with_capacity(BUFFER, Lossy::new(bytes))),
+        false => Box::new(BufReader::with_capacity(BUFFER, bytes)),
+    };
+    Ok(Input { bytes, offset })
+}
+
+fn unpack(raw: impl BufRead + 'static, compression: Compression) -> io::Result<Box<dyn Read>> {
+    Ok(match compression {
         Compression::None => Box::new(raw),
         Compression::Gzip => {
             Box::new(Unpacked { inner: flate2::bufread::MultiGzDecoder::new(raw), name: "gzip" })
         }
         Compression::Zstandard => {
-            let decoder = zstd::stream::read::Decoder::with_buffer(raw).map_err(Error::io(&file.path))?;
+            let mut decoder = zstd::stream::read::Decoder::with_buffer(raw)?;
+            decoder.window_log_max(ZSTD_WINDOW)?;
             Box::new(Unpacked { inner: decoder, name: "zstd" })
         }
-    };
-    let bytes = if options.lossy { Box::new(Lossy::new(unpacked)) } else { unpacked };
-    Ok(BufReader::with_capacity(BUFFER, bytes))
+    })
 }
 
 struct Counted<R> {

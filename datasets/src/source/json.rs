@@ -1,11 +1,12 @@
 //! JSON: a document for each line, or for each element of an array.
 
-use std::io::{BufRead, Read};
+use std::io::{BufRead, BufReader, Read};
 
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
-use super::input::{self, Input, ReadOptions};
+use super::input::{Input, ReadOptions};
+use super::python_json::PythonJson;
 use super::{ReadEvent, SourceFile};
 use crate::Location;
 use crate::error::{Error, Result};
@@ -14,13 +15,14 @@ use crate::error::{Error, Result};
 pub(super) fn read_lines(
     file: &SourceFile,
     mut input: Input,
+    options: &ReadOptions,
     each: &mut dyn FnMut(ReadEvent<'_>) -> Result<()>,
 ) -> Result<()> {
     let mut bytes = Vec::new();
-    let mut offset = 0;
+    let mut offset = input.offset;
     for line in 1.. {
         bytes.clear();
-        match input.read_until(b'\n', &mut bytes) {
+        match input.bytes.read_until(b'\n', &mut bytes) {
             Ok(0) => break,
             Ok(_) => {}
             Err(error) => return each(ReadEvent::Bad(Error::io(&file.path)(error))),
@@ -32,11 +34,13 @@ pub(super) fn read_lines(
             }
             Ok(text) if text.trim().is_empty() => {}
             Ok(text) => {
-                let mut deserializer = serde_json::Deserializer::from_str(text);
-                let found = Field(&file.field).deserialize(&mut deserializer);
-                let found = found.and_then(|found| deserializer.end().map(|()| found));
-                let found = found.map_err(|error| broken(&error));
-                give(file, Location::Line(line), found, each)?;
+                let location = Location::Line(line);
+                let found = parse(text, file).or_else(|error| match python_json(text, options.lossy) {
+                    changed if changed == text => Err(error),
+                    changed => parse(&changed, file),
+                });
+                let found = found.map_err(|error| broken(file, location, &error));
+                give(file, location, found, each)?;
             }
         }
         offset += bytes.len() as u64;
@@ -44,12 +48,29 @@ pub(super) fn read_lines(
     Ok(())
 }
 
+/// What a line holds.
+fn parse(text: &str, file: &SourceFile) -> serde_json::Result<Found> {
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    let found = Field(&file.field).deserialize(&mut deserializer)?;
+    deserializer.end().map(|()| found)
+}
+
+/// A line with what Python writes and JSON does not know replaced.
+fn python_json(text: &str, lossy: bool) -> String {
+    let mut changed = String::new();
+    // Neither memory nor UTF-8 can fail to be read.
+    let read = PythonJson::new(text.as_bytes(), lossy).read_to_string(&mut changed);
+    if read.is_ok() { changed } else { text.to_owned() }
+}
+
 /// An array of values, or values one after the other.
 pub(super) fn read_values(
     file: &SourceFile,
-    mut input: Input,
+    input: Input,
+    options: &ReadOptions,
     each: &mut dyn FnMut(ReadEvent<'_>) -> Result<()>,
 ) -> Result<()> {
+    let mut input = BufReader::new(PythonJson::new(input.bytes, options.lossy));
     let mut records = Records { file, number: 0, each, outcome: Ok(()) };
     loop {
         match skip_space(&mut input) {
@@ -67,7 +88,7 @@ pub(super) fn read_values(
                         0 => Location::Line(error.line() as u64),
                         number => Location::Record(number + 1),
                     };
-                    Error::Record { path: file.path.clone(), location, reason: broken(&error) }
+                    broken(file, location, &error)
                 }
             };
             // Where the next value begins is anyone's guess.
@@ -76,17 +97,8 @@ pub(super) fn read_values(
     }
 }
 
-/// Opens a file and steps over the mark that some programs put before JSON.
-pub(super) fn open(file: &SourceFile, options: &ReadOptions) -> Result<Input> {
-    let mut input = input::open(file, options)?;
-    if input.fill_buf().map_err(Error::io(&file.path))?.starts_with(b"\xEF\xBB\xBF") {
-        input.consume(3);
-    }
-    Ok(input)
-}
-
 /// Whether something other than white space follows.
-fn skip_space(input: &mut Input) -> std::io::Result<bool> {
+fn skip_space(input: &mut impl BufRead) -> std::io::Result<bool> {
     loop {
         let bytes = input.fill_buf()?;
         if bytes.is_empty() {
@@ -105,17 +117,22 @@ fn skip_space(input: &mut Input) -> std::io::Result<bool> {
     }
 }
 
-fn broken(error: &serde_json::Error) -> String {
+fn broken(file: &SourceFile, location: Location, error: &serde_json::Error) -> Error {
+    let (path, column) = (file.path.clone(), error.column());
     let message = error.to_string();
     let what = message.split(" at line ").next().unwrap_or(&message);
-    format!("broken JSON: {what} at column {}", error.column())
+    // A half in front is told by its name, one whose other half is missing by the end of its escape.
+    if what.contains("surrogate") || what == "unexpected end of hex escape" {
+        return Error::LoneSurrogate { path, location, column };
+    }
+    Error::Record { path, location, reason: format!("broken JSON: {what} at column {column}") }
 }
 
 /// Turns what was found in a record into events.
 fn give(
     file: &SourceFile,
     location: Location,
-    found: Result<Found, String>,
+    found: Result<Found>,
     each: &mut dyn FnMut(ReadEvent<'_>) -> Result<()>,
 ) -> Result<()> {
     let reason = match found {
@@ -125,7 +142,7 @@ fn give(
         }
         Ok(Found::Other(kind)) => format!("`{}` is {kind}, not a string", file.field),
         Ok(Found::Nothing(keys)) => return each(ReadEvent::Bad(file.no_field(location, keys))),
-        Err(reason) => reason,
+        Err(error) => return each(ReadEvent::Bad(error)),
     };
     each(ReadEvent::Bad(Error::Record { path: file.path.clone(), location, reason }))
 }

@@ -13,7 +13,10 @@ mod json;
 mod listing;
 #[cfg(feature = "parquet")]
 mod parquet;
+mod python_json;
+mod rows;
 mod source_file;
+mod spool;
 mod table;
 mod text;
 
@@ -21,6 +24,7 @@ pub use self::format::{Compression, Format};
 pub use self::input::ReadOptions;
 pub use self::listing::{CARGO, DEFAULT_FIELD, Source};
 pub use self::source_file::{ReadEvent, SourceFile};
+pub use self::spool::Spool;
 
 #[cfg(test)]
 mod tests;

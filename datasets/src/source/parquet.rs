@@ -3,11 +3,12 @@
 use std::fs::File;
 use std::sync::atomic::Ordering;
 
-use parquet::basic::Type;
+use parquet::basic::{LogicalType, Type};
 use parquet::column::reader::ColumnReader;
 use parquet::data_type::ByteArray;
 use parquet::errors::ParquetError;
 use parquet::file::reader::{FileReader, SerializedFileReader};
+use parquet::schema::types::ColumnDescriptor;
 
 use super::format::Compression;
 use super::input::ReadOptions;
@@ -58,19 +59,38 @@ pub(super) fn open(file: &SourceFile) -> Result<Table> {
     if file.compression != Compression::None {
         return Err(Error::CompressedParquet { path: file.path.clone() });
     }
-    let opened = File::open(&file.path).map_err(Error::io(&file.path))?;
+    let opened = file.open().map_err(Error::io(&file.path))?;
     let reader = guarded(|| SerializedFileReader::new(opened))
         .map_err(|error| refuse(format!("not a Parquet file: {error}")))?;
     let schema = reader.metadata().file_metadata().schema_descr();
     let names: Vec<String> = schema.columns().iter().map(|column| column.path().string()).collect();
+    let is_within = |name: &String| name.strip_prefix(&file.field).is_some_and(|rest| rest.starts_with('.'));
     let Some(column) = names.iter().position(|name| *name == file.field) else {
-        return Err(file.no_field(Location::File, names));
+        return Err(match names.iter().position(is_within) {
+            Some(column) => refuse(not_text(&file.field, &schema.column(column))),
+            None => file.no_field(Location::File, names),
+        });
     };
     let description = schema.column(column);
-    if description.physical_type() != Type::BYTE_ARRAY || description.max_rep_level() > 0 {
-        return Err(refuse(format!("column `{}` does not hold one string a row", file.field)));
+    let is_text = description.physical_type() == Type::BYTE_ARRAY && description.max_rep_level() == 0;
+    if !is_text && !is_void(&description) {
+        return Err(refuse(not_text(&file.field, &description)));
     }
     Ok(Table { reader, column })
+}
+
+/// Whether a column was written without a single value, so that its type is not known.
+fn is_void(column: &ColumnDescriptor) -> bool {
+    matches!(column.logical_type_ref(), Some(LogicalType::Unknown))
+}
+
+fn not_text(field: &str, column: &ColumnDescriptor) -> String {
+    let holds = match column.max_rep_level() {
+        0 if column.path().parts().len() > 1 => "values of several parts",
+        0 => "values that are no strings",
+        _ => "lists",
+    };
+    format!("column `{field}` holds {holds} (`{}`), not one string a row", column.path().string())
 }
 
 fn read_column(
@@ -85,7 +105,11 @@ fn read_column(
     let mut counted = 0;
     for group in 0..groups {
         let row_group = guarded(|| reader.get_row_group(group)).map_err(damaged)?;
-        let defined = row_group.metadata().column(*column).column_descr().max_def_level();
+        let description = row_group.metadata().column(*column).column_descr();
+        if is_void(description) {
+            continue;
+        }
+        let defined = description.max_def_level();
         let ColumnReader::ByteArrayColumnReader(mut values) =
             guarded(|| row_group.get_column_reader(*column)).map_err(damaged)?
         else {
@@ -103,8 +127,9 @@ fn read_column(
             let mut texts = batch.iter();
             for row in 0..read {
                 *records += 1;
-                // A column that must not be null comes without levels.
+                // A null is a document without text. A column that has none comes without levels.
                 if levels.get(row).is_some_and(|level| *level < defined) {
+                    each(ReadEvent::End(Location::Record(*records))).map_err(Stop::Receiver)?;
                     continue;
                 }
                 let Some(text) = texts.next() else {

@@ -1,10 +1,11 @@
 //! One file, and the events that reading it gives.
 
+use std::fs::File;
 use std::path::PathBuf;
 
 #[cfg(feature = "parquet")]
 use super::parquet;
-use super::{Compression, Format, ReadOptions, input, json, table, text};
+use super::{Compression, Format, ReadOptions, Spool, input, json, table, text};
 use crate::Location;
 use crate::error::{Error, Result};
 
@@ -21,6 +22,8 @@ pub struct SourceFile {
     pub size: u64,
     /// Field or column that holds the text.
     pub field: String,
+    /// Where its bytes are, if they came from a pipe.
+    pub spool: Spool,
 }
 
 /// What reading a file gives: the text of a document in one or more pieces, then its end.
@@ -46,13 +49,12 @@ impl SourceFile {
         options: &ReadOptions,
         each: &mut dyn FnMut(ReadEvent<'_>) -> Result<()>,
     ) -> Result<()> {
+        let open = || input::open(self, options);
         let read = match self.format {
-            Format::Text => input::open(self, options).map(|input| text::read(self, input, each)),
-            Format::Jsonl => json::open(self, options).map(|input| json::read_lines(self, input, each)),
-            Format::Json => json::open(self, options).map(|input| json::read_values(self, input, each)),
-            Format::Csv | Format::Tsv => {
-                input::open(self, options).map(|input| table::read(self, input, each))
-            }
+            Format::Text => open().map(|input| text::read(self, input, each)),
+            Format::Jsonl => open().map(|input| json::read_lines(self, input, options, each)),
+            Format::Json => open().map(|input| json::read_values(self, input, options, each)),
+            Format::Csv | Format::Tsv => open().map(|input| table::read(self, input, each)),
             #[cfg(feature = "parquet")]
             Format::Parquet => parquet::open(self).map(|table| table.read(self, options, each)),
             #[cfg(not(feature = "parquet"))]
@@ -62,6 +64,11 @@ impl SourceFile {
         };
         // A file that cannot be opened is one bad document.
         read.unwrap_or_else(|error| each(ReadEvent::Bad(error)))
+    }
+
+    /// Opens what holds its bytes.
+    pub(super) fn open(&self) -> std::io::Result<File> {
+        File::open(self.spool.path().unwrap_or(&self.path))
     }
 
     /// The error of a record, or of the whole file, that has only the fields `names`.

@@ -1,9 +1,8 @@
 //! Comma- and tab-separated values: a document for each row.
 
-use csv::ByteRecord;
-
 use super::format::Format;
 use super::input::Input;
+use super::rows::{BadRow, Row, Rows};
 use super::{ReadEvent, SourceFile};
 use crate::Location;
 use crate::error::{Error, Result};
@@ -14,76 +13,114 @@ pub(super) fn read(
     input: Input,
     each: &mut dyn FnMut(ReadEvent<'_>) -> Result<()>,
 ) -> Result<()> {
-    let tabs = file.format == Format::Tsv;
-    let number = file.field.parse::<usize>().ok().filter(|number| *number > 0);
-    let mut reader = csv::ReaderBuilder::new()
-        .delimiter(if tabs { b'\t' } else { b',' })
-        // Tab-separated files seldom quote, and then `"` is a character like any other.
-        .quoting(!tabs)
-        .has_headers(number.is_none())
-        .flexible(true)
-        .from_reader(input);
-    let column = match number {
-        Some(number) => Ok(number - 1),
-        None => column_named(file, &mut reader),
+    // Tab-separated files seldom quote, and then `"` is a character like any other.
+    let (delimiter, quoting) = if file.format == Format::Tsv { (b'\t', false) } else { (b',', true) };
+    let mut rows = Rows::new(input.bytes, delimiter, quoting, input.offset);
+    let (mut first, mut second) = (Row::default(), Row::default());
+    let has_second = match rows.read(&mut first) {
+        Ok(false) => return Ok(()),
+        Ok(true) => rows.read(&mut second),
+        Err(error) => return each(ReadEvent::Bad(unreadable(file, error))),
     };
-    let column = match column {
+    let column = match column(file, &first, &second) {
         Ok(column) => column,
         Err(error) => return each(ReadEvent::Bad(error)),
     };
-    let mut row = ByteRecord::new();
+    let table = Table { file, column: column.index(), columns: first.len(), first_line: first.line };
+    if let Column::Numbered(_) = column {
+        table.give(&first, each)?;
+    }
+    let mut outcome = has_second;
     loop {
-        match reader.read_byte_record(&mut row) {
-            Ok(true) => give(file, &row, column, each)?,
+        match outcome {
+            Ok(true) => table.give(&second, each)?,
             Ok(false) => return Ok(()),
-            Err(error) => return each(ReadEvent::Bad(unreadable(file, error))),
+            Err(error @ BadRow::Io(_)) => return each(ReadEvent::Bad(unreadable(file, error))),
+            Err(error) => each(ReadEvent::Bad(unreadable(file, error)))?,
+        }
+        outcome = rows.read(&mut second);
+    }
+}
+
+/// The column that holds the text, from 0 on.
+#[derive(Clone, Copy)]
+enum Column {
+    /// The header row has its name.
+    Named(usize),
+    /// There is no header row.
+    Numbered(usize),
+}
+
+impl Column {
+    fn index(self) -> usize {
+        match self {
+            Self::Named(index) | Self::Numbered(index) => index,
         }
     }
 }
 
-/// Where the header row has the field that holds the text.
-fn column_named(file: &SourceFile, reader: &mut csv::Reader<Input>) -> Result<usize> {
-    let header = reader.byte_headers().map_err(|error| unreadable(file, error))?;
-    let names: Vec<_> = header.iter().map(|name| String::from_utf8_lossy(name).into_owned()).collect();
-    let column = names.iter().position(|name| *name == file.field);
-    column.ok_or_else(|| file.no_field(Location::Line(1), names))
+/// Finds the column. A number that the first row holds, too, may be a name there: it is, unless there are numbers
+/// below it, which are no text.
+fn column(file: &SourceFile, first: &Row, second: &Row) -> Result<Column> {
+    let named = first.iter().position(|name| name == file.field.as_bytes());
+    let number = file.field.parse::<usize>().ok().filter(|number| *number > 0);
+    let is_number =
+        |field: &[u8]| std::str::from_utf8(field).is_ok_and(|text| text.trim().parse::<f64>().is_ok());
+    match (named, number) {
+        (Some(index), None) => Ok(Column::Named(index)),
+        (Some(index), Some(_)) if second.get(index).is_some_and(|below| !is_number(below)) => {
+            Ok(Column::Named(index))
+        }
+        (_, Some(number)) => Ok(Column::Numbered(number - 1)),
+        (None, None) => {
+            let names = first.iter().map(|name| String::from_utf8_lossy(name).into_owned());
+            Err(file.no_field(Location::Line(first.line), names.collect()))
+        }
+    }
 }
 
-/// Turns a row into events.
-fn give(
-    file: &SourceFile,
-    row: &ByteRecord,
+struct Table<'a> {
+    file: &'a SourceFile,
     column: usize,
-    each: &mut dyn FnMut(ReadEvent<'_>) -> Result<()>,
-) -> Result<()> {
-    let position = row.position().cloned().unwrap_or_else(csv::Position::new);
-    let (path, line) = (&file.path, position.line());
-    match row.get(column).map(std::str::from_utf8) {
-        Some(Ok(text)) => {
-            each(ReadEvent::Text(text))?;
-            each(ReadEvent::End(Location::Line(line)))
+    /// Columns of the first row, and its line.
+    columns: usize,
+    first_line: u64,
+}
+
+impl Table<'_> {
+    /// Turns a row into events.
+    fn give(&self, row: &Row, each: &mut dyn FnMut(ReadEvent<'_>) -> Result<()>) -> Result<()> {
+        let location = Location::Line(row.line);
+        let refuse = |reason| Error::Record { path: self.file.path.clone(), location, reason };
+        let found = row.len();
+        if found != self.columns {
+            // A delimiter in a text without quotes: the rest of the text would be lost.
+            let reason = format!("{found} columns, but line {} has {}", self.first_line, self.columns);
+            return each(ReadEvent::Bad(refuse(reason)));
         }
-        Some(Err(_)) => {
-            // Where the row begins: quotes make the place inside it hard to tell.
-            let offset = position.byte();
-            each(ReadEvent::Bad(Error::NotUtf8 { path: path.clone(), line, offset }))
-        }
-        None => {
-            let reason = format!("{} columns, but the text is in column {}", row.len(), column + 1);
-            let location = Location::Line(line);
-            each(ReadEvent::Bad(Error::Record { path: path.clone(), location, reason }))
+        let Some(text) = row.get(self.column) else {
+            let reason = format!("{found} columns, but the text is in column {}", self.column + 1);
+            return each(ReadEvent::Bad(refuse(reason)));
+        };
+        match std::str::from_utf8(text) {
+            Ok(text) => {
+                each(ReadEvent::Text(text))?;
+                each(ReadEvent::End(location))
+            }
+            Err(_) => {
+                // Where the row begins: quotes make the place inside it hard to tell.
+                let (path, line, offset) = (self.file.path.clone(), row.line, row.offset);
+                each(ReadEvent::Bad(Error::NotUtf8 { path, line, offset }))
+            }
         }
     }
 }
 
-fn unreadable(file: &SourceFile, error: csv::Error) -> Error {
-    let line = error.position().map_or(1, csv::Position::line);
-    match error.into_kind() {
-        csv::ErrorKind::Io(error) => Error::io(&file.path)(error),
-        kind => Error::Record {
-            path: file.path.clone(),
-            location: Location::Line(line),
-            reason: format!("not a table: {kind:?}"),
-        },
+fn unreadable(file: &SourceFile, error: BadRow) -> Error {
+    match error {
+        BadRow::Io(error) => Error::io(&file.path)(error),
+        BadRow::Quote { line, reason } => {
+            Error::Record { path: file.path.clone(), location: Location::Line(line), reason }
+        }
     }
 }

@@ -67,12 +67,110 @@ fn each_format_gives_its_documents_packed_or_not() {
     }
 }
 
-#[test]
-fn columns_without_a_header_are_picked_by_number() {
+/// The texts of a file with those bytes.
+fn read(name: &str, bytes: &[u8]) -> Vec<String> {
     let folder = tempfile::tempdir().expect("a temporary directory");
-    let path = write(folder.path(), "sms.tsv", b"ham\tOk lar...\nspam\tFree \"entry\n");
-    let source = Source { field: "2".to_owned(), ..Source::new(path) };
-    assert_eq!(texts(&source).expect("whole"), ["Ok lar...", "Free \"entry"]);
+    texts(&Source::new(write(folder.path(), name, bytes))).expect("a sound file")
+}
+
+#[test]
+fn a_mark_before_the_text_is_no_part_of_it() {
+    for (name, text) in [
+        ("a.txt", "one"),
+        ("a.csv", "\"text\",id\none,1\n"),
+        ("a.tsv", "text\tid\none\t1\n"),
+        ("a.jsonl", "{\"text\": \"one\"}"),
+        ("a.json", "[\"one\"]"),
+    ] {
+        let marked = format!("\u{FEFF}{text}");
+        assert_eq!(read(name, marked.as_bytes()), ["one"], "{name}");
+        assert_eq!(read(&format!("{name}.gz"), &gzip(marked.as_bytes())), ["one"], "{name}.gz");
+    }
+    assert_eq!(read("a.txt", "a\u{FEFF}b".as_bytes()), ["a\u{FEFF}b"], "within a text it is a character");
+    assert!(refusal("a.txt", b"\xEF\xBB\xBFab\n\xff").starts_with("DIR/a.txt:2: byte 6 of the file"));
+    assert!(refusal("a.txt", b"\xFF\xFEa\0b\0").ends_with("a.txt: the text is UTF-16, not UTF-8"));
+}
+
+#[test]
+fn columns_are_picked_by_number_without_a_header_and_by_name_with_one() {
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    for (table, field, expected) in [
+        ("ham\tOk lar...\nspam\tFree \"entry\n", "2", &["Ok lar...", "Free \"entry"][..]),
+        ("id\t1\n7\tone\n8\ttwo\n", "1", &["one", "two"]),
+        ("0\t1\n7\tone\n8\t2\n", "1", &["one", "2"]),
+        ("0\t1\none\t7\ntwo\t8\n", "0", &["one", "two"]),
+        // The labels 1 to 5 are no header.
+        ("2\tone\n1\ttwo\n", "2", &["one", "two"]),
+    ] {
+        let path = write(folder.path(), "a.tsv", table.as_bytes());
+        let source = Source { field: field.to_owned(), ..Source::new(path) };
+        assert_eq!(texts(&source).expect("whole"), expected, "{table:?}");
+    }
+}
+
+#[test]
+fn rows_that_lost_or_swallowed_something_are_refused() {
+    for (name, table, words) in [
+        ("a.csv", "id,text\n1,Hello, world\n", ":2: 3 columns, but line 1 has 2"),
+        ("a.tsv", "id\ttext\n1\tHello\tworld\n", ":2: 3 columns, but line 1 has 2"),
+        ("a.csv", "id,text,label\n1,broken\nin two,ham\n", ":2: 2 columns, but line 1 has 3"),
+        ("a.csv", "id,text\n1,\"open\n2,b\n3,c\n", ":2: the quote that opens here is never closed"),
+        ("a.csv", "id,text\n1,\"open\n2,b\n3,\"c\"\n", ":2: the quote that opens here is closed on line 4"),
+    ] {
+        let message = refusal(name, table.as_bytes());
+        assert!(message.contains(words), "{table:?}: {message}");
+    }
+}
+
+#[test]
+fn what_python_writes_as_json_is_read() {
+    let lines = br#"{"score": NaN, "text": "one"}
+{"text": "NaN", "scores": [Infinity, -Infinity]}
+{"text": "\ud83d\ude00"}
+"#;
+    assert_eq!(read("a.jsonl", lines), ["one", "NaN", "😀"]);
+    assert_eq!(read("a.json", lines), ["one", "NaN", "😀"]);
+    assert!(refusal("a.jsonl", b"{\"text\": NaN}").contains("`text` is null, not a string"));
+    assert!(refusal("a.jsonl", b"{\"text\": \"a\", \"b\": nan}").contains("broken JSON"));
+    for half in ["bad \\udbc0 end", "low \\udc00", "two \\ud83d\\ud83d"] {
+        let bytes = format!("{{\"text\": \"{half}\"}}");
+        for name in ["a.jsonl", "a.json"] {
+            let message = refusal(name, bytes.as_bytes());
+            assert!(message.contains("half of a character, a lone surrogate, at column"), "{message}");
+        }
+    }
+}
+
+#[test]
+fn a_zstandard_file_with_the_largest_window_is_read() {
+    // A frame with a window of 2 GiB and one block, which is not packed.
+    let text = b"a text that is short";
+    let frame =
+        [&[0x28, 0xB5, 0x2F, 0xFD, 0x00, (31 - 10) << 3, 1 | (text.len() as u8) << 3, 0, 0][..], text]
+            .concat();
+    assert_eq!(read("a.txt.zst", &frame), ["a text that is short"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn links_to_folders_are_followed_once_and_a_pipe_among_files_is_named() {
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let (inside, outside) = (folder.path().join("in"), folder.path().join("out"));
+    write(&inside, "a/one.txt", b"one");
+    write(&outside, "two.txt", b"two");
+    for (target, link) in
+        [(&outside, "in/b"), (&inside, "in/c"), (&inside.join("a"), "in/d"), (&inside, "out/back")]
+    {
+        std::os::unix::fs::symlink(target, folder.path().join(link)).expect("writable");
+    }
+    assert_eq!(texts(&Source::new(&inside)).expect("two files"), ["one", "two"]);
+
+    let made = std::process::Command::new("mkfifo").arg(inside.join("a/three.txt")).status();
+    assert!(made.expect("every Unix has mkfifo").success());
+    let error = texts(&Source::new(&inside)).expect_err("a pipe is no file").to_string();
+    assert!(error.contains("in/a/three.txt: neither a file nor a folder"), "{error}");
+    let error = texts(&Source::new("/dev/zero")).expect_err("it never ends");
+    assert!(matches!(error, Error::NotAFile { .. }), "{error}");
 }
 
 #[test]
@@ -118,7 +216,7 @@ fn bad_input_is_named_by_file_and_place() {
     assert!(
         refusal("a.csv", b"id,body\n1,a\n").contains("DIR/a.csv:1: no field `text`; there is `id`, `body`")
     );
-    assert!(refusal("a.csv", b"id,text\n1,a\n2\n").contains("DIR/a.csv:3: 1 columns"));
+    assert!(refusal("a.csv", b"id,text\n1,a\n2\n").contains("DIR/a.csv:3: 1 columns, but line 1 has 2"));
     assert!(refusal("a.parquet", b"PAR1 no, this is not").contains("DIR/a.parquet: not a Parquet file"));
     let packed = gzip(&b"some text ".repeat(100));
     assert!(refusal("a.txt.gz", &packed[..packed.len() - 9]).contains("gzip data is damaged or cut short"));
@@ -130,7 +228,7 @@ fn bad_input_is_named_by_file_and_place() {
 #[test]
 fn what_is_bad_can_be_skipped_and_wrong_bytes_replaced() {
     let folder = tempfile::tempdir().expect("a temporary directory");
-    let path = write(folder.path(), "a.jsonl", b"\"one\"\n{\n\"tw\xff\"\n\"three\"\n");
+    let path = write(folder.path(), "a.jsonl", b"\"one\"\n{\n\"tw\xff\"\n\"th\\ud800ree\"\n");
     let file = Source::new(path).files().expect("it is there").remove(0);
     let read = |options: ReadOptions| {
         let (mut texts, mut bad) = (Vec::new(), 0);
@@ -145,9 +243,9 @@ fn what_is_bad_can_be_skipped_and_wrong_bytes_replaced() {
         .expect("nothing is refused");
         (texts, bad)
     };
-    assert_eq!(read(ReadOptions::default()), (vec!["one".into(), "three".into()], 2));
+    assert_eq!(read(ReadOptions::default()), (vec!["one".into()], 3));
     let lossy = ReadOptions { lossy: true, ..ReadOptions::default() };
-    assert_eq!(read(lossy), (vec!["one".into(), "tw\u{FFFD}".into(), "three".into()], 1));
+    assert_eq!(read(lossy), (vec!["one".into(), "tw\u{FFFD}".into(), "th\u{FFFD}ree".into()], 1));
 }
 
 #[test]
@@ -162,9 +260,9 @@ mod columns {
     use std::sync::Arc;
 
     use ::parquet::basic::Compression;
-    use ::parquet::data_type::{ByteArray, ByteArrayType};
+    use ::parquet::data_type::{ByteArray, ByteArrayType, Int32Type};
     use ::parquet::file::properties::WriterProperties;
-    use ::parquet::file::writer::SerializedFileWriter;
+    use ::parquet::file::writer::{SerializedColumnWriter, SerializedFileWriter};
     use ::parquet::schema::parser::parse_message_type;
 
     use super::*;
@@ -205,6 +303,54 @@ mod columns {
             let missing = Source { field: "body".to_owned(), ..Source::new(&path) };
             assert!(texts(&missing).expect_err("none").to_string().contains("there is `id`, `text`"));
         }
+    }
+
+    /// A table with one column of that type, for which `fill` writes values.
+    fn column_of(message: &str, fill: impl Fn(&mut SerializedColumnWriter<'_>)) -> Vec<u8> {
+        let schema = Arc::new(parse_message_type(message).expect("valid"));
+        let mut bytes = Vec::new();
+        let mut writer = SerializedFileWriter::new(&mut bytes, schema, Default::default()).expect("ok");
+        let mut rows = writer.next_row_group().expect("ok");
+        let mut column = rows.next_column().expect("ok").expect("a column");
+        fill(&mut column);
+        column.close().expect("ok");
+        rows.close().expect("ok");
+        writer.close().expect("ok");
+        bytes
+    }
+
+    #[test]
+    fn lists_are_told_from_texts_and_a_column_of_nulls_is_an_empty_one() {
+        let folder = tempfile::tempdir().expect("a temporary directory");
+        let refusal = |bytes: Vec<u8>, field: &str| {
+            let path = write(folder.path(), "a.parquet", &bytes);
+            let source = Source { field: field.to_owned(), ..Source::new(path) };
+            texts(&source).map_err(|error| error.to_string())
+        };
+        let strings = |column: &mut SerializedColumnWriter<'_>| {
+            let values = ["one", "two"].map(ByteArray::from);
+            column.typed::<ByteArrayType>().write_batch(&values, Some(&[3, 3]), Some(&[0, 1])).expect("ok");
+        };
+        let lists = "message m { optional group text (LIST) { repeated group list { optional binary element (UTF8); } } }";
+        for field in ["text", "text.list.element"] {
+            let message = refusal(column_of(lists, strings), field).expect_err("no strings");
+            assert!(
+                message.contains(&format!("column `{field}` holds lists (`text.list.element`)")),
+                "{message}"
+            );
+        }
+        let nulls = |column: &mut SerializedColumnWriter<'_>| {
+            column.typed::<Int32Type>().write_batch(&[], Some(&[0, 0]), None).expect("ok");
+        };
+        let void = "message m { optional int32 text (UNKNOWN); }";
+        assert_eq!(refusal(column_of(void, nulls), "text"), Ok(Vec::new()));
+        let nulls = |column: &mut SerializedColumnWriter<'_>| {
+            column.typed::<ByteArrayType>().write_batch(&[], Some(&[0, 0]), None).expect("ok");
+        };
+        assert_eq!(
+            refusal(column_of("message m { optional binary text (UTF8); }", nulls), "text"),
+            Ok(Vec::new())
+        );
     }
 
     #[test]

@@ -1,7 +1,5 @@
 //! Plain text: a file is a document.
 
-use std::io::Read;
-
 use super::input::Input;
 use super::{ReadEvent, SourceFile};
 use crate::Location;
@@ -16,11 +14,11 @@ pub(super) fn read(
     each: &mut dyn FnMut(ReadEvent<'_>) -> Result<()>,
 ) -> Result<()> {
     // Before the piece at hand.
-    let (mut offset, mut lines) = (0, 0);
+    let (mut offset, mut lines) = (input.offset, 0);
     let mut bytes = vec![0; CHUNK];
     let mut held = 0;
     loop {
-        let read = match input.read(&mut bytes[held..]) {
+        let read = match input.bytes.read(&mut bytes[held..]) {
             Ok(read) => read,
             Err(error) => return each(ReadEvent::Bad(Error::io(&file.path)(error))),
         };

@@ -47,6 +47,7 @@ fn both(args: &DataInfo, train: &CorpusInfo, valid: &CorpusInfo) -> Value {
         "path": args.path,
         "kind": "prepared",
         "tokenizer": train.tokenizer,
+        "tokenizer_assumed": train.is_assumed,
         "vocab_size": train.vocab_size,
         "tokens": tokens,
         "documents": sum(|info| info.documents),
@@ -64,6 +65,7 @@ fn value(info: &CorpusInfo) -> Value {
         "path": info.path,
         "kind": kind(info),
         "tokenizer": info.tokenizer,
+        "tokenizer_assumed": info.is_assumed,
         "vocab_size": info.vocab_size,
         "dtype": info.token_width.map(|width| if width == 2 { "u16" } else { "u32" }),
         "tokens": info.tokens,
@@ -77,7 +79,8 @@ fn value(info: &CorpusInfo) -> Value {
 
 fn print(info: &CorpusInfo) {
     println!("corpus           {} ({})", info.path.display(), kind(info));
-    println!("tokenizer        {}, {} tokens", info.tokenizer, info.vocab_size);
+    let assumed = if info.is_assumed { "; assumed, `--tokenizer` names another" } else { "" };
+    println!("tokenizer        {}, {} tokens{assumed}", info.tokenizer, info.vocab_size);
     println!("tokens           {}", info.tokens);
     println!("documents        {}", info.documents);
     println!("text             {} bytes", info.text_bytes);

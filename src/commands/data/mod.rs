@@ -9,7 +9,6 @@ mod source;
 use anyhow::Result;
 
 pub use self::progress::Preparing;
-pub use self::source::Sources;
 use crate::cli::data::Data;
 
 pub fn run(command: Data) -> Result<()> {

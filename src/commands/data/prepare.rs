@@ -1,23 +1,24 @@
 //! `kiln data prepare`: text to token shards.
 
 use anyhow::{Result, bail};
-use kiln_datasets::{Manifest, PrepareOptions, SplitSummary, character_tokenizer};
+use kiln_datasets::{Manifest, PrepareOptions, Source, SplitSummary, character_tokenizer};
 
-use super::{Preparing, Sources};
+use super::Preparing;
 use crate::cli::data::Prepare;
 use crate::files::tokenizer;
 
 pub fn run(args: Prepare) -> Result<()> {
     let options = options(&args)?;
     let weights = weights(&args)?;
-    let mut sources = Sources::new(&args.data, &args.source)?;
-    sources.list.iter_mut().zip(weights).for_each(|(source, weight)| source.weight = weight);
+    let sources =
+        args.data.iter().zip(weights).map(|(path, weight)| Source { weight, ..args.source.at(path) });
+    let sources: Vec<Source> = sources.collect();
     let tokenizer = match args.tokenizer.as_str() {
-        "char" => character_tokenizer(&sources.list, &options)?,
+        "char" => character_tokenizer(&sources, &options)?,
         name => tokenizer(name)?,
     };
     let mut preparing = Preparing::new();
-    let prepared = kiln_datasets::prepare(&sources.list, &tokenizer, &args.out, &options, &mut |progress| {
+    let prepared = kiln_datasets::prepare(&sources, &tokenizer, &args.out, &options, &mut |progress| {
         preparing.show(&progress);
     });
     preparing.finish();
@@ -59,6 +60,9 @@ fn print(manifest: &Manifest) {
     }
     if manifest.duplicates > 0 {
         println!("duplicates  {:>14} documents dropped", manifest.duplicates);
+    }
+    if manifest.empty > 0 {
+        println!("empty       {:>14} documents without text left out", manifest.empty);
     }
     if manifest.skipped > 0 {
         println!("bad         {:>14} documents skipped:", manifest.skipped);

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
+use kiln_datasets::STANDARD_INPUT;
 use kiln_training::{Error, RunDir};
 
 use crate::settings::{self, DataSource, Settings};
@@ -42,6 +43,7 @@ pub fn existing_run(asked: Option<&Path>, config: Option<&Path>, set: &[String])
 
 fn automatic(settings: &Settings) -> PathBuf {
     let name = match (settings.data.source, &settings.data.path) {
+        (DataSource::Path, Some(path)) if path.as_os_str() == STANDARD_INPUT => "stdin".into(),
         (DataSource::Path, Some(path)) => {
             path.file_stem().map_or("text".into(), |stem| stem.to_string_lossy())
         }
