@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use common::{kiln, stdout, train};
+use common::{kiln, refuse, stdout, train};
 use kiln_datasets::{TokenShard, Tokenizer};
 
 /// Files of a folder, hidden ones left out.
@@ -131,18 +131,6 @@ fn text_has_the_loss_of_the_shard_that_is_prepared_from_it() {
         assert_eq!(eval(split), eval(&name), "{split}: a folder of texts, and the shard");
     }
     assert_eq!(eval("valid"), eval("out"), "the validation split of a prepared folder");
-}
-
-/// Runs `kiln ARGS` and checks that it is refused, as the user's to put right, with a message that has every one of
-/// `words` and nothing of a panic.
-fn refuse<'a>(folder: &Path, args: impl IntoIterator<Item = &'a str>, words: &[&str]) {
-    let output = kiln(folder, args);
-    let message = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(2), "{message}");
-    assert!(!message.contains("panicked"), "{message}");
-    for word in words {
-        assert!(message.contains(word), "no {word:?} in: {message}");
-    }
 }
 
 /// A token file of llm.c.
@@ -339,118 +327,6 @@ fn standard_input_and_the_cargo_registry_are_sources() {
     assert_eq!((&piped["train"]["tokens"], &piped["valid"]["tokens"]), (&108.into(), &12.into()));
 }
 
-/// Runs `kiln ARGS` in `folder` with `input` on its standard input, and gives up after a minute.
-#[cfg(unix)]
-fn piped(folder: &Path, args: &[&str], input: &str) -> std::process::Output {
-    use std::io::Write;
-    let mut running = Command::new("timeout")
-        .args(["60", env!("CARGO_BIN_EXE_kiln")])
-        .args(args)
-        .current_dir(folder)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("the binary runs");
-    running.stdin.take().expect("piped").write_all(input.as_bytes()).expect("it reads");
-    running.wait_with_output().expect("it ends")
-}
-
-#[cfg(unix)]
-#[test]
-fn pipes_are_read_once_wherever_a_file_is_named() {
-    let folder = tempfile::tempdir().expect("a temporary directory");
-    let path = folder.path();
-    let text = "from a pipe, and some more of it\n".repeat(30);
-    let lines = format!("{{\"text\": {text:?}}}\n").repeat(3);
-    let fifo = |name: &str, text: &str| {
-        let fifo = path.join(name);
-        let made = Command::new("mkfifo").arg(&fifo).status();
-        assert!(made.expect("every Unix has mkfifo").success());
-        let text = text.to_owned();
-        // Waits for a reader; there may be one only.
-        std::thread::spawn(move || std::fs::write(fifo, text));
-    };
-    fifo("a.txt", &text);
-    fifo("a.jsonl", &lines);
-    let prepare = |data: &str, out: &str, more: &[&str]| {
-        let arguments = ["data", "prepare", "--json", "--data", data, "--out", out];
-        let output = piped(path, &[&arguments[..], more].concat(), &text);
-        let manifest: serde_json::Value = serde_json::from_str(&stdout(&output)).expect("one object");
-        let count = |key: &str| ["train", "valid"].map(|split| manifest[split][key].as_u64().unwrap());
-        (count("documents").iter().sum::<u64>(), count("text_bytes").iter().sum::<u64>())
-    };
-    let (byte, bytes) = (["--tokenizer", "byte"], text.len() as u64);
-    assert_eq!(prepare("-", "one", &byte), (2, bytes));
-    assert_eq!(prepare("/dev/stdin", "two", &["--tokenizer", "char"]), (2, bytes));
-    assert_eq!(prepare("a.txt", "three", &byte), (2, bytes));
-    assert_eq!(prepare("a.jsonl", "four", &byte), (3, 3 * bytes));
-    assert_eq!(prepare("-", "one", &byte), (2, bytes), "the same text again is there already");
-
-    let info = piped(path, &["data", "info", "-", "--tokenizer", "byte", "--json"], &text);
-    let info: serde_json::Value = serde_json::from_str(&stdout(&info)).expect("one object");
-    assert_eq!(info["text_bytes"], bytes);
-    let learn = ["tokenize", "train", "--data", "/dev/stdin", "--vocab-size", "270", "--out", "bpe"];
-    stdout(&piped(path, &learn, &text));
-    let train = ["train", "--plain", "--run-dir", "run", "--set", "data.path=-", "--set", "training.steps=2"];
-    stdout(&piped(path, &[&train[..], &common::TINY].concat(), &text));
-    let eval = |data: &str| {
-        let output = piped(path, &["eval", "--model", "run", "--data", data, "--json"], &text);
-        serde_json::from_str::<serde_json::Value>(&stdout(&output)).expect("one object")["loss"].clone()
-    };
-    std::fs::write(path.join("b.txt"), &text).expect("writable");
-    assert_eq!(eval("-"), eval("b.txt"));
-
-    for (data, words) in [("/dev/zero", "a device or a socket"), ("-", "standard input:2: byte 3")] {
-        let output = Command::new("timeout")
-            .args([
-                "60",
-                env!("CARGO_BIN_EXE_kiln"),
-                "data",
-                "prepare",
-                "--tokenizer",
-                "byte",
-                "--out",
-                "out",
-            ])
-            .args(["--data", data])
-            .stdin(
-                std::fs::File::open({
-                    std::fs::write(path.join("latin1"), b"a\n\xe9").expect("writable");
-                    path.join("latin1")
-                })
-                .expect("just written"),
-            )
-            .current_dir(path)
-            .output()
-            .expect("the binary runs");
-        let message = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.code(), Some(2), "{message}");
-        assert!(message.contains(words), "{message}");
-    }
-}
-
-#[test]
-fn documents_without_text_are_counted_and_rows_that_lost_something_refused() {
-    let folder = tempfile::tempdir().expect("a temporary directory");
-    let path = folder.path();
-    let write = |name: &str, text: &str| std::fs::write(path.join(name), text).expect("writable");
-    write("a.csv", "id,text\n1,one\n2,\n3,two\n4,\" \"\n");
-    let prepare = |data: &'static str, out: &'static str| {
-        ["data", "prepare", "--tokenizer", "byte", "--data", data, "--out", out]
-    };
-    let said = stdout(&kiln(path, prepare("a.csv", "a").into_iter()));
-    assert!(said.contains("2 documents without text left out"), "{said}");
-    let rows: String = (0..500).map(|n| format!("{n},row {n}\n")).collect();
-    write("b.csv", &format!("id,text\n{rows}500,\"an opening quote only\n{rows}"));
-    refuse(path, prepare("b.csv", "b"), &["b.csv:502: the quote that opens here is never closed"]);
-    write("c.csv", "id,text\n1,Hello, world\n2,fine\n");
-    refuse(path, prepare("c.csv", "c"), &["c.csv:2: 3 columns, but line 1 has 2"]);
-    write("d.jsonl", "{\"text\": \"fine\"}\n{\"text\": \"half \\ud83d\"}\n");
-    refuse(path, prepare("d.jsonl", "d"), &["d.jsonl:2: half of a character, a lone surrogate", "--lossy"]);
-    stdout(&kiln(path, prepare("d.jsonl", "d").into_iter().chain(["--lossy"])));
-}
-
 #[test]
 fn a_tokenizer_that_nobody_named_is_said_to_be_assumed() {
     let folder = tempfile::tempdir().expect("a temporary directory");
@@ -464,39 +340,4 @@ fn a_tokenizer_that_nobody_named_is_said_to_be_assumed() {
     // No token of GPT-2's: whose it is, nobody knows.
     llm_c(&path.join("b.bin"), [1, 2, 60_000]);
     assert!(info(&["b.bin", "--json"]).contains("\"tokenizer\":\"unknown\""));
-}
-
-#[test]
-fn documents_of_a_tokenizer_that_marks_beginnings_have_the_mark() {
-    let folder = tempfile::tempdir().expect("a temporary directory");
-    let path = folder.path();
-    let documents = ["one text", "another text", "the last text"];
-    let lines: String = documents.iter().map(|text| format!("{text:?}\n")).collect();
-    std::fs::write(path.join("a.jsonl"), lines).expect("writable");
-    stdout(&kiln(path, ["tokenize", "train", "--data", "a.jsonl", "--vocab-size", "260", "--out", "bpe"]));
-    let read = || std::fs::read_to_string(path.join("bpe/tokenizer.json")).expect("just written");
-    let plain: serde_json::Value = serde_json::from_str(&read()).expect("JSON");
-    // End-of-text, which separates documents anyway, and another token.
-    for (token, id) in [("<|endoftext|>", 0), ("a", 66)] {
-        let mut json = plain.clone();
-        json["post_processor"] = serde_json::json!({"type": "TemplateProcessing",
-            "single": [{"SpecialToken": {"id": token, "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}],
-            "pair": [], "special_tokens": {token: {"id": token, "ids": [id], "tokens": [token]}}});
-        std::fs::write(path.join("bpe/tokenizer.json"), json.to_string()).expect("writable");
-        let out = format!("out{id}");
-        let prepare = ["data", "prepare", "--data", "a.jsonl", "--tokenizer", "bpe", "--out", &out];
-        stdout(&kiln(path, prepare));
-        let tokenizer = Tokenizer::from_directory(&path.join("bpe")).expect("a tokenizer");
-        let mut found = Vec::new();
-        for name in ["train.tokens", "valid.tokens"] {
-            let shard = TokenShard::open(&path.join(&out).join(name)).expect("just written");
-            let tokens: Vec<u32> = shard.tokens(0..shard.len()).map(|token| token as u32).collect();
-            found.extend(tokens.split_inclusive(|token| *token == 0).map(<[u32]>::to_vec));
-        }
-        let start = if id == 0 { vec![] } else { vec![id] };
-        let expected = |text: &&str| [&start[..], &tokenizer.encode(text).expect("any text"), &[0]].concat();
-        let mut expected: Vec<Vec<u32>> = documents.iter().map(expected).collect();
-        (expected.sort(), found.sort());
-        assert_eq!(found, expected);
-    }
 }

@@ -17,7 +17,8 @@ pub enum Tokenize {
         tokenizer: String,
         #[command(flatten)]
         input: EncodeInput,
-        /// Encode special tokens that are written out in the text, such as <|endoftext|>, as their ids.
+        /// Encode as a prompt is: special tokens that are written out, such as <|endoftext|>, as their ids, after
+        /// those that the tokenizer puts before every text.
         #[arg(long)]
         special: bool,
         /// Print one JSON object.

@@ -43,6 +43,18 @@ pub fn stdout(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).expect("we print UTF-8")
 }
 
+/// Runs `kiln ARGS` and checks that it is refused, as the user's to put right, with a message that has every one of
+/// `words` and nothing of a panic.
+pub fn refuse<'a>(folder: &Path, args: impl IntoIterator<Item = &'a str>, words: &[&str]) {
+    let output = kiln(folder, args);
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{message}");
+    assert!(!message.contains("panicked"), "{message}");
+    for word in words {
+        assert!(message.contains(word), "no {word:?} in: {message}");
+    }
+}
+
 /// Loss of every optimizer step, by step.
 pub fn losses(run: &Path) -> Vec<(u64, f64)> {
     let lines = std::fs::read_to_string(run.join("metrics.jsonl")).expect("a run writes its metrics");

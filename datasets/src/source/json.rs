@@ -91,8 +91,11 @@ pub(super) fn read_values(
                     broken(file, location, &error)
                 }
             };
+            (records.each)(ReadEvent::Bad(error))?;
             // Where the next value begins is anyone's guess.
-            return (records.each)(ReadEvent::Bad(error));
+            let (path, location) = (file.path.clone(), Location::File);
+            let reason = "the records behind the bad one cannot be read".to_owned();
+            return (records.each)(ReadEvent::Bad(Error::Record { path, location, reason }));
         }
     }
 }

@@ -74,63 +74,77 @@ impl<R: BufRead> Rows<R> {
     pub(super) fn read(&mut self, row: &mut Row) -> Result<bool, BadRow> {
         row.bytes.clear();
         row.ends.clear();
-        let (mut state, mut opened, mut fault) = (State::Start, 0, None);
+        let mut reading = Reading { state: State::Start, opened: 0, fault: None };
         loop {
             let bytes = self.input.fill_buf().map_err(BadRow::Io)?;
             if bytes.is_empty() {
                 break;
             }
             let (mut used, mut ended) = (0, false);
-            for &byte in bytes {
+            while used < bytes.len() && !ended {
+                let byte = bytes[used];
                 used += 1;
-                let is_first = state == State::Start && row.ends.is_empty();
-                if is_first {
+                if reading.state == State::Start && row.ends.is_empty() {
                     (row.line, row.offset) = (self.line, self.offset + used as u64 - 1);
                 }
+                ended = reading.step(byte, row, self.line, self.delimiter, self.quoting);
                 self.line += u64::from(byte == b'\n');
-                match (state, byte) {
-                    (State::Quoted, b'"') => state = State::Quote,
-                    (State::Quoted, _) => row.bytes.push(byte),
-                    (State::Quote, b'"') => {
-                        row.bytes.push(byte);
-                        state = State::Quoted;
-                    }
-                    (_, b'\n' | b'\r') if is_first => {}
-                    (_, b'\n' | b'\r') => ended = true,
-                    (_, byte) if byte == self.delimiter => {
-                        row.ends.push(row.bytes.len());
-                        state = State::Start;
-                    }
-                    (State::Start, b'"') if self.quoting => (state, opened) = (State::Quoted, self.line),
-                    (State::Start | State::Bare | State::Quote, _) => {
-                        if state == State::Quote {
-                            fault.get_or_insert_with(|| misplaced(opened, self.line, byte));
-                        }
-                        row.bytes.push(byte);
-                        state = State::Bare;
-                    }
-                }
-                if ended {
-                    break;
-                }
             }
             self.input.consume(used);
             self.offset += used as u64;
             if ended {
-                return finish(row, fault);
+                return reading.finish(row);
             }
         }
-        if state == State::Quoted {
+        if reading.state == State::Quoted {
             let reason = "the quote that opens here is never closed".to_owned();
-            fault.get_or_insert(BadRow::Quote { line: opened, reason });
+            reading.fault.get_or_insert(BadRow::Quote { line: reading.opened, reason });
         }
-        if state == State::Start && row.ends.is_empty() { Ok(false) } else { finish(row, fault) }
+        if reading.state == State::Start && row.ends.is_empty() { Ok(false) } else { reading.finish(row) }
     }
 }
 
-fn finish(row: &mut Row, fault: Option<BadRow>) -> Result<bool, BadRow> {
-    row.ends.push(row.bytes.len());
-    fault.map_or(Ok(true), Err)
+/// A row that is being read.
+struct Reading {
+    state: State,
+    /// Line of the quote that was opened last.
+    opened: u64,
+    fault: Option<BadRow>,
+}
+
+impl Reading {
+    /// Takes a byte of `line`, and returns whether the row ends with it.
+    fn step(&mut self, byte: u8, row: &mut Row, line: u64, delimiter: u8, quoting: bool) -> bool {
+        match (self.state, byte) {
+            (State::Quoted, b'"') => self.state = State::Quote,
+            (State::Quoted, _) => row.bytes.push(byte),
+            (State::Quote, b'"') => {
+                row.bytes.push(byte);
+                self.state = State::Quoted;
+            }
+            // The end of an empty line, or the second half of `\r\n`.
+            (State::Start, b'\n' | b'\r') if row.ends.is_empty() => {}
+            (_, b'\n' | b'\r') => return true,
+            (_, byte) if byte == delimiter => {
+                row.ends.push(row.bytes.len());
+                self.state = State::Start;
+            }
+            (State::Start, b'"') if quoting => (self.state, self.opened) = (State::Quoted, line),
+            (State::Start | State::Bare | State::Quote, _) => {
+                if self.state == State::Quote {
+                    self.fault.get_or_insert_with(|| misplaced(self.opened, line, byte));
+                }
+                row.bytes.push(byte);
+                self.state = State::Bare;
+            }
+        }
+        false
+    }
+
+    fn finish(self, row: &mut Row) -> Result<bool, BadRow> {
+        row.ends.push(row.bytes.len());
+        self.fault.map_or(Ok(true), Err)
+    }
 }
 
 /// What is wrong with a `byte` behind the quotes of a field that were opened on line `opened`.

@@ -112,28 +112,19 @@ impl Tokenizer {
         }
     }
 
-    /// As [`encode`](Self::encode), but a special token that is written out in the text, such as
-    /// `<|endoftext|>`, becomes its id.
+    /// The ids of a text that is to be continued or judged, as transformers gives them: first those of
+    /// [`start_of_text`](Self::start_of_text), then as [`encode`](Self::encode), but a special token that is
+    /// written out in the text, such as `<|endoftext|>`, becomes its id. Nothing is put behind the text.
     ///
     /// # Errors
     ///
     /// [`Error::UnknownCharacter`] from a character tokenizer.
     pub fn encode_with_special_tokens(&self, text: &str) -> Result<Vec<u32>> {
-        match &self.kind {
-            Kind::Bpe(tokenizer) => Ok(tokenizer.encode_with_special_tokens(text)),
-            _ => self.encode(text),
-        }
-    }
-
-    /// The ids of a text that is to be continued or judged, as transformers gives them: first
-    /// [`start_of_text`](Self::start_of_text), then as
-    /// [`encode_with_special_tokens`](Self::encode_with_special_tokens). Nothing is put after the text.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::UnknownCharacter`] from a character tokenizer.
-    pub fn encode_prompt(&self, text: &str) -> Result<Vec<u32>> {
-        Ok([self.start_of_text(), &self.encode_with_special_tokens(text)?].concat())
+        let tokens = match &self.kind {
+            Kind::Bpe(tokenizer) => tokenizer.encode_with_special_tokens(text),
+            _ => self.encode(text)?,
+        };
+        Ok([self.start_of_text(), &tokens].concat())
     }
 
     /// The ids of bytes that need not be UTF-8. A byte-level BPE takes them as Python's tiktoken does: text

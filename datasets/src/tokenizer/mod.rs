@@ -35,4 +35,6 @@ pub use self::stream::StreamDecoder;
 pub use self::trainer::BpeTrainer;
 
 #[cfg(test)]
+mod directory_tests;
+#[cfg(test)]
 mod tests;
