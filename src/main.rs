@@ -5,17 +5,20 @@
 //! SIGHUP).
 
 #![recursion_limit = "256"]
+#![warn(clippy::print_stderr, clippy::print_stdout)]
 
 mod backend;
 mod cli;
 mod commands;
 mod failure;
 mod files;
+mod output;
 mod settings;
 mod signals;
 
 use std::process::ExitCode;
 
+use anyhow::{Context, Result};
 use clap::Parser;
 
 use self::commands::Command;
@@ -31,13 +34,20 @@ struct Cli {
 
 fn main() -> ExitCode {
     let command = Cli::parse().command.unwrap_or_default();
+    let reading = command.reading();
     kiln_model::keep_freed_memory();
-    match command.run() {
+    match start().and_then(|()| command.run()) {
         Ok(code) => code,
-        Err(error) if failure::is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) if output::is_closed(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {}", failure::message(&error));
+            output::print_message(format_args!("error: {}", failure::message(&error, reading)));
             ExitCode::from(failure::exit_code(&error))
         }
     }
+}
+
+/// What every command stands on. What the system refuses here would be a panic later.
+fn start() -> Result<()> {
+    signals::catch_file_size_limit()?;
+    rayon::ThreadPoolBuilder::new().build_global().context("no threads to compute with")
 }

@@ -59,8 +59,11 @@ pub struct VerifyGpt2 {
 
 /// `kiln info`
 #[derive(Args, Debug)]
-#[group(required = true, multiple = false)]
+#[group(multiple = false)]
 pub struct Info {
+    /// Model or run: a directory, or the name of a run in runs/; default: the newest run.
+    #[arg(value_name = "MODEL|RUN")]
+    pub target: Option<PathBuf>,
     /// Show architecture, parameters and tokenizer of a model or run directory.
     #[arg(long, value_name = "DIR")]
     pub model: Option<PathBuf>,

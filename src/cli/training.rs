@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use kiln_training::Part;
 
 use super::common::BackendArgs;
 
@@ -27,6 +28,9 @@ pub struct Train {
     /// Print plain lines instead of the dashboard.
     #[arg(long)]
     pub plain: bool,
+    /// Which run of a sweep it is: it ends when the sweep, at the other end of its standard input, does.
+    #[arg(long, hide = true, value_name = "NUMBER/OF")]
+    pub part: Option<Part>,
     #[command(flatten)]
     pub backend: BackendArgs,
 }
@@ -59,8 +63,8 @@ pub struct Sweep {
 /// `kiln report`
 #[derive(Args, Debug)]
 pub struct Report {
-    /// Run directories.
-    #[arg(required = true, value_name = "RUN")]
+    /// Run directories, names of runs in runs/, or folders of runs; default: the newest run.
+    #[arg(value_name = "RUN")]
     pub runs: Vec<PathBuf>,
     /// The page to write.
     #[arg(long, value_name = "FILE", default_value = "report.html")]

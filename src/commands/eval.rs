@@ -1,5 +1,7 @@
 //! `kiln eval`: loss, perplexity and bits per byte on a corpus.
 
+use std::io::Write as _;
+
 use anyhow::{Result, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 use kiln_datasets::{Dataset, PrepareOptions, TokenShard, Tokenizer, encode_corpus};
@@ -9,6 +11,7 @@ use kiln_model::{Backend, Precision};
 use crate::backend::{Job, dispatch};
 use crate::cli::inference::Eval;
 use crate::commands::data::Preparing;
+use crate::output;
 
 pub fn run(args: Eval) -> Result<()> {
     let files = ModelFiles::open(&args.model)?;
@@ -58,14 +61,19 @@ impl Job for Evaluating {
         if self.args.common.json {
             return print_json(&loss, precision, wide.as_ref());
         }
-        println!("loss           {:.4} nats per token", loss.loss);
-        println!("perplexity     {:.4}", loss.perplexity);
-        println!("bits per byte  {:.4}", loss.bits_per_byte);
-        println!("tokens         {}", loss.tokens);
-        println!("protocol       {}", loss.protocol);
+        let mut out = output::stdout();
+        writeln!(out, "loss           {:.4} nats per token", loss.loss)?;
+        writeln!(out, "perplexity     {:.4}", loss.perplexity)?;
+        writeln!(out, "bits per byte  {:.4}", loss.bits_per_byte)?;
+        writeln!(out, "tokens         {}", loss.tokens)?;
+        writeln!(out, "protocol       {}", loss.protocol)?;
         if let Some(CorpusLoss { perplexity, .. }) = wide {
             let cost = (loss.perplexity / perplexity - 1.0) * 100.0;
-            println!("in {:<11} perplexity {cost:+.3} % of that in f32, {perplexity:.4}", precision.name());
+            writeln!(
+                out,
+                "in {:<11} perplexity {cost:+.3} % of that in f32, {perplexity:.4}",
+                precision.name()
+            )?;
         }
         Ok(())
     }
@@ -93,6 +101,6 @@ fn print_json(loss: &CorpusLoss, precision: Precision, wide: Option<&CorpusLoss>
         report["loss_f32"] = wide.loss.into();
         report["perplexity_f32"] = wide.perplexity.into();
     }
-    println!("{report}");
+    writeln!(output::stdout(), "{report}")?;
     Ok(())
 }

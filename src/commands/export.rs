@@ -1,5 +1,7 @@
 //! `kiln export`: a model for elsewhere.
 
+use std::io::Write as _;
+
 use anyhow::{Result, bail};
 use kiln_datasets::{Splitting, Tokenizer};
 use kiln_inference::ModelFiles;
@@ -8,6 +10,7 @@ use kiln_model::{Backend, GgufVocabulary};
 use crate::backend::{Job, dispatch};
 use crate::cli::common::BackendArgs;
 use crate::cli::models::{Export, ExportFormat};
+use crate::output;
 
 pub fn run(args: Export) -> Result<()> {
     let files = ModelFiles::open(&args.model)?;
@@ -51,7 +54,7 @@ impl Job for Exporting {
                 kiln_model::save_gguf(&model, &to, dtype, vocabulary.as_ref())?;
             }
         }
-        println!("{}", to.display());
+        writeln!(output::stdout(), "{}", to.display())?;
         Ok(())
     }
 }

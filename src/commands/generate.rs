@@ -11,6 +11,7 @@ use serde_json::json;
 
 use crate::backend::{Job, dispatch};
 use crate::cli::inference::Generate;
+use crate::output;
 
 pub fn run(args: Generate) -> Result<()> {
     let Generate { temperature, top_k, top_p, .. } = args;
@@ -45,7 +46,7 @@ impl Job for Generating {
         let Self { args, options, files, tokenizer, prompt } = self;
         let model =
             TextModel::new(files.load_with_precision::<B>(&device, args.common.dtype)?, tokenizer.clone());
-        let mut output = std::io::stdout().lock();
+        let mut output = output::stdout();
         let mut text = model.generate_from(&prompt, &options)?;
         if !args.common.json {
             write!(output, "{}", args.prompt)?;

@@ -1,5 +1,6 @@
 //! `kiln info`: what a model, a run or this build is.
 
+use std::io::Write as _;
 use std::path::Path;
 
 use anyhow::Result;
@@ -8,72 +9,93 @@ use kiln_training::RunDir;
 
 use crate::backend::BACKENDS;
 use crate::cli::models::Info;
+use crate::commands::newest;
+use crate::output;
 
 pub fn run(args: Info) -> Result<()> {
-    match (&args.model, &args.run) {
-        (Some(path), _) => model(path),
-        (None, Some(path)) => run_directory(path),
-        (None, None) => {
-            backends();
-            Ok(())
-        }
+    match (&args.model, &args.run, args.backends) {
+        (_, _, true) => backends(),
+        (Some(path), ..) => model(&newest::model_directory(Some(path))?),
+        (_, Some(path), _) => run_directory(&newest::run_directory(Some(path))?),
+        _ => anything(&newest::run_directory(args.target.as_deref())?),
     }
+}
+
+/// A run and its best model, or a model.
+fn anything(path: &Path) -> Result<()> {
+    if RunDir::look(path).is_err() {
+        return model(&newest::model_directory(Some(path))?);
+    }
+    run_directory(path)?;
+    if path.join("model").join("config.json").is_file() {
+        writeln!(output::stdout())?;
+        model(path)?;
+    }
+    Ok(())
 }
 
 fn model(path: &Path) -> Result<()> {
     let files = ModelFiles::open(path)?;
     let config = files.config();
-    println!("model            {}", files.directory().display());
-    println!("parameters       {}", config.num_parameters());
-    println!("layers           {}", config.n_layers);
-    println!("heads            {} of width {}", config.n_heads, config.head_dim());
-    println!("width            {}", config.d_model);
-    println!("feed-forward     {}, {:?}", config.d_ff, config.activation);
-    println!("context length   {}", config.context_length);
-    println!("vocabulary       {}", config.vocab_size);
-    println!("head             {}", if config.tied_head { "tied to the token embedding" } else { "its own" });
-    println!("biases           {}", if config.bias { "yes" } else { "no" });
+    let mut out = output::stdout();
+    writeln!(out, "model            {}", files.directory().display())?;
+    writeln!(out, "parameters       {}", config.num_parameters())?;
+    writeln!(out, "layers           {}", config.n_layers)?;
+    writeln!(out, "heads            {} of width {}", config.n_heads, config.head_dim())?;
+    writeln!(out, "width            {}", config.d_model)?;
+    writeln!(out, "feed-forward     {}, {:?}", config.d_ff, config.activation)?;
+    writeln!(out, "context length   {}", config.context_length)?;
+    writeln!(out, "vocabulary       {}", config.vocab_size)?;
+    writeln!(
+        out,
+        "head             {}",
+        if config.tied_head { "tied to the token embedding" } else { "its own" }
+    )?;
+    writeln!(out, "biases           {}", if config.bias { "yes" } else { "no" })?;
     let tokenizer = match files.tokenizer() {
         Ok(tokenizer) => tokenizer,
         Err(error) => {
-            println!("tokenizer        none ({error})");
+            writeln!(out, "tokenizer        none ({error})")?;
             return Ok(());
         }
     };
-    println!("tokenizer        {}", tokenizer.name());
+    writeln!(out, "tokenizer        {}", tokenizer.name())?;
     if let Some(characters) = tokenizer.characters() {
-        println!("characters       {:?}", characters.iter().collect::<String>());
+        writeln!(out, "characters       {:?}", characters.iter().collect::<String>())?;
     }
     Ok(())
 }
 
 fn run_directory(path: &Path) -> Result<()> {
-    let run = RunDir::look(path)?;
+    let run = newest::look(path)?;
     let history = run.history()?;
-    println!("run              {}", path.display());
+    let mut out = output::stdout();
+    writeln!(out, "run              {}", path.display())?;
     let Some(last) = history.steps.last() else {
-        println!("steps            none yet");
+        writeln!(out, "steps            none yet")?;
         return Ok(());
     };
-    println!("steps            {}", last.step);
-    println!("tokens           {}", last.tokens);
-    println!("time             {:.0} s", last.seconds);
+    writeln!(out, "steps            {}", last.step)?;
+    writeln!(out, "tokens           {}", last.tokens)?;
+    writeln!(out, "time             {:.0} s", last.seconds)?;
     match last.loss {
-        loss if loss.is_finite() => println!("training loss    {loss:.4}"),
-        _ => println!("training loss    not finite"),
+        loss if loss.is_finite() => writeln!(out, "training loss    {loss:.4}")?,
+        _ => writeln!(out, "training loss    not finite")?,
     }
     match history.best() {
-        Some(best) => println!("best validation  {:.4} at step {}", best.loss, best.step),
-        None => println!("best validation  none yet"),
+        Some(best) => writeln!(out, "best validation  {:.4} at step {}", best.loss, best.step)?,
+        None => writeln!(out, "best validation  none yet")?,
     }
     if run.model().join("config.json").is_file() {
-        println!("best model       {}", run.model().display());
+        writeln!(out, "best model       {}", run.model().display())?;
     }
     Ok(())
 }
 
-fn backends() {
+fn backends() -> Result<()> {
+    let mut out = output::stdout();
     for (name, built, what) in BACKENDS {
-        println!("{name:<8} {:<12} {what}", if built { "built in" } else { "not built" });
+        writeln!(out, "{name:<8} {:<12} {what}", if built { "built in" } else { "not built" })?;
     }
+    Ok(())
 }

@@ -6,6 +6,7 @@ mod eval;
 mod export;
 mod generate;
 mod info;
+pub mod newest;
 mod report;
 mod score;
 mod sweep;
@@ -23,6 +24,7 @@ use crate::cli::data::{Data, Tokenize};
 use crate::cli::inference::{Eval, Generate, Score};
 use crate::cli::models::{Export, Info, Verify};
 use crate::cli::training::{Report, Sweep, Train};
+use crate::failure::Reading;
 
 /// The commands.
 #[derive(Subcommand, Debug)]
@@ -65,6 +67,15 @@ impl Default for Command {
 }
 
 impl Command {
+    /// How it is told how to read a text.
+    pub fn reading(&self) -> Reading {
+        match self {
+            Self::Train(_) | Self::Sweep(_) => Reading::Settings,
+            Self::Tokenize(_) | Self::Data(_) => Reading::Options,
+            _ => Reading::Fixed,
+        }
+    }
+
     /// Runs the command; the exit code is that of a command that did not fail.
     pub fn run(self) -> Result<ExitCode> {
         match self {

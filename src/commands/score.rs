@@ -1,5 +1,6 @@
 //! `kiln score`: how probable a model finds a given text.
 
+use std::io::Write as _;
 use std::path::Path;
 
 use anyhow::Result;
@@ -11,6 +12,7 @@ use serde_json::json;
 
 use crate::backend::{Job, dispatch};
 use crate::cli::inference::Score;
+use crate::output;
 
 pub fn run(args: Score) -> Result<()> {
     let files = ModelFiles::open(&args.model)?;
@@ -38,22 +40,24 @@ impl Job for Scoring {
         if let Some(path) = &args.logits {
             write_logits(path, &score, tokens.len())?;
         }
+        let mut out = output::stdout();
         if args.common.json {
-            println!("{}", json!({ "tokens": tokens, "logprobs": score.logprobs, "loss": score.loss }));
+            writeln!(out, "{}", json!({ "tokens": tokens, "logprobs": score.logprobs, "loss": score.loss }))?;
             return Ok(());
         }
         // A model scored by token ids needs no tokenizer; its tokens are then shown as numbers.
         let tokenizer = files.tokenizer().ok();
-        println!("{:>12}  {:>8}  token", "logprob", "id");
+        writeln!(out, "{:>12}  {:>8}  token", "logprob", "id")?;
         for (token, logprob) in tokens.iter().zip(&score.logprobs) {
             let text = tokenizer.as_ref().and_then(|tokenizer| tokenizer.decode(&[*token]).ok());
             let logprob = logprob.map_or_else(|| "–".to_owned(), |logprob| format!("{logprob:.6}"));
-            println!(
+            writeln!(
+                out,
                 "{logprob:>12}  {token:>8}  {}",
                 text.map_or_else(String::new, |text| format!("{text:?}"))
-            );
+            )?;
         }
-        println!("loss {:.6} nats per token, perplexity {:.4}", score.loss, score.loss.exp());
+        writeln!(out, "loss {:.6} nats per token, perplexity {:.4}", score.loss, score.loss.exp())?;
         Ok(())
     }
 }

@@ -10,9 +10,10 @@ use serde_json::json;
 
 use crate::cli::data::{EncodeInput, SourceArgs, TokenIds, Tokenize, token_ids};
 use crate::files::{read_bytes, read_text, tokenizer};
+use crate::output::{self, print_message};
 
 pub fn run(command: Tokenize) -> Result<()> {
-    let mut output = std::io::stdout().lock();
+    let mut output = output::stdout();
     match command {
         Tokenize::Encode { tokenizer: name, input, special, json } => {
             let tokens = encode(&tokenizer(&name)?, input, special)?;
@@ -34,7 +35,10 @@ pub fn run(command: Tokenize) -> Result<()> {
             let seconds = start.elapsed().as_secs_f64();
             tokenizer.save(&out)?;
             let (learned, megabytes) = (tokenizer.vocab_size(), bytes as f64 / 1e6);
-            eprintln!("{}: {learned} tokens from {megabytes:.1} MB in {seconds:.1} s", out.display());
+            print_message(format_args!(
+                "{}: {learned} tokens from {megabytes:.1} MB in {seconds:.1} s",
+                out.display()
+            ));
         }
     }
     Ok(())

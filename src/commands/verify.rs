@@ -1,5 +1,6 @@
 //! `kiln verify gpt2`: whether a model computes and learns what GPT-2 does, by llm.c's published losses.
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
@@ -12,6 +13,7 @@ use serde_json::json;
 use crate::backend::{TrainingJob, dispatch_training};
 use crate::cli::models::{Verify, VerifyGpt2};
 use crate::files::read_text;
+use crate::output::{self, print_message};
 
 pub fn run(command: Verify) -> Result<ExitCode> {
     let Verify::Gpt2(args) = command;
@@ -66,25 +68,31 @@ impl TrainingJob for Verifying {
 
     fn run<B: AutodiffBackend>(self, device: B::Device, name: &'static str) -> Result<ExitCode> {
         let Self { args, files, tokens } = self;
-        eprintln!("ten training steps of {} on {name}", files.directory().display());
+        print_message(format_args!("ten training steps of {} on {name}", files.directory().display()));
         let model = files.load::<B>(&device)?;
         let losses = llm_c_losses(model, &tokens);
         let differences = losses.iter().zip(LLM_C_LOSSES).map(|(ours, published)| (ours - published).abs());
         let largest = differences.fold(0.0, f64::max);
         let agrees = largest <= LLM_C_TOLERANCE;
+        let mut out = output::stdout();
         if args.json {
             let expected = LLM_C_LOSSES;
-            println!(
+            writeln!(
+                out,
                 "{}",
                 json!({"expected": expected, "losses": losses, "tolerance": LLM_C_TOLERANCE, "agrees": agrees})
-            );
+            )?;
         } else {
-            println!("step  published  measured  difference");
+            writeln!(out, "step  published  measured  difference")?;
             for (step, (ours, published)) in losses.iter().zip(LLM_C_LOSSES).enumerate() {
-                println!("{step:>4}  {published:>9.6}  {ours:>8.6}  {:>10.1e}", (ours - published).abs());
+                writeln!(
+                    out,
+                    "{step:>4}  {published:>9.6}  {ours:>8.6}  {:>10.1e}",
+                    (ours - published).abs()
+                )?;
             }
             let verdict = if agrees { "this is GPT-2 124M" } else { "this is not GPT-2 124M, or a defect" };
-            println!("largest difference {largest:.1e}, allowed {LLM_C_TOLERANCE}: {verdict}");
+            writeln!(out, "largest difference {largest:.1e}, allowed {LLM_C_TOLERANCE}: {verdict}")?;
         }
         Ok(ExitCode::from(u8::from(!agrees)))
     }

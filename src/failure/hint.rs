@@ -5,13 +5,58 @@
 
 use std::error::Error;
 
-/// What the user can do about `error`, if there is something.
-pub fn hint(error: &anyhow::Error) -> Option<String> {
+/// How a command is told how to read a text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reading {
+    /// By options, such as `--field`.
+    Options,
+    /// By keys of the configuration, such as `data.field`.
+    Settings,
+    /// Not at all.
+    Fixed,
+}
+
+impl Reading {
+    /// How to name the field that holds the text.
+    fn field(self) -> &'static str {
+        match self {
+            Self::Options => "name the one that holds the text with --field",
+            Self::Settings => "name the one that holds the text with `--set data.field=NAME`",
+            Self::Fixed => {
+                "give the documents a field `text`, or prepare them with `kiln data prepare`, which takes any"
+            }
+        }
+    }
+
+    /// What to do about a file whose text is not UTF-8.
+    fn encoding(self) -> String {
+        let replace = match self {
+            Self::Options => ", or replace such bytes with --lossy",
+            Self::Settings => ", or replace such bytes with `--set data.lossy=true`",
+            Self::Fixed => "",
+        };
+        format!("convert the file, for instance with `iconv -f latin1 -t utf-8`{replace}")
+    }
+
+    /// What to do about half a character.
+    fn surrogate(self) -> &'static str {
+        match self {
+            Self::Options => {
+                "replace such halves by U+FFFD with --lossy, or skip the document with --skip-bad"
+            }
+            Self::Settings => "replace such halves by U+FFFD with `--set data.lossy=true`",
+            Self::Fixed => "replace such halves by U+FFFD with `kiln data prepare --lossy`",
+        }
+    }
+}
+
+/// What the user can do about `error` of a command that reads text in this way, if there is something.
+pub fn hint(error: &anyhow::Error, reading: Reading) -> Option<String> {
     error.chain().find_map(|cause: &(dyn Error + 'static)| {
         let model = || cause.downcast_ref().and_then(model);
-        let datasets = || cause.downcast_ref().and_then(datasets);
-        let training = || cause.downcast_ref().and_then(training);
-        let inference = || cause.downcast_ref().and_then(inference);
+        let datasets = || cause.downcast_ref().and_then(|error| datasets(error, reading));
+        let training = || cause.downcast_ref().and_then(|error| training(error, reading));
+        let inference = || cause.downcast_ref().and_then(|error| inference(error, reading));
         model().or_else(datasets).or_else(training).or_else(inference)
     })
 }
@@ -36,16 +81,14 @@ fn model(error: &kiln_model::Error) -> Option<String> {
     })
 }
 
-fn datasets(error: &kiln_datasets::Error) -> Option<String> {
+fn datasets(error: &kiln_datasets::Error, reading: Reading) -> Option<String> {
     use kiln_datasets::{Absence, Error};
     Some(match error {
-        Error::NotUtf8 { .. } => {
-            "convert the file, for instance with `iconv -f latin1 -t utf-8`, or replace such bytes with --lossy".into()
-        }
+        Error::NotUtf8 { .. } => reading.encoding(),
         Error::Utf16 { .. } => "convert the file with `iconv -f utf-16 -t utf-8`".into(),
-        Error::LoneSurrogate { .. } => "replace such halves by U+FFFD with --lossy, or skip the document with --skip-bad".into(),
-        Error::NoField { .. } => "name the one that holds the text with --field".into(),
-        Error::Document { source, .. } => return datasets(source),
+        Error::LoneSurrogate { .. } => reading.surrogate().into(),
+        Error::NoField { .. } => reading.field().into(),
+        Error::Document { source, .. } => return datasets(source, reading),
         Error::CompressedParquet { .. } => "unpack it first".into(),
         Error::Prepared { .. } => "choose another --out, or remove this folder".into(),
         Error::UnknownCorpus { .. } => {
@@ -53,10 +96,14 @@ fn datasets(error: &kiln_datasets::Error) -> Option<String> {
             format!("use {names}, or hf://datasets/OWNER/NAME")
         }
         Error::NotThere { reason: Absence::Offline, .. } => "fetch it once without --offline".into(),
-        Error::NotThere { reason: Absence::Denied(_), .. } => "set HF_TOKEN to a token that may read it".into(),
+        Error::NotThere { reason: Absence::Denied(_), .. } => {
+            "set HF_TOKEN to a token that may read it".into()
+        }
         Error::NotThere { reason: Absence::Unknown(_), .. } => "check the name".into(),
         Error::Download { .. } => "run the same command again; it continues where it stopped".into(),
-        Error::NoTextFile { .. } => "ask for other files with --include, for instance `--include '*.rs'`".into(),
+        Error::NoTextFile { .. } => {
+            "ask for other files with --include, for instance `--include '*.rs'`".into()
+        }
         Error::NoCrates { .. } => "build any Rust project, or set CARGO_HOME".into(),
         Error::NoShards { .. } => "make them with `kiln data prepare`".into(),
         Error::OneSplit { .. } => "a folder of token shards has both".into(),
@@ -90,7 +137,7 @@ fn tokenizer(error: &kiln_datasets::Error) -> Option<String> {
     })
 }
 
-fn training(error: &kiln_training::Error) -> Option<String> {
+fn training(error: &kiln_training::Error, reading: Reading) -> Option<String> {
     use kiln_training::Error;
     Some(match error {
         Error::RunExists { path } => {
@@ -109,23 +156,24 @@ fn training(error: &kiln_training::Error) -> Option<String> {
                 "training.micro_batch_size = {largest} is the largest that fits, and a step stays the same"
             )
         }
-        Error::Diverged { .. } => {
-            "the weights are those of the last good step, and the checkpoints before it are \
-            untouched; start anew with a lower optimizer.learning_rate, more schedule.warmup_steps, or \
-            optimizer.grad_clip = 1"
-                .to_owned()
+        Error::Diverged { grad_clip, .. } => {
+            let clip = if *grad_clip == 0.0 { ", or optimizer.grad_clip = 1" } else { "" };
+            format!(
+                "the weights are those of the last good step, and the checkpoints before it are untouched; start anew \
+                 with a lower optimizer.learning_rate, more schedule.warmup_steps{clip}"
+            )
         }
         Error::Model(source) => return model(source),
-        Error::Data(source) => return datasets(source),
+        Error::Data(source) => return datasets(source, reading),
         _ => return None,
     })
 }
 
-fn inference(error: &kiln_inference::Error) -> Option<String> {
+fn inference(error: &kiln_inference::Error, reading: Reading) -> Option<String> {
     use kiln_inference::Error;
     Some(match error {
         Error::Model(source) => return model(source),
-        Error::Data(source) => return datasets(source),
+        Error::Data(source) => return datasets(source, reading),
         Error::EmptyPrompt => "give at least one character to continue from".to_owned(),
         _ => return None,
     })
@@ -140,11 +188,38 @@ mod tests {
         let unknown = kiln_datasets::Error::UnknownCharacter { character: 'ë', position: 3 };
         let document = kiln_datasets::Error::NotUtf8 { path: "a.txt".into(), line: 1, offset: 3 };
         let training = kiln_training::Error::Data(unknown);
-        let told = |error: anyhow::Error| hint(&error).expect("there is something to do");
+        let told = |error: anyhow::Error| hint(&error, Reading::Options).expect("there is something to do");
         assert!(
             told(anyhow::Error::from(training).context("in the end")).contains("`kiln info --model DIR`")
         );
         assert!(told(document.into()).contains("--lossy"));
-        assert_eq!(hint(&kiln_datasets::Error::Busy { path: "out".into() }.into()), None);
+        assert_eq!(hint(&kiln_datasets::Error::Busy { path: "out".into() }.into(), Reading::Options), None);
+    }
+
+    #[test]
+    fn a_hint_names_what_the_command_has() {
+        let folder = tempfile::tempdir().expect("a temporary directory");
+        let told = |name: &str, bytes: &[u8], reading| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, bytes).expect("writable");
+            let error = kiln_datasets::Error::NotUtf8 { path, line: 1, offset: 0 };
+            hint(&error.into(), reading).expect("there is something to do")
+        };
+        for (start, reading) in [([0xFF, 0xFE], Reading::Options), ([0xFE, 0xFF], Reading::Settings)] {
+            assert!(told("utf16.txt", &start, reading).contains("-f utf-16"));
+        }
+        assert!(told("latin1.txt", b"caf\xe9", Reading::Settings).contains("data.lossy=true"));
+        assert!(!told("latin1.txt", b"caf\xe9", Reading::Fixed).contains("lossy"));
+        assert!(!Reading::Settings.field().contains("--field") && !Reading::Fixed.field().contains("--"));
+    }
+
+    #[test]
+    fn what_is_set_already_is_not_advised() {
+        let diverged = |grad_clip| {
+            let error =
+                kiln_training::Error::Diverged { count: 10, step: 10, loss: 1.0, grad_norm: None, grad_clip };
+            hint(&error.into(), Reading::Settings).expect("there is something to do")
+        };
+        assert!(diverged(0.0).contains("grad_clip") && !diverged(1.0).contains("grad_clip"));
     }
 }

@@ -9,9 +9,11 @@ use std::io::ErrorKind;
 
 use self::hint::hint;
 
+pub use self::hint::Reading;
+
 /// The chain of causes in one text, and what to do about it. A cause that its outer error already spells out
 /// is not repeated.
-pub fn message(error: &anyhow::Error) -> String {
+pub fn message(error: &anyhow::Error, reading: Reading) -> String {
     let mut text = String::new();
     for cause in error.chain() {
         let cause = cause.to_string();
@@ -21,7 +23,7 @@ pub fn message(error: &anyhow::Error) -> String {
             text = format!("{text}: {cause}");
         }
     }
-    match hint(error) {
+    match hint(error, reading) {
         Some(hint) if !text.contains(&hint) => format!("{text}\nhint: {hint}"),
         _ => text,
     }
@@ -34,11 +36,6 @@ pub fn exit_code(error: &anyhow::Error) -> u8 {
         None | Some(NotFound | IsADirectory | NotADirectory | InvalidData | InvalidInput | ResourceBusy) => 2,
         Some(_) => 1,
     }
-}
-
-/// Whoever read our output has seen enough.
-pub fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    error.chain().find_map(kind) == Some(ErrorKind::BrokenPipe)
 }
 
 /// The class of a cause, where it has one.
@@ -78,10 +75,10 @@ mod tests {
     fn causes_and_hints_are_told_once() {
         let error = anyhow::Error::from(kiln_inference::Error::EmptyPrompt).context("run");
         let told = "run: the prompt is empty\nhint: give at least one character to continue from";
-        assert_eq!(message(&error), told);
+        assert_eq!(message(&error, Reading::Options), told);
         let outer = error.context(told);
-        assert_eq!(message(&outer), told);
+        assert_eq!(message(&outer, Reading::Options), told);
         let io: anyhow::Result<()> = Err(io(ErrorKind::NotFound)).context("a.txt");
-        assert_eq!(message(&io.expect_err("an error")), "a.txt: entity not found");
+        assert_eq!(message(&io.expect_err("an error"), Reading::Options), "a.txt: entity not found");
     }
 }

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, anyhow, bail};
 use toml::{Table, Value};
 
+use crate::failure::{self, Reading};
+
 use super::locate::{key_at, line_of, line_of_key};
 use super::sections::{DataSource, Settings};
 
@@ -105,7 +107,7 @@ impl Origin {
     /// Puts file and line, or the `--set`, before an error about a key of the configuration.
     pub fn locate(&self, error: anyhow::Error) -> anyhow::Error {
         let Some((section, key)) = key_of(&error) else { return error };
-        let message = crate::failure::message(&error);
+        let message = failure::message(&error, Reading::Settings);
         if self.set.contains(&format!("{section}.{key}")) {
             return error.context(format!("--set {message}"));
         }

@@ -92,8 +92,8 @@ pub enum Error {
     },
     /// Loss or gradients were not finite for several steps in a row.
     #[error(
-        "{count} steps in a row had a loss or gradient that is not finite, the last one step {step} \
-         (loss {loss}, gradient norm {grad_norm})"
+        "{count} steps in a row had a loss or gradient that is not finite, the last one step {step} (loss {loss}{})",
+        grad_norm.map_or_else(String::new, |norm| format!(", gradient norm {norm}"))
     )]
     Diverged {
         /// Steps in a row.
@@ -102,8 +102,10 @@ pub enum Error {
         step: usize,
         /// Its loss.
         loss: f64,
-        /// Its gradient norm.
-        grad_norm: f64,
+        /// Its gradient norm; a loss that is not finite has no gradient.
+        grad_norm: Option<f64>,
+        /// Largest norm that gradients were scaled down to; 0 where they were not.
+        grad_clip: f64,
     },
     /// The model could not be written.
     #[error(transparent)]

@@ -50,6 +50,7 @@
 //!     frontend: Frontend::Quiet,
 //!     backend: "ndarray".to_owned(),
 //!     floor: None,
+//!     part: None,
 //!     stop: Stop::default(),
 //! };
 //! let summary = train(objective, model, run)?;
@@ -84,4 +85,4 @@ pub use recipe::{
 };
 pub use run::{Checkpoint, EvaluationRecord, History, Record, RunDir, RunView, SampleRecord, StepRecord};
 pub use verify::{LLM_C_BATCH, LLM_C_CONTEXT, LLM_C_LOSSES, LLM_C_TOLERANCE, llm_c_losses};
-pub use view::{Frontend, report, restore_terminal};
+pub use view::{Frontend, Part, report, restore_terminal};

@@ -1,5 +1,6 @@
 //! `kiln bench decode|prefill`: tokens in a second of generating, and of reading a prompt.
 
+use std::io::Write as _;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
@@ -11,6 +12,7 @@ use super::model::{megabytes, open, peak_memory};
 use super::spread::Spread;
 use crate::backend::{Job, dispatch};
 use crate::cli::bench::{BenchDecode, BenchPrefill, ModelSource};
+use crate::output;
 
 pub fn decode(args: BenchDecode) -> Result<()> {
     let backend = args.backend.clone();
@@ -46,8 +48,7 @@ impl Job for Decode {
         })?;
         let times: Vec<Duration> = moments.windows(2).map(|pair| pair[1] - pair[0]).collect();
         let speed = Spread::per_second(args.batch, &times);
-        report(&model, &args.source, [args.batch, args.context], name, speed, args.json);
-        Ok(())
+        report(&model, &args.source, [args.batch, args.context], name, speed, args.json)
     }
 }
 
@@ -71,8 +72,7 @@ impl Job for Prefill {
         read();
         let times: Vec<Duration> = (0..args.repetitions).map(|_| read()).collect();
         let speed = Spread::per_second(args.context, &times);
-        report(&model, &args.source, [1, args.context], name, speed, args.json);
-        Ok(())
+        report(&model, &args.source, [1, args.context], name, speed, args.json)
     }
 }
 
@@ -89,30 +89,33 @@ fn report<B: Backend>(
     backend: &str,
     speed: Spread,
     as_json: bool,
-) {
+) -> Result<()> {
     let parameters = model.config().num_parameters();
     let dtype = source.dtype.name();
     let memory = peak_memory();
+    let mut out = output::stdout();
     if as_json {
         let report = json!({
             "backend": backend, "parameters": parameters, "dtype": dtype, "batch": batch, "context": context,
             "tokens_per_second": speed.median, "tokens_per_second_min": speed.least,
             "tokens_per_second_max": speed.most, "peak_memory_bytes": memory,
         });
-        println!("{report}");
-        return;
+        writeln!(out, "{report}")?;
+        return Ok(());
     }
     let texts = if batch == 1 { String::new() } else { format!("{batch} texts with ") };
-    println!(
+    writeln!(
+        out,
         "{:.1} M parameters in {dtype} on {backend}, {texts}{context} tokens of context",
         parameters as f64 / 1e6
-    );
-    println!("tokens/s     {speed}");
+    )?;
+    writeln!(out, "tokens/s     {speed}")?;
     // Random weights are made in f32.
     let note = if source.model.is_none() && source.dtype != Precision::F32 {
         ", most of it to make the weights"
     } else {
         ""
     };
-    println!("peak memory  {}{note}", megabytes(memory));
+    writeln!(out, "peak memory  {}{note}", megabytes(memory))?;
+    Ok(())
 }

@@ -1,5 +1,6 @@
 //! `kiln bench tokenize`: megabytes of text encoded in a second.
 
+use std::io::Write as _;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -10,6 +11,7 @@ use tiktoken_rs::{CoreBPE, cl100k_base_singleton, o200k_base_singleton, r50k_bas
 use super::spread::Spread;
 use crate::cli::bench::BenchTokenize;
 use crate::files::{read_text, tokenizer};
+use crate::output;
 
 /// Least size of the embedded corpus, when there is no file.
 const TALES_BYTES: usize = 4_000_000;
@@ -21,11 +23,10 @@ pub fn run(args: BenchTokenize) -> Result<()> {
     };
     let measured = Measured::new(&args, &text)?;
     if args.json {
-        measured.print_json(&args.tokenizer, text.len());
+        measured.print_json(&args.tokenizer, text.len())
     } else {
-        measured.print(&args.tokenizer, text.len());
+        measured.print(&args.tokenizer, text.len())
     }
-    Ok(())
 }
 
 /// Speeds in megabytes per second.
@@ -60,7 +61,7 @@ impl Measured {
         Ok(Self { load_seconds, tokens: ids.len(), threads, one_thread, all_threads, peer })
     }
 
-    fn print_json(&self, tokenizer: &str, bytes: usize) {
+    fn print_json(&self, tokenizer: &str, bytes: usize) -> Result<()> {
         let report = json!({
             "tokenizer": tokenizer, "bytes": bytes, "tokens": self.tokens, "load_seconds": self.load_seconds,
             "threads": self.threads, "megabytes_per_second": self.all_threads.median,
@@ -69,20 +70,23 @@ impl Measured {
             "megabytes_per_second_tiktoken_rs": self.peer.as_ref().map(|(speed, _)| speed.median),
             "ids_equal_tiktoken_rs": self.peer.as_ref().map(|(_, equal)| equal),
         });
-        println!("{report}");
+        writeln!(output::stdout(), "{report}")?;
+        Ok(())
     }
 
-    fn print(&self, tokenizer: &str, bytes: usize) {
-        println!("{tokenizer}: {} tokens from {:.1} MB", self.tokens, bytes as f64 / 1e6);
-        let line = |name: &str, speed: &Spread| {
-            println!("{name:<20} {:>8.1} MB/s ({:.1} to {:.1})", speed.median, speed.least, speed.most);
+    fn print(&self, tokenizer: &str, bytes: usize) -> Result<()> {
+        let mut out = output::stdout();
+        writeln!(out, "{tokenizer}: {} tokens from {:.1} MB", self.tokens, bytes as f64 / 1e6)?;
+        let mut line = |name: &str, speed: &Spread| {
+            writeln!(out, "{name:<20} {:>8.1} MB/s ({:.1} to {:.1})", speed.median, speed.least, speed.most)
         };
-        line("one thread", &self.one_thread);
-        line(&format!("{} threads", self.threads), &self.all_threads);
+        line("one thread", &self.one_thread)?;
+        line(&format!("{} threads", self.threads), &self.all_threads)?;
         if let Some((speed, equal)) = &self.peer {
-            line("tiktoken-rs, one", speed);
-            println!("{}", if *equal { "the ids are equal" } else { "the ids differ" });
+            line("tiktoken-rs, one", speed)?;
+            writeln!(out, "{}", if *equal { "the ids are equal" } else { "the ids differ" })?;
         }
+        Ok(())
     }
 }
 

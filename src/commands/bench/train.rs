@@ -1,5 +1,6 @@
 //! `kiln bench train`: tokens in a second of whole training steps.
 
+use std::io::Write as _;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -11,6 +12,7 @@ use super::model::{config, megabytes, peak_memory};
 use super::spread::Spread;
 use crate::backend::{TrainingJob, dispatch_training};
 use crate::cli::bench::BenchTrain;
+use crate::output;
 
 /// Without --steps: as many as take this long, and not fewer than that.
 const LONG_ENOUGH: Duration = Duration::from_secs(5);
@@ -41,6 +43,7 @@ impl TrainingJob for Training {
         let flops_per_second = speed.median * times.flops_per_token;
         let share = flops_per_second / times.matmul_flops_per_second;
         let memory = peak_memory();
+        let mut out = output::stdout();
         if args.json {
             let report = json!({
                 "backend": name, "precision": args.precision.name(), "parameters": config.num_parameters(), "batch": args.batch,
@@ -50,22 +53,24 @@ impl TrainingJob for Training {
                 "gflops_per_second": flops_per_second / 1e9,
                 "matmul_gflops_per_second": times.matmul_flops_per_second / 1e9, "share_of_matmul": share,
             });
-            println!("{report}");
+            writeln!(out, "{report}")?;
             return Ok(());
         }
-        println!(
+        writeln!(
+            out,
             "{:.1} M parameters on {name} in {}, {} steps",
             config.num_parameters() as f64 / 1e6,
             args.precision.name(),
             times.steps.len()
-        );
-        println!("tokens/s     {speed}");
-        println!(
+        )?;
+        writeln!(out, "tokens/s     {speed}")?;
+        writeln!(
+            out,
             "GFLOP/s      {:.1}, {:.0} % of a large matrix product",
             flops_per_second / 1e9,
             share * 100.0
-        );
-        println!("peak memory  {}", megabytes(memory));
+        )?;
+        writeln!(out, "peak memory  {}", megabytes(memory))?;
         Ok(())
     }
 }

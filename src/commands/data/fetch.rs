@@ -1,12 +1,13 @@
 //! `kiln data fetch`: a corpus from the network.
 
-use std::io::{IsTerminal, stderr};
+use std::io::{IsTerminal, Write as _, stderr};
 
 use anyhow::Result;
 use indicatif::{ProgressBar, ProgressStyle};
 use kiln_datasets::{DEFAULT_FIELD, FetchOptions, FetchProgress};
 
 use crate::cli::data::Fetch;
+use crate::output::{self, print_message};
 
 pub fn run(args: Fetch) -> Result<()> {
     let environment = FetchOptions::from_env();
@@ -19,14 +20,14 @@ pub fn run(args: Fetch) -> Result<()> {
     });
     bar.0.finish_and_clear();
     let fetched = fetched?;
-    println!("{}", fetched.path.display());
+    writeln!(output::stdout(), "{}", fetched.path.display())?;
     let field =
         if fetched.field == DEFAULT_FIELD { String::new() } else { format!(" --field {}", fetched.field) };
-    eprintln!(
+    print_message(format_args!(
         "prepare it: kiln data prepare --data {}{field} --tokenizer gpt2 --out data/{}",
         fetched.path.display(),
         args.name.trim_end_matches('/').rsplit('/').next().unwrap_or(&args.name)
-    );
+    ));
     Ok(())
 }
 
@@ -43,12 +44,12 @@ impl Fetching {
     fn show(&self, progress: &FetchProgress, last: &FetchProgress) {
         let name = &progress.file;
         if let Some(reason) = progress.retry.as_ref().filter(|_| progress.retry != last.retry) {
-            self.0.suspend(|| eprintln!("{name}: trying again after: {reason}"));
+            self.0.suspend(|| print_message(format_args!("{name}: trying again after: {reason}")));
         }
         if !stderr().is_terminal() && progress.file != last.file {
             let size =
                 progress.total.map_or(String::new(), |total| format!(", {:.1} MB", total as f64 / 1e6));
-            eprintln!("{name}{size}");
+            print_message(format_args!("{name}{size}"));
         }
         self.0.set_message(name.clone());
         self.0.set_length(progress.total.unwrap_or(progress.bytes));

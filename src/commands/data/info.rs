@@ -1,11 +1,14 @@
 //! `kiln data info`: what a corpus is.
 
+use std::io::Write;
+
 use anyhow::Result;
 use kiln_datasets::{CorpusInfo, ShardFormat};
 use serde_json::{Value, json};
 
 use crate::cli::data::DataInfo;
 use crate::files::tokenizer;
+use crate::output;
 
 /// Width of the longest bar of the histogram.
 const BAR: u64 = 40;
@@ -13,19 +16,20 @@ const BAR: u64 = 40;
 pub fn run(args: DataInfo) -> Result<()> {
     let tokenizer = args.tokenizer.as_deref().map(tokenizer).transpose()?;
     let infos = CorpusInfo::of(&args.source.at(&args.path), tokenizer.as_ref(), &args.source.reading())?;
+    let mut out = output::stdout();
     if args.json {
         let value = match infos.as_slice() {
             [train, valid] => both(&args, train, valid),
             infos => infos.first().map_or(Value::Null, value),
         };
-        println!("{value}");
+        writeln!(out, "{value}")?;
         return Ok(());
     }
     for (index, info) in infos.iter().enumerate() {
         if index > 0 {
-            println!();
+            writeln!(out)?;
         }
-        print(info);
+        print(info, &mut out)?;
     }
     Ok(())
 }
@@ -77,21 +81,22 @@ fn value(info: &CorpusInfo) -> Value {
     })
 }
 
-fn print(info: &CorpusInfo) {
-    println!("corpus           {} ({})", info.path.display(), kind(info));
+fn print(info: &CorpusInfo, out: &mut impl Write) -> Result<()> {
+    writeln!(out, "corpus           {} ({})", info.path.display(), kind(info))?;
     let assumed = if info.is_assumed { "; assumed, `--tokenizer` names another" } else { "" };
-    println!("tokenizer        {}, {} tokens{assumed}", info.tokenizer, info.vocab_size);
-    println!("tokens           {}", info.tokens);
-    println!("documents        {}", info.documents);
-    println!("text             {} bytes", info.text_bytes);
-    println!("bytes per token  {:.4}", info.bytes_per_token());
+    writeln!(out, "tokenizer        {}, {} tokens{assumed}", info.tokenizer, info.vocab_size)?;
+    writeln!(out, "tokens           {}", info.tokens)?;
+    writeln!(out, "documents        {}", info.documents)?;
+    writeln!(out, "text             {} bytes", info.text_bytes)?;
+    writeln!(out, "bytes per token  {:.4}", info.bytes_per_token())?;
     let most = info.lengths.0.iter().max().copied().unwrap_or(0).max(1);
     for (index, (from, to, documents)) in info.lengths.ranges().enumerate() {
         let title = if index == 0 { "document length" } else { "" };
         let bar = "▇".repeat((documents * BAR).div_ceil(most) as usize);
-        println!("{title:<16} {from:>9} – {to:<9} {documents:>9} {bar}");
+        writeln!(out, "{title:<16} {from:>9} – {to:<9} {documents:>9} {bar}")?;
     }
     for (index, line) in info.first_lines.iter().enumerate() {
-        println!("{:<16} {line}", if index == 0 { "begins" } else { "" });
+        writeln!(out, "{:<16} {line}", if index == 0 { "begins" } else { "" })?;
     }
+    Ok(())
 }

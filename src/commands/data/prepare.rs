@@ -1,11 +1,14 @@
 //! `kiln data prepare`: text to token shards.
 
+use std::io::Write;
+
 use anyhow::{Result, bail};
 use kiln_datasets::{Manifest, PrepareOptions, Source, SplitSummary, character_tokenizer};
 
 use super::Preparing;
 use crate::cli::data::Prepare;
 use crate::files::tokenizer;
+use crate::output;
 
 pub fn run(args: Prepare) -> Result<()> {
     let options = options(&args)?;
@@ -23,12 +26,13 @@ pub fn run(args: Prepare) -> Result<()> {
     });
     preparing.finish();
     let manifest = prepared?;
+    let mut out = output::stdout();
     if args.json {
-        println!("{}", serde_json::to_string(&manifest)?);
+        writeln!(out, "{}", serde_json::to_string(&manifest)?)?;
         return Ok(());
     }
-    print(&manifest);
-    println!("train on it: kiln train --set data.path={}", args.out.display());
+    print(&manifest, &mut out)?;
+    writeln!(out, "train on it: kiln train --set data.path={}", args.out.display())?;
     Ok(())
 }
 
@@ -52,25 +56,31 @@ fn options(args: &Prepare) -> Result<PrepareOptions> {
 }
 
 /// What came of it, split by split, and what was left out.
-fn print(manifest: &Manifest) {
+fn print(manifest: &Manifest, out: &mut impl Write) -> Result<()> {
     for (name, split) in [("training", &manifest.train), ("validation", &manifest.valid)] {
         let SplitSummary { tokens, documents, text_bytes, .. } = split;
         let ratio = *text_bytes as f64 / (*tokens).max(1) as f64;
-        println!("{name:<11} {tokens:>14} tokens  {documents:>10} documents  {ratio:.3} bytes per token");
+        writeln!(
+            out,
+            "{name:<11} {tokens:>14} tokens  {documents:>10} documents  {ratio:.3} bytes per token"
+        )?;
     }
     if manifest.duplicates > 0 {
-        println!("duplicates  {:>14} documents dropped", manifest.duplicates);
+        writeln!(out, "duplicates  {:>14} documents dropped", manifest.duplicates)?;
     }
     if manifest.empty > 0 {
-        println!("empty       {:>14} documents without text left out", manifest.empty);
+        writeln!(out, "empty       {:>14} documents without text left out", manifest.empty)?;
     }
     if manifest.skipped > 0 {
-        println!("bad         {:>14} documents skipped:", manifest.skipped);
-        manifest.skipped_documents.iter().for_each(|skipped| println!("  {}", skipped.reason));
+        writeln!(out, "bad         {:>14} documents skipped:", manifest.skipped)?;
+        for skipped in &manifest.skipped_documents {
+            writeln!(out, "  {}", skipped.reason)?;
+        }
         if manifest.skipped > manifest.skipped_documents.len() as u64 {
-            println!("  …");
+            writeln!(out, "  …")?;
         }
     }
+    Ok(())
 }
 
 /// How many times to take each source.

@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressStyle};
 use kiln_datasets::PrepareProgress;
 
+use crate::output::print_message;
+
 /// Between two plain lines.
 const INTERVAL: Duration = Duration::from_secs(5);
 
@@ -44,11 +46,11 @@ impl Preparing {
                 bar.set_position(progress.bytes_read);
                 bar.set_message(message);
             }
-            None => eprintln!(
+            None => print_message(format_args!(
                 "{:.0} of {:.0} MB, {message}",
                 progress.bytes_read as f64 / 1e6,
                 progress.bytes_total as f64 / 1e6
-            ),
+            )),
         }
     }
 

@@ -6,11 +6,13 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use kiln_model::{AutodiffBackend, GptConfig, GptModel, Precision};
-use kiln_training::{Frontend, LanguageModel, Pretrain, Recipe, Run, Stop, Stopped, train};
+use kiln_training::{Frontend, LanguageModel, Part, Pretrain, Recipe, Run, Stop, Stopped, train};
 
 use super::writer::Writer;
 use super::{Prepared, Start, print_message, summary};
 use crate::backend::TrainingJob;
+use crate::commands::sweep::STOPPED_BY_HAND;
+use crate::output;
 use crate::settings::{DataSource, Settings};
 use crate::signals;
 
@@ -21,13 +23,14 @@ const STORIES: u64 = 3;
 pub struct Training {
     pub(super) prepared: Prepared,
     pub(super) frontend: Frontend,
+    pub(super) part: Option<Part>,
 }
 
 impl TrainingJob for Training {
     type Output = ExitCode;
 
     fn run<B: AutodiffBackend>(self, device: B::Device, name: &'static str) -> Result<ExitCode> {
-        let Self { prepared, frontend } = self;
+        let Self { prepared, frontend, part } = self;
         let Prepared { settings, text, config, tokenizer, dataset, run, floor, start, .. } = prepared;
         let folder = run.path().to_owned();
         let gpt = initial_model::<B>(&start, &config, &settings, &device)?
@@ -40,6 +43,9 @@ impl TrainingJob for Training {
             folder.display()
         ));
         let stop = signals::handle()?;
+        if part.is_some() {
+            signals::end_with_standard_input(stop.clone())?;
+        }
         let writer = Writer { settings: settings.clone(), tokenizer: tokenizer.clone() };
         let Settings { optimizer, schedule, training, .. } = settings.clone();
         let objective =
@@ -56,17 +62,27 @@ impl TrainingJob for Training {
             frontend,
             backend: name.to_owned(),
             floor,
+            part,
             stop: stop.clone(),
         };
         let summary = train(objective, LanguageModel { gpt }, run)?;
         summary::print(&summary, &settings, &folder, floor)?;
-        if matches!(summary.stopped, Stopped::Interrupted | Stopped::Quit | Stopped::TimeBudget) {
+        if matches!(
+            summary.stopped,
+            Stopped::Interrupted | Stopped::Quit | Stopped::Next | Stopped::TimeBudget
+        ) {
             print_message(&format!("continue with: kiln train --run-dir {} --resume", folder.display()));
         }
         if summary.best.is_some() && !stop.is_asked() {
             tell_stories::<B>(&writer, &folder, &device, &stop)?;
         }
-        Ok(stop.reason().map_or(ExitCode::SUCCESS, signals::exit_code))
+        let code = match summary.stopped {
+            // The sweep ends with it.
+            Stopped::Quit if part.is_some() => signals::INTERRUPTED,
+            Stopped::Next => STOPPED_BY_HAND,
+            _ => 0,
+        };
+        Ok(stop.reason().map_or(ExitCode::from(code), signals::exit_code))
     }
 }
 
@@ -94,7 +110,7 @@ fn tell_stories<B: AutodiffBackend>(
     let model = folder.join("model");
     let best = kiln_model::load_with_precision::<B::InnerBackend>(&model, device, Precision::F32)?;
     let stories = if writer.settings.data.source == DataSource::Tales { STORIES } else { 1 };
-    let mut out = std::io::stdout();
+    let mut out = output::stdout();
     for seed in 1..=stories {
         let story = writer.write(&best, seed, &mut || stop.is_asked());
         if stop.is_asked() {

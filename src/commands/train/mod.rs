@@ -8,7 +8,6 @@ mod run_folder;
 mod summary;
 mod writer;
 
-use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -21,6 +20,8 @@ use kiln_training::{Checkpoint, Frontend, MemoryPlan, RunDir};
 use self::job::Training;
 use crate::backend::dispatch_training;
 use crate::cli::training::Train;
+use crate::failure::{self, Reading};
+use crate::output::print_message;
 use crate::settings::{Origin, Settings};
 
 pub fn run(args: Train) -> Result<ExitCode> {
@@ -29,7 +30,7 @@ pub fn run(args: Train) -> Result<ExitCode> {
     let folder = prepared.run.path().to_owned();
     let keep_data = prepared.had_data;
     let frontend = if args.plain { Frontend::Plain } else { Frontend::Auto };
-    dispatch_training(&args.backend, Training { prepared, frontend }).map_err(|error| {
+    dispatch_training(&args.backend, Training { prepared, frontend, part: args.part }).map_err(|error| {
         if RunDir::holds_run(&folder) {
             return with_resume_hint(error, &folder);
         }
@@ -46,7 +47,7 @@ fn with_resume_hint(error: anyhow::Error, folder: &Path) -> anyhow::Error {
     if !error.chain().any(|cause| cause.is::<std::io::Error>()) {
         return error;
     }
-    let message = crate::failure::message(&error);
+    let message = failure::message(&error, Reading::Settings);
     let resume = format!("kiln train --run-dir {} --resume", folder.display());
     error.context(format!("{message}\nhint: once that is put right, continue with `{resume}`"))
 }
@@ -96,9 +97,4 @@ fn plan_memory(
     let plan = plan.map_err(|error| origin.locate(error.into()))?;
     settings.training.micro_batch_size = plan.micro_batch;
     Ok(plan)
-}
-
-/// Prints a message to the person at the terminal, who may have left: that is no reason not to train.
-fn print_message(message: &str) {
-    let _ = writeln!(std::io::stderr(), "{message}");
 }

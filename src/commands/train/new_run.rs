@@ -69,10 +69,10 @@ fn config_from_model(model: &ModelFiles, settings: &Settings, tokenizer: &Tokeni
     }
     let context_length = settings.model.given("context_length").unwrap_or(theirs.context_length);
     if context_length < theirs.context_length {
-        eprintln!(
+        print_message(format_args!(
             "context shortened from {} to model.context_length = {context_length}",
             theirs.context_length
-        );
+        ));
     }
     let dropout = settings.model.given("dropout").unwrap_or_default();
     Ok(GptConfig { context_length: context_length.min(theirs.context_length), dropout, ..theirs })

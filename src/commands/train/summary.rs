@@ -6,16 +6,17 @@ use std::path::Path;
 use anyhow::Result;
 use kiln_training::{Stopped, Summary};
 
+use crate::output;
 use crate::settings::Settings;
 
 /// Prints how the run went; `floor` is a loss that no model can beat.
 pub fn print(summary: &Summary, settings: &Settings, folder: &Path, floor: Option<f64>) -> Result<()> {
-    let mut out = std::io::stdout();
+    let mut out = output::stdout();
     let how = match summary.stopped {
         Stopped::Finished => "finished",
         Stopped::NoImprovement => "stopped early: the validation loss no longer improves;",
         Stopped::TimeBudget => "stopped: training.max_minutes are over;",
-        Stopped::Quit | Stopped::Interrupted => "stopped",
+        Stopped::Quit | Stopped::Next | Stopped::Interrupted => "stopped",
     };
     let tokens_per_second = summary.tokens as f64 / summary.seconds.max(1e-9);
     writeln!(

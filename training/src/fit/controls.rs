@@ -10,26 +10,27 @@ use crate::view::Command;
 pub(super) struct Controls {
     keys: Receiver<Command>,
     stop: Stop,
-    quit: bool,
+    quit: Option<Stopped>,
     save: bool,
     paused: bool,
 }
 
 impl Controls {
     pub(super) fn new(keys: Receiver<Command>, stop: Stop) -> Self {
-        Self { keys, stop, quit: false, save: false, paused: false }
+        Self { keys, stop, quit: None, save: false, paused: false }
     }
 
     /// Why the run is to end now, if it is.
     pub(super) fn stop(&mut self) -> Option<Stopped> {
         while let Ok(key) = self.keys.try_recv() {
             match key {
-                Command::Quit => self.quit = true,
+                Command::Quit => self.quit = Some(Stopped::Quit),
+                Command::Next => self.quit = Some(Stopped::Next),
                 Command::Save => self.save = true,
                 Command::Pause => self.paused = !self.paused,
             }
         }
-        if self.stop.is_asked() { Some(Stopped::Interrupted) } else { self.quit.then_some(Stopped::Quit) }
+        if self.stop.is_asked() { Some(Stopped::Interrupted) } else { self.quit }
     }
 
     /// Whether the run is to wait.

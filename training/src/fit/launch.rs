@@ -1,6 +1,7 @@
 //! Opens what a run needs and launches burn-train's learner on it.
 
 use std::io::Write as _;
+use std::ops::Deref as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
@@ -19,7 +20,7 @@ use crate::error::{Error, Result};
 use crate::machine::Peak;
 use crate::objective::Objective;
 use crate::recipe::{ClipGlobalNorm, ObservedNorm, Recipe, freeze};
-use crate::run::{EventFile, Found, History, JsonLines, Record, RunState, SampleRecord};
+use crate::run::{EventFile, Found, History, JsonLines, Record, RunDir, RunState, SampleRecord};
 use crate::view::{Progress, RunInfo, Screen};
 
 /// Trains `model` on `objective` until the steps are done, a limit is reached, or someone asks to stop.
@@ -41,7 +42,9 @@ pub fn train<B: AutodiffBackend, O: Objective<B>>(
     let Recipe { optimizer, schedule, training } = run.recipe.clone();
     let clipped = ClipGlobalNorm::new(optimizer.adamw().init(), optimizer.grad_clip);
     let scheduler = schedule.scheduler(&optimizer, training.steps);
-    let (path, log) = (run.directory.path().to_owned(), run.directory.log());
+    let (view, log) = (run.directory.deref().clone(), run.directory.log());
+    view.set_failure(None);
+    let path = view.path().to_owned();
     let work = open(Arc::new(objective), &model, run, clipped.observed())?;
     let steps = StepLoader {
         objective: Arc::clone(&work.objective),
@@ -56,7 +59,7 @@ pub fn train<B: AutodiffBackend, O: Objective<B>>(
         .with_application_logger(Some(Box::new(FileApplicationLoggerInstaller::new(log))))
         .with_training_strategy(TrainingStrategy::Custom(Arc::new(strategy)));
     drop(events::register::<B, O>(learning).launch(Learner::new(model, clipped, scheduler)));
-    summary.take()
+    summary.take().inspect_err(|error| view.set_failure(Some(error)))
 }
 
 /// Writes what is in the run directory before the first step.
@@ -110,7 +113,8 @@ fn open<B: AutodiffBackend, O: Objective<B>>(
         true => Some(EventFile::create(&directory.tensorboard(), state.step + 1)?),
         false => None,
     };
-    let history = metrics.kept.into_iter().collect();
+    let history: History = metrics.kept.into_iter().collect();
+    warn_of_gaps(directory, &state, &history, samples.kept.len());
     let progress = progress(&run, objective.describe(model), &state, &history, samples.kept.last());
     let (screen, keys) = Screen::open(progress, run.frontend).map_err(Error::io(directory.path()))?;
     let peak = screen.is_dashboard().then(|| {
@@ -120,6 +124,25 @@ fn open<B: AutodiffBackend, O: Objective<B>>(
     let controls = Controls::new(keys, run.stop.clone());
     let (metrics, samples) = (metrics.file, samples.file);
     Ok(Work { objective, run, state, metrics, events, samples, screen, controls, observed, peak })
+}
+
+/// Says what a resumed run has measured and its files no longer have.
+fn warn_of_gaps(directory: &RunDir, state: &RunState, history: &History, samples: usize) {
+    let (metrics_file, samples_file) = (directory.metrics(), directory.samples_file());
+    for (first, last) in history.missing_steps(state.step) {
+        let steps =
+            if first == last { format!("step {first} is") } else { format!("steps {first} to {last} are") };
+        warn(&format!("{}: {steps} missing; the curves have a gap there", metrics_file.display()));
+    }
+    let counts = [
+        ("evaluations", &metrics_file, state.evaluations, history.evaluations.len()),
+        ("samples", &samples_file, state.samples, samples),
+    ];
+    for (what, path, written, found) in counts {
+        if found < written {
+            warn(&format!("{}: {} of {written} {what} are missing", path.display(), written - found));
+        }
+    }
 }
 
 /// What a person sees first: what a resumed run has behind it.
@@ -136,6 +159,7 @@ fn progress(
         backend: run.backend.clone(),
         run_dir: run.directory.path().to_owned(),
         floor: run.floor,
+        part: run.part,
     });
     progress.resume(history, state.tokens, state.skipped);
     if let Some(sample) = sample {

@@ -3,7 +3,7 @@
 use crate::Stop;
 use crate::recipe::Recipe;
 use crate::run::{Checkpoint, EvaluationRecord, RunDir};
-use crate::view::Frontend;
+use crate::view::{Frontend, Part};
 
 /// Everything a run needs beside what is learned.
 #[derive(Debug)]
@@ -22,6 +22,8 @@ pub struct Run {
     pub backend: String,
     /// A loss that no model can beat, if the corpus knows one.
     pub floor: Option<f64>,
+    /// Which of several runs it is, where one follows the other.
+    pub part: Option<Part>,
     /// Stops the run from outside, with a checkpoint.
     pub stop: Stop,
 }
@@ -37,6 +39,8 @@ pub enum Stopped {
     TimeBudget,
     /// Someone pressed `q`.
     Quit,
+    /// Someone pressed `n`: the next of several runs is to start.
+    Next,
     /// Someone asked by [`Run::stop`].
     Interrupted,
 }

@@ -177,7 +177,9 @@ impl<B: AutodiffBackend, O: Objective<B>> Fit<B, O> {
             let count = self.work.state.skipped_in_a_row;
             if count >= MAX_NONFINITE_STEPS {
                 let (step, loss) = (self.work.state.step, self.last_loss);
-                return Err(Error::Diverged { count, step, loss, grad_norm: self.work.observed.norm() });
+                let grad_norm = loss.is_finite().then(|| self.work.observed.norm());
+                let grad_clip = self.work.run.recipe.optimizer.grad_clip;
+                return Err(Error::Diverged { count, step, loss, grad_norm, grad_clip });
             }
         }
     }
@@ -203,6 +205,7 @@ impl<B: AutodiffBackend, O: Objective<B>> Fit<B, O> {
                 self.processor.process_train(LearnerEvent::ProcessedItem(item));
             }
             Record::Evaluation(record) => {
+                self.work.state.evaluations += 1;
                 self.last_evaluation = Some(record);
                 self.processor.process_train(LearnerEvent::EndEpoch(epoch));
                 let item = self.item(record, record.step, record.learning_rate);
@@ -226,6 +229,7 @@ impl<B: AutodiffBackend, O: Objective<B>> Fit<B, O> {
 
     /// Writes and shows what the model wrote.
     pub(super) fn report_sample(&mut self, sample: SampleRecord) -> Result<()> {
+        self.work.state.samples += 1;
         self.work.screen.update(|progress| progress.on_sample(sample.step, &sample.text));
         self.work.samples.write(&sample)
     }

@@ -52,6 +52,11 @@ pub(crate) fn read_all<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>> {
     read(path, |_| true).map(|(lines, ..)| lines)
 }
 
+/// Numbers of the lines, from 1, that are not what they should be.
+pub(crate) fn damaged_lines<T: DeserializeOwned>(path: &Path) -> Result<Vec<usize>> {
+    read::<T>(path, |_| false).map(|(.., damaged)| damaged)
+}
+
 /// The lines that stay, also as they stand in the file, and the numbers of damaged ones.
 fn read<T: DeserializeOwned>(
     path: &Path,

@@ -1,10 +1,11 @@
 //! A run directory as others read it.
 
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use super::checkpoint::{self, Checkpoint};
 use super::history::History;
-use super::json_lines::read_all;
+use super::json_lines::{damaged_lines, read_all};
 use super::record::{Record, SampleRecord};
 use crate::error::{Error, Result};
 
@@ -58,6 +59,11 @@ impl RunView {
         Ok(read_all::<Record>(&self.metrics())?.into_iter().collect())
     }
 
+    /// When something was last measured, where the system tells.
+    pub fn changed(&self) -> Option<SystemTime> {
+        std::fs::metadata(self.metrics()).and_then(|file| file.modified()).ok()
+    }
+
     /// What the model wrote so far.
     ///
     /// # Errors
@@ -65,6 +71,35 @@ impl RunView {
     /// [`Error::Io`] if it cannot be read.
     pub fn samples(&self) -> Result<Vec<SampleRecord>> {
         read_all(&self.samples_file())
+    }
+
+    /// The lines of both that cannot be read, and are left out: their file, and their number from 1.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] if a file cannot be read.
+    pub fn damaged_lines(&self) -> Result<Vec<(PathBuf, usize)>> {
+        let (metrics, samples) = (self.metrics(), self.samples_file());
+        let mut damaged = Vec::new();
+        damaged.extend(damaged_lines::<Record>(&metrics)?.into_iter().map(|line| (metrics.clone(), line)));
+        damaged
+            .extend(damaged_lines::<SampleRecord>(&samples)?.into_iter().map(|line| (samples.clone(), line)));
+        Ok(damaged)
+    }
+
+    /// What ended the run, where it failed.
+    pub fn failure(&self) -> Option<String> {
+        let text = std::fs::read_to_string(self.failure_file()).ok()?;
+        Some(text.trim_end().to_owned())
+    }
+
+    /// Writes down what ended the run, or that nothing has.
+    pub(crate) fn set_failure(&self, error: Option<&Error>) {
+        // Best effort: where the disk is full, the error itself is what matters.
+        let _ = match error {
+            Some(error) => kiln_model::write_file(&self.failure_file(), format!("{error}\n")).map_err(drop),
+            None => std::fs::remove_file(self.failure_file()).map_err(drop),
+        };
     }
 
     /// The newest whole checkpoint; damaged ones on the way are reported to `skipped`, with what is wrong with them.
@@ -111,6 +146,10 @@ impl RunView {
 
     pub(crate) fn log(&self) -> PathBuf {
         self.path.join("experiment.log")
+    }
+
+    pub(super) fn failure_file(&self) -> PathBuf {
+        self.path.join("failure.txt")
     }
 
     pub(super) fn lock(&self) -> PathBuf {

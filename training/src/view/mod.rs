@@ -9,6 +9,7 @@ mod curve;
 mod dashboard;
 mod format;
 mod loss_svg;
+mod part;
 mod plain;
 mod progress;
 mod report;
@@ -18,6 +19,7 @@ mod status;
 mod throughput;
 
 pub use self::dashboard::restore as restore_terminal;
+pub use self::part::Part;
 pub use self::report::report;
 pub use self::screen::Frontend;
 

@@ -23,6 +23,12 @@ pub(crate) struct RunState {
     pub(crate) learning_rate: f64,
     /// Step of the last evaluation; one that is due at `step` but was interrupted is still to be done.
     pub(crate) evaluated: Option<usize>,
+    /// Evaluations so far; 0 in checkpoints that did not count them.
+    #[serde(default)]
+    pub(crate) evaluations: usize,
+    /// Samples so far; 0 in checkpoints that did not count them.
+    #[serde(default)]
+    pub(crate) samples: usize,
     /// Best evaluation: its step and its loss.
     pub(crate) best: Option<(usize, f64)>,
     /// Evaluations since the best one.
@@ -46,6 +52,8 @@ impl Default for RunState {
             seconds: 0.0,
             learning_rate: 0.0,
             evaluated: None,
+            evaluations: 0,
+            samples: 0,
             best: None,
             evaluations_since_best: 0,
             skipped: 0,

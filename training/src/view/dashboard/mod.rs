@@ -3,6 +3,7 @@
 mod alternate_screen;
 mod chart;
 mod draw;
+mod keyboard;
 mod panels;
 
 use std::io;
@@ -14,7 +15,9 @@ use std::time::{Duration, Instant};
 
 use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
-use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
+use ratatui::crossterm::event::{Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
+#[cfg(unix)]
+use signal_hook::consts::SIGHUP;
 use signal_hook::consts::SIGINT;
 
 use self::alternate_screen::Frames;
@@ -25,6 +28,8 @@ pub use self::alternate_screen::restore;
 
 /// Least time between two pictures.
 const FRAME: Duration = Duration::from_millis(250);
+/// How long the end of the dashboard waits for its thread.
+const PATIENCE: Duration = Duration::from_secs(1);
 /// Most time between two pictures: the clocks run where nothing else changes.
 const CLOCK: Duration = Duration::from_secs(1);
 
@@ -33,6 +38,8 @@ const CLOCK: Duration = Duration::from_secs(1);
 pub(crate) enum Command {
     /// Stop after this step, with a checkpoint (`q`).
     Quit,
+    /// Stop after this step, with a checkpoint, and start the next of several runs (`n`).
+    Next,
     /// Write a checkpoint now (`s`).
     Save,
     /// Pause, or end a pause (`p`).
@@ -61,11 +68,18 @@ impl Dashboard {
         let start = || {
             let terminal = Terminal::new(CrosstermBackend::new(Frames::default()))?;
             let stop = Arc::new(AtomicBool::new(false));
-            let painter = Painter { terminal, shared, commands, stop: Arc::clone(&stop) };
+            let mut painter = Painter { terminal, shared, commands, stop: Arc::clone(&stop) };
             let thread = thread::Builder::new().name("dashboard".into()).spawn(move || {
-                // A terminal that is gone ends the display, not the run.
-                let _ = painter.run();
+                let ended = painter.run();
+                // Before the painter goes, which would still write to a terminal that may be gone.
                 restore();
+                drop(painter);
+                // The system says so too, but only to the process that leads the terminal's session. Whoever handles
+                // the signal decides what becomes of the run.
+                #[cfg(unix)]
+                if ended.is_err_and(|error| error.kind() == io::ErrorKind::UnexpectedEof) {
+                    let _ = signal_hook::low_level::raise(SIGHUP);
+                }
             })?;
             Ok(Self { stop, thread: Some(thread) })
         };
@@ -77,9 +91,11 @@ impl Drop for Dashboard {
     fn drop(&mut self) {
         restore();
         self.stop.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread.take() {
-            // A panic there has been reported by the panic hook.
-            let _ = thread.join();
+        let Some(thread) = self.thread.take() else { return };
+        // A write to a terminal that is gone, or held by Control-S, may never return; the end of the process ends it.
+        let end = Instant::now() + PATIENCE;
+        while !thread.is_finished() && Instant::now() < end {
+            thread::sleep(Duration::from_millis(5));
         }
     }
 }
@@ -92,7 +108,7 @@ struct Painter {
 }
 
 impl Painter {
-    fn run(mut self) -> io::Result<()> {
+    fn run(&mut self) -> io::Result<()> {
         let mut drawn: Option<(Instant, u64)> = None;
         while !self.stop.load(Ordering::Relaxed) && alternate_screen::is_ours() {
             if drawn.is_none_or(|(at, revision)| self.is_due(at, revision)) {
@@ -101,9 +117,12 @@ impl Painter {
                 drawn = Some((Instant::now(), progress.revision()));
                 self.terminal.draw(|frame| draw(frame, &progress))?;
             }
-            if event::poll(FRAME)? && self.handle(&event::read()?)? {
-                drawn = None;
-            }
+            keyboard::listen(FRAME, |event| {
+                if self.handle(event)? {
+                    drawn = None;
+                }
+                Ok(())
+            })?;
         }
         Ok(())
     }
@@ -112,6 +131,12 @@ impl Painter {
         let age = at.elapsed();
         let changed = || self.shared.lock().unwrap_or_else(PoisonError::into_inner).revision() != revision;
         age >= CLOCK || (age >= FRAME && changed())
+    }
+
+    /// Whether the run can do it.
+    fn is_offered(&self, command: Command) -> bool {
+        let progress = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        command != Command::Next || progress.info().part.is_some()
     }
 
     /// Whether the picture has to be drawn at once.
@@ -125,7 +150,7 @@ impl Painter {
             // A key like any other while the terminal is ours; whoever handles the signal handles both.
             Event::Key(key) if is_key(key, 'c', true) => signal_hook::low_level::raise(SIGINT)?,
             Event::Key(key) => {
-                if let Some(command) = command(key) {
+                if let Some(command) = command(key).filter(|command| self.is_offered(*command)) {
                     // Nobody listens any more where the run is coming to its end.
                     let _ = self.commands.send(command);
                 }
@@ -137,10 +162,8 @@ impl Painter {
 }
 
 fn command(key: &KeyEvent) -> Option<Command> {
-    let keys = [('q', false, Command::Quit), ('s', false, Command::Save), ('p', false, Command::Pause)];
-    keys.into_iter()
-        .find(|(letter, control, _)| is_key(key, *letter, *control))
-        .map(|(_, _, command)| command)
+    let keys = [('q', Command::Quit), ('n', Command::Next), ('s', Command::Save), ('p', Command::Pause)];
+    keys.into_iter().find(|(letter, _)| is_key(key, *letter, false)).map(|(_, command)| command)
 }
 
 fn is_key(key: &KeyEvent, letter: char, control: bool) -> bool {
@@ -161,6 +184,7 @@ mod tests {
         let (none, control) = (KeyModifiers::NONE, KeyModifiers::CONTROL);
         assert_eq!(press('q', none), Some(Command::Quit));
         assert_eq!(press('Q', KeyModifiers::SHIFT), Some(Command::Quit));
+        assert_eq!(press('n', none), Some(Command::Next));
         assert_eq!(press('s', none), Some(Command::Save));
         assert_eq!(press('p', none), Some(Command::Pause));
         assert_eq!(

@@ -4,6 +4,7 @@ use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::{Line, Span};
 
 use crate::view::format;
+use crate::view::part::Part;
 use crate::view::progress::Progress;
 use crate::view::status::Status;
 
@@ -37,7 +38,12 @@ pub(super) fn status(progress: &Progress) -> Line<'static> {
         Status::Paused | Status::Stopping => ALERT,
         _ => VALID,
     };
-    Line::from(vec![Span::styled("● ", Style::new().fg(color)), Span::raw(status.to_string())])
+    let mut line =
+        Line::from(vec![Span::styled("● ", Style::new().fg(color)), Span::raw(status.to_string())]);
+    if let Some(Part { number, of }) = progress.info().part {
+        line.spans.insert(0, Span::styled(format!("run {number} of {of}  "), DIM));
+    }
+    line
 }
 
 /// The share of the run that is done, as a bar with its numbers at the end.
@@ -154,8 +160,11 @@ pub(super) fn numbers(progress: &Progress) -> Vec<Vec<Row>> {
 /// What the keys do.
 pub(super) fn keys(progress: &Progress) -> Line<'static> {
     let pause = if *progress.status() == Status::Paused { " resume   " } else { " pause   " };
+    let several = progress.info().part.is_some();
+    let (quit, next) = if several { (" end the sweep   ", " next run   ") } else { (" quit   ", "") };
     let mut line = Line::default();
-    for (key, meaning) in [("q", " quit   "), ("s", " save now   "), ("p", pause)] {
+    let keys = [("q", quit), ("n", next), ("s", " save now   "), ("p", pause)];
+    for (key, meaning) in keys.into_iter().filter(|(_, meaning)| !meaning.is_empty()) {
         line.push_span(Span::styled(key, BOLD.fg(TRAIN)));
         line.push_span(Span::styled(meaning, DIM));
     }

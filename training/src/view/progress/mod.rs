@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use crate::run::{EvaluationRecord, History, StepRecord};
 use crate::view::curve::Curve;
+use crate::view::part::Part;
 use crate::view::sample::Sample;
 use crate::view::status::Status;
 use crate::view::throughput::{Spent, Throughput};
@@ -26,6 +27,8 @@ pub(crate) struct RunInfo {
     pub run_dir: PathBuf,
     /// A loss that no model can beat, where the data has one.
     pub floor: Option<f64>,
+    /// Which of several runs it is.
+    pub part: Option<Part>,
 }
 
 /// Everything that the dashboard or the plain lines show. Its size does not grow with the run.
