@@ -159,7 +159,7 @@ impl GptConfig {
         ensure("n_heads", self.n_heads, self.d_model.is_multiple_of(self.n_heads), || {
             format!("does not divide model.d_model = {}", self.d_model)
         })?;
-        ensure("dropout", self.dropout, (0.0..1.0).contains(&self.dropout), || {
+        ensure("dropout", self.dropout, self.dropout >= 0.0 && (self.dropout as f32) < 1.0, || {
             "must be at least 0 and less than 1".into()
         })?;
         for (key, value) in [("layer_norm_epsilon", self.layer_norm_epsilon), ("init_std", self.init_std)] {

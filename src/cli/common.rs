@@ -1,6 +1,7 @@
 //! Options that several commands share.
 
 use clap::Args;
+use clap_complete::Shell;
 use kiln_model::Precision;
 
 use super::precision::in_memory;
@@ -26,6 +27,24 @@ pub struct ModelArgs {
     /// Number format of the weights; fewer bits are read faster and cost a little accuracy.
     #[arg(long, value_parser = in_memory(), default_value = "f32")]
     pub dtype: Precision,
+    #[command(flatten)]
+    pub backend: BackendArgs,
+}
+
+/// `kiln completions`
+#[derive(Args, Debug)]
+pub struct Completions {
+    /// The shell to complete for.
+    #[arg(value_enum, value_name = "SHELL")]
+    pub shell: Shell,
+}
+
+/// `kiln doctor`
+#[derive(Args, Debug)]
+pub struct Doctor {
+    /// Print one JSON object.
+    #[arg(long)]
+    pub json: bool,
     #[command(flatten)]
     pub backend: BackendArgs,
 }

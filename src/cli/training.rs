@@ -6,6 +6,7 @@ use clap::Args;
 use kiln_training::Part;
 
 use super::common::BackendArgs;
+use crate::commands::newest::RUNS;
 
 /// `kiln train`
 #[derive(Args, Debug, Default)]
@@ -58,6 +59,28 @@ pub struct Sweep {
     pub json: bool,
     #[command(flatten)]
     pub backend: BackendArgs,
+}
+
+/// `kiln runs`
+#[derive(Args, Debug)]
+pub struct Runs {
+    /// Folder of the runs; those in its folders, such as a sweep's, are listed as well.
+    #[arg(value_name = "FOLDER", default_value = RUNS)]
+    pub folder: PathBuf,
+    /// Print one JSON object.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `kiln config`
+#[derive(Args, Debug)]
+pub struct Config {
+    /// Only this section or key, such as `training` or `learning_rate`.
+    #[arg(value_name = "SECTION|KEY")]
+    pub key: Option<String>,
+    /// Print the file of the default run instead, to start one's own from.
+    #[arg(long, conflicts_with = "key")]
+    pub file: bool,
 }
 
 /// `kiln report`

@@ -1,13 +1,17 @@
 //! The commands, a file or a folder for each: what was typed in, calls of the libraries, what is printed out.
 
 mod bench;
+mod completions;
+mod config;
 mod data;
+mod doctor;
 mod eval;
 mod export;
 mod generate;
 mod info;
 pub mod newest;
 mod report;
+mod runs;
 mod score;
 mod sweep;
 mod tokenize;
@@ -20,10 +24,11 @@ use anyhow::Result;
 use clap::Subcommand;
 
 use crate::cli::bench::Bench;
+use crate::cli::common::{Completions, Doctor};
 use crate::cli::data::{Data, Tokenize};
 use crate::cli::inference::{Eval, Generate, Score};
 use crate::cli::models::{Export, Info, Verify};
-use crate::cli::training::{Report, Sweep, Train};
+use crate::cli::training::{Config, Report, Runs, Sweep, Train};
 use crate::failure::Reading;
 
 /// The commands.
@@ -33,6 +38,8 @@ pub enum Command {
     Train(Train),
     /// Train every combination of a grid of settings and rank them.
     Sweep(Sweep),
+    /// List the runs of a folder, newest first.
+    Runs(Runs),
     /// Compare runs on one HTML page: curves, samples, configurations.
     Report(Report),
     /// Continue a prompt.
@@ -57,6 +64,12 @@ pub enum Command {
     Verify(Verify),
     /// Show what a model, a run or this build is.
     Info(Info),
+    /// List every key of a run's configuration with its default and its meaning.
+    Config(Config),
+    /// Check what of this machine can be used, and how fast it is.
+    Doctor(Doctor),
+    /// Print what a shell needs to complete commands and options.
+    Completions(Completions),
 }
 
 impl Default for Command {
@@ -91,6 +104,10 @@ impl Command {
             Self::Export(args) => export::run(args)?,
             Self::Report(args) => report::run(args)?,
             Self::Info(args) => info::run(args)?,
+            Self::Runs(args) => runs::run(args)?,
+            Self::Config(args) => config::run(args)?,
+            Self::Doctor(args) => doctor::run(args)?,
+            Self::Completions(args) => completions::run(args)?,
         }
         Ok(ExitCode::SUCCESS)
     }

@@ -1,12 +1,18 @@
 //! `Config.toml`: what was written, checked, and what it means.
 
+mod change;
+mod keys;
 mod locate;
 mod model;
 mod parse;
+mod recipes;
 mod resume;
 mod sections;
+mod suggest;
 
+pub use keys::{Row, table};
 pub use model::ModelSection;
-pub use parse::{Origin, load, parse};
+pub use parse::{EMBEDDED, Origin, load, parse};
 pub use resume::check_resume;
 pub use sections::{DataSource, Settings};
+pub use suggest::key_named;

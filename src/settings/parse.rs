@@ -1,6 +1,7 @@
 //! Reading `Config.toml` and `--set`, strictly: what is not understood is refused with its place and a hint.
 
 use std::fmt::{self, Display};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail};
@@ -8,76 +9,80 @@ use toml::{Table, Value};
 
 use crate::failure::{self, Reading};
 
+use super::change::Change;
 use super::locate::{key_at, line_of, line_of_key};
+use super::recipes;
 use super::sections::{DataSource, Settings};
+use super::suggest::with_hint;
 
 /// The default run.
-const EMBEDDED: &str = include_str!("../../Config.toml");
+pub const EMBEDDED: &str = include_str!("../../Config.toml");
 
 /// Where a configuration came from, so that a message can say so.
 #[derive(Debug)]
 pub struct Origin {
     name: String,
     text: String,
-    /// `section.key` of every `--set`, in order.
-    set: Vec<String>,
+    /// Every `--set`, in order.
+    set: Vec<Change>,
+    /// What of it is not as one might expect.
+    notes: Vec<String>,
 }
 
-/// Reads the configuration in `path`, else `./Config.toml`, else the embedded one, and applies `--set`s in order.
+/// Reads the configuration in `path`, a file or a recipe, else `./Config.toml`, else the built-in one, and applies `--set`s.
+///
+/// What comes later wins: defaults, the file, `--set`s in their order. Beside `preset` in a file, other keys change the preset; a
+/// preset that is `--set` replaces all that the file says about the model.
 pub fn load(path: Option<&Path>, set: &[String]) -> Result<(Settings, Origin)> {
     let nearby = PathBuf::from("Config.toml");
     let (name, text) = match path {
-        Some(path) => (path.display().to_string(), read(path)?),
+        Some(path) => match recipes::find(path).filter(|_| !path.exists()) {
+            Some((name, text)) => (format!("the recipe {name}"), text.to_owned()),
+            None => (path.display().to_string(), read(path)?),
+        },
         None if nearby.is_file() => ("Config.toml".to_owned(), read(&nearby)?),
         None => ("the built-in Config.toml".to_owned(), EMBEDDED.to_owned()),
     };
     parse(name, text, set)
 }
 
-/// The configuration in `text`, which messages call `name`, with `--set`s applied in order.
+/// The configuration in `text`, which messages call `name`, with `--set`s applied.
 pub fn parse(name: String, text: String, set: &[String]) -> Result<(Settings, Origin)> {
-    let mut origin = Origin { name, text, set: Vec::new() };
+    let set = set.iter().map(|change| Change::parse(change)).collect::<Result<_>>()?;
+    let mut origin = Origin { name, text, set, notes: Vec::new() };
     let mut settings: Settings = toml::from_str(&origin.text).map_err(|error| origin.explain(&error))?;
     let mut table: Table = toml::from_str(&origin.text).map_err(|error| origin.explain(&error))?;
-    for change in set {
-        let (section, key, value) = parse_change(change)?;
-        let entry = table.entry(section.clone()).or_insert_with(|| Value::Table(Table::new()));
-        let Value::Table(entry) = entry else { bail!("--set {change}: `{section}` is not a section") };
-        entry.insert(key.clone(), value);
-        settings = Settings::deserialize_from(table.clone())
-            .map_err(|error| anyhow!("--set {change}: {}", with_suggestion(error.message())))?;
-        origin.set.push(format!("{section}.{key}"));
+    origin.note_preset(&mut table);
+    for change in &origin.set {
+        settings = change.apply(&mut table)?;
     }
     if settings.data.path.is_some() {
         settings.data.source = DataSource::Path;
     }
     settings.check().map_err(|error| origin.locate(error))?;
+    let (warmup, steps) = (settings.schedule.warmup_steps, settings.training.steps);
+    if warmup >= steps {
+        origin.notes.push(format!(
+            "schedule.warmup_steps = {warmup} of training.steps = {steps}: the learning rate never comes to its peak"
+        ));
+    }
     Ok((settings, origin))
 }
 
 fn read(path: &Path) -> Result<String> {
-    std::fs::read_to_string(path).with_context(|| path.display().to_string())
-}
-
-/// `section.key=value`; a value that is not TOML is taken for a string.
-fn parse_change(change: &str) -> Result<(String, String, Value)> {
-    let parts = change.split_once('=').and_then(|(key, value)| Some((key.split_once('.')?, value)));
-    let Some(((section, key), value)) = parts else {
-        bail!("--set {change}: expected SECTION.KEY=VALUE\nhint: for instance `--set training.steps=500`");
-    };
-    let parsed = toml::from_str::<Table>(&format!("value = {value}"));
-    let value = parsed
-        .ok()
-        .and_then(|mut table| table.remove("value"))
-        .unwrap_or_else(|| Value::String(value.into()));
-    Ok((section.trim().to_owned(), key.trim().to_owned(), value))
+    let text = std::fs::read_to_string(path);
+    if text.as_ref().is_err_and(|error| error.kind() == ErrorKind::NotFound) {
+        bail!(
+            "{}: no such file\nhint: the recipes in the program are {}; `kiln config --file` prints the default run's, to start \
+             from",
+            path.display(),
+            recipes::names()
+        );
+    }
+    text.with_context(|| path.display().to_string())
 }
 
 impl Settings {
-    fn deserialize_from(table: Table) -> Result<Self, toml::de::Error> {
-        serde::Deserialize::deserialize(Value::Table(table))
-    }
-
     /// Checks what can be checked before the corpus is known.
     fn check(&self) -> Result<()> {
         self.model.config(1)?;
@@ -104,11 +109,33 @@ impl Settings {
 }
 
 impl Origin {
+    /// What the person who wrote it should know.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
+    /// Whether the key was changed by `--set`.
+    pub fn is_set(&self, section: &str, key: &str) -> bool {
+        self.set.iter().any(|change| change.section == section && change.key == key)
+    }
+
+    /// Clears the section of the model in `table` where a preset is `--set`, and notes what that replaces.
+    fn note_preset(&mut self, table: &mut Table) {
+        let presets = self.set.iter().filter(|change| change.section == "model" && change.key == "preset");
+        let Some(preset) = presets.last().map(Change::value) else { return };
+        let replaced = table.remove("model");
+        let keys: Vec<&String> = replaced.iter().filter_map(Value::as_table).flat_map(Table::keys).collect();
+        if let [first, rest @ ..] = keys.as_slice() {
+            let keys = rest.iter().fold(format!("model.{first}"), |keys, key| keys + ", " + key);
+            self.notes.push(format!("model.preset = {preset} replaces what {} says: {keys}", self.name));
+        }
+    }
+
     /// Puts file and line, or the `--set`, before an error about a key of the configuration.
     pub fn locate(&self, error: anyhow::Error) -> anyhow::Error {
         let Some((section, key)) = key_of(&error) else { return error };
         let message = failure::message(&error, Reading::Settings);
-        if self.set.contains(&format!("{section}.{key}")) {
+        if self.is_set(&section, &key) {
             return error.context(format!("--set {message}"));
         }
         match line_of_key(&self.text, &section, &key) {
@@ -122,7 +149,7 @@ impl Origin {
         let line = position.map(|position| format!(":{}", line_of(&self.text, position))).unwrap_or_default();
         let key = position.and_then(|position| key_at(&self.text, position));
         let key = key.map(|key| format!(" {key}:")).unwrap_or_default();
-        anyhow!("{}{line}:{key} {}", self.name, with_suggestion(error.message()))
+        anyhow!("{}{line}:{key} {}", self.name, with_hint(error.message()))
     }
 }
 
@@ -165,27 +192,10 @@ fn key_of(error: &anyhow::Error) -> Option<(String, String)> {
     })
 }
 
-/// Adds the nearest of the expected names to ``unknown field `x`, expected one of `y`, `z` ``.
-fn with_suggestion(message: &str) -> String {
-    let mut names = message.split('`').skip(1).step_by(2);
-    let nearest = names.next().and_then(|unknown| {
-        names
-            .map(|name| (strsim::damerau_levenshtein(unknown, name), name))
-            .min()
-            .filter(|(distance, _)| *distance <= 3)
-            .map(|(_, name)| name)
-    });
-    match nearest {
-        Some(name) if message.starts_with("unknown") => format!("{message}\nhint: did you mean `{name}`?"),
-        _ if message.starts_with("unknown") => {
-            format!("{message}\nhint: docs/configuration.md lists the keys of each section")
-        }
-        _ => format!("{message}\nhint: docs/configuration.md lists what each key takes"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use kiln_model::GptConfig;
+
     use super::*;
 
     fn refused(text: &str, set: &[&str]) -> String {
@@ -229,6 +239,34 @@ mod tests {
         let (settings, _) = load(Some(file.path()), &set).expect("valid");
         assert_eq!(settings.data.source, DataSource::Path);
         assert_eq!(settings.tokenizer.kind, "gpt2");
+    }
+
+    #[test]
+    fn a_preset_that_is_set_replaces_the_model_of_the_file_and_says_so() {
+        let set = ["model.n_layers=3", "model.preset=gpt2"].map(str::to_owned);
+        let (settings, origin) = parse("Config.toml".into(), EMBEDDED.into(), &set).expect("valid");
+        let gpt2 = GptConfig::preset("gpt2").expect("it is there");
+        let config = settings.model.config(gpt2.vocab_size).expect("valid");
+        assert_eq!(config, GptConfig { n_layers: 3, ..gpt2 });
+        assert!(
+            origin.notes()[0].starts_with("model.preset = \"gpt2\" replaces what Config.toml says: model.")
+        );
+        // In a file, other keys change the preset.
+        let text = "[model]\npreset = \"gpt2\"\nn_layers = 2\n";
+        let (settings, origin) = parse("FILE".into(), text.into(), &[]).expect("valid");
+        assert_eq!(settings.model.config(50257).expect("valid").n_layers, 2);
+        assert!(origin.notes().is_empty());
+    }
+
+    #[test]
+    fn a_recipe_goes_by_its_name_and_a_missing_file_names_them() {
+        let (settings, _) = load(Some(Path::new("shakespeare-char-cpu")), &[]).expect("valid");
+        assert_eq!(settings.training.steps, 2000);
+        let missing = load(Some(Path::new("nope.toml")), &[]).expect_err("no such file").to_string();
+        assert!(
+            missing.starts_with("nope.toml: no such file") && missing.contains("book-gpt2-bpe"),
+            "{missing}"
+        );
     }
 
     #[test]

@@ -22,12 +22,18 @@ impl Dimension {
             if value.is_empty() {
                 bail!("--grid {text}: a value is empty");
             }
-            if values[..index].contains(value) {
-                bail!("--grid {text}: {value} is there twice");
+            if let Some(same) = values[..index].iter().find(|other| are_equal(other, value)) {
+                bail!("--grid {text}: {same} and {value} are the same value");
             }
         }
         Ok(Self { key: key.trim().to_owned(), values })
     }
+}
+
+/// Whether two values are the same text or the same number.
+fn are_equal(a: &str, b: &str) -> bool {
+    let number = |text: &str| text.replace('_', "").parse::<f64>().ok();
+    a == b || number(a).is_some_and(|a| number(b) == Some(a))
 }
 
 /// One combination.
@@ -103,7 +109,7 @@ mod tests {
 
     #[test]
     fn mistakes_are_refused() {
-        for text in ["learning_rate=1", "optimizer.learning_rate", "a.b=1,,2", "a.b=1,1"] {
+        for text in ["learning_rate=1", "optimizer.learning_rate", "a.b=1,,2", "a.b=1,1", "a.b=1e-3,0.001"] {
             assert!(Dimension::parse(text).is_err(), "{text}");
         }
         let twice = ["a.b=1", "a.b=2"].map(|text| Dimension::parse(text).expect("valid"));

@@ -7,29 +7,31 @@ use kiln_datasets::{Dataset, Tokenizer};
 use kiln_inference::ModelFiles;
 use kiln_model::GptConfig;
 use kiln_training::RunDir;
+use toml::{Table, Value};
 
 use super::corpus::Text;
 use super::{Prepared, Start, make_data_path_absolute, plan_memory, print_message, run_folder};
 use crate::cli::training::Train;
-use crate::settings::{self, Settings};
+use crate::settings::{self, ModelSection, Origin, Settings};
 
 /// Checks everything that can be checked before anything is written; then writes the run's first files.
 pub(super) fn prepare(args: &Train) -> Result<Prepared> {
     let (mut settings, origin) = settings::load(args.config.as_deref(), &args.set)?;
+    origin.notes().iter().for_each(|note| print_message(note));
     make_data_path_absolute(&mut settings)?;
     let folder = run_folder::new_run(args.run_dir.as_deref(), &settings)?;
     let had_data = Dataset::is_in(&folder.join("data"));
     let text = Text::of(&settings)?;
     let init_from = args.init_from.as_deref().map(ModelFiles::open).transpose()?;
     let tokenizer = match (&init_from, settings.tokenizer.kind.as_str()) {
-        (Some(model), _) if model.has_tokenizer() => model.tokenizer()?,
+        (Some(model), _) if model.has_tokenizer() => tokenizer_of_model(model, &settings, &origin)?,
         (_, kind) => {
             text.tokenizer(kind, settings.tokenizer.vocab_size).map_err(|error| origin.locate(error))?
         }
     };
     let config = match &init_from {
         None => settings.model.config(tokenizer.vocab_size()).map_err(|error| origin.locate(error))?,
-        Some(model) => config_from_model(model, &settings, &tokenizer)?,
+        Some(model) => config_from_model(model, &settings, &origin, &tokenizer)?,
     };
     settings.model = settings::ModelSection::resolved(&config);
     settings.training.run_dir = folder.display().to_string();
@@ -54,8 +56,38 @@ fn encode(text: &Text, tokenizer: &Tokenizer, folder: &Path, context_length: usi
     Ok(dataset)
 }
 
+/// The tokenizer of `model`, the only one that its weights know.
+fn tokenizer_of_model(model: &ModelFiles, settings: &Settings, origin: &Origin) -> Result<Tokenizer> {
+    let tokenizer = model.tokenizer()?;
+    let kind = settings.tokenizer.kind.as_str();
+    let name = tokenizer.name();
+    if name == kind || crate::files::tokenizer(kind).is_ok_and(|other| are_alike(&tokenizer, &other)) {
+        return Ok(tokenizer);
+    }
+    let directory = model.directory().display();
+    if origin.is_set("tokenizer", "kind") {
+        bail!(
+            "--set tokenizer.kind={kind}: {directory} has a tokenizer of its own ({name}), which its weights were trained with\n\
+             hint: leave tokenizer.kind out"
+        );
+    }
+    print_message(format_args!("tokenizer: that of {directory} ({name}), not tokenizer.kind = {kind}"));
+    Ok(tokenizer)
+}
+
+/// Whether two tokenizers make the same of a text with some of everything.
+fn are_alike(a: &Tokenizer, b: &Tokenizer) -> bool {
+    let probe = "The quick brown fox's 1234 jumps;\n\n\tÀ la carte – 日本語 🦊 don't";
+    a.vocab_size() == b.vocab_size() && a.encode(probe).ok() == b.encode(probe).ok()
+}
+
 /// The architecture of `model`, with the dropout of the settings and, if they ask for less, their context.
-fn config_from_model(model: &ModelFiles, settings: &Settings, tokenizer: &Tokenizer) -> Result<GptConfig> {
+fn config_from_model(
+    model: &ModelFiles,
+    settings: &Settings,
+    origin: &Origin,
+    tokenizer: &Tokenizer,
+) -> Result<GptConfig> {
     let theirs = model.config().clone();
     if tokenizer.vocab_size() > theirs.vocab_size {
         bail!(
@@ -67,6 +99,7 @@ fn config_from_model(model: &ModelFiles, settings: &Settings, tokenizer: &Tokeni
             tokenizer.vocab_size()
         );
     }
+    refuse_other_shape(model, settings, origin)?;
     let context_length = settings.model.given("context_length").unwrap_or(theirs.context_length);
     if context_length < theirs.context_length {
         print_message(format_args!(
@@ -76,4 +109,27 @@ fn config_from_model(model: &ModelFiles, settings: &Settings, tokenizer: &Tokeni
     }
     let dropout = settings.model.given("dropout").unwrap_or_default();
     Ok(GptConfig { context_length: context_length.min(theirs.context_length), dropout, ..theirs })
+}
+
+/// Refuses what `--set` says about the model and its weights contradict.
+fn refuse_other_shape(model: &ModelFiles, settings: &Settings, origin: &Origin) -> Result<()> {
+    let theirs = Table::try_from(ModelSection::resolved(model.config()))?;
+    let ours = Table::try_from(&settings.model)?;
+    for (key, ours) in ours.iter().filter(|(key, _)| origin.is_set("model", key)) {
+        let theirs = theirs.get(key);
+        let fits = match (key.as_str(), ours.as_integer(), theirs.and_then(Value::as_integer)) {
+            // May be any.
+            ("dropout", ..) => true,
+            ("context_length", Some(ours), Some(theirs)) => ours <= theirs,
+            _ => theirs == Some(ours),
+        };
+        if !fits {
+            bail!(
+                "--set model.{key}={ours}: the weights of {} have {}\nhint: leave it out, or train without --init-from",
+                model.directory().display(),
+                theirs.map_or("none".to_owned(), |theirs| format!("model.{key} = {theirs}"))
+            );
+        }
+    }
+    Ok(())
 }

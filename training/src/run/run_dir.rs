@@ -43,6 +43,12 @@ impl RunDir {
         if view.metrics().is_file() { Ok(view) } else { Err(Error::NoRun { path: path.to_owned() }) }
     }
 
+    /// Whether a process is training in the run at `path`.
+    pub fn is_busy(path: &Path) -> bool {
+        let lock = File::open(RunView::new(path).lock());
+        lock.is_ok_and(|lock| matches!(lock.try_lock_shared(), Err(std::fs::TryLockError::WouldBlock)))
+    }
+
     /// Creates the directory for a new run and writes its resolved configuration.
     ///
     /// # Errors

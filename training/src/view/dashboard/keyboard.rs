@@ -22,6 +22,12 @@ pub(super) fn listen(timeout: Duration, mut handle: impl FnMut(&Event) -> io::Re
     Ok(())
 }
 
+/// Whether the terminal is gone.
+#[cfg(unix)]
+pub(super) fn is_gone() -> bool {
+    is_ready(Duration::ZERO).is_err_and(|error| error.kind() == io::ErrorKind::UnexpectedEof)
+}
+
 /// Waits until the terminal has something to read.
 #[cfg(unix)]
 fn is_ready(timeout: Duration) -> io::Result<bool> {

@@ -77,7 +77,7 @@ impl Dashboard {
                 // The system says so too, but only to the process that leads the terminal's session. Whoever handles
                 // the signal decides what becomes of the run.
                 #[cfg(unix)]
-                if ended.is_err_and(|error| error.kind() == io::ErrorKind::UnexpectedEof) {
+                if ended.is_err() && keyboard::is_gone() {
                     let _ = signal_hook::low_level::raise(SIGHUP);
                 }
             })?;
