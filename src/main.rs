@@ -15,10 +15,11 @@ mod files;
 mod output;
 mod settings;
 mod signals;
+mod threads;
 
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::Parser;
 
 use self::commands::Command;
@@ -36,7 +37,7 @@ fn main() -> ExitCode {
     let command = Cli::parse().command.unwrap_or_default();
     let reading = command.reading();
     kiln_model::keep_freed_memory();
-    match start().and_then(|()| command.run()) {
+    match run(command) {
         Ok(code) => code,
         Err(error) if output::is_closed(&error) => ExitCode::SUCCESS,
         Err(error) => {
@@ -46,8 +47,10 @@ fn main() -> ExitCode {
     }
 }
 
-/// What every command stands on. What the system refuses here would be a panic later.
-fn start() -> Result<()> {
+fn run(command: Command) -> Result<ExitCode> {
     signals::catch_file_size_limit()?;
-    rayon::ThreadPoolBuilder::new().build_global().context("no threads to compute with")
+    if command.computes() {
+        threads::start()?;
+    }
+    command.run()
 }

@@ -202,3 +202,45 @@ fn signals_leave_the_terminal_clean() {
         terminal.assert_clean();
     }
 }
+
+/// A terminal that is closed under the dashboard, which a signal alone does not show: reading it fails from then on.
+#[test]
+fn a_terminal_that_is_closed_ends_the_run_with_a_checkpoint() {
+    let Some(terminal) = Terminal::open("closed", 80, 24) else { return };
+    // Run by a shell that outlives the terminal, to see the exit code.
+    let settings = TINY.join(" ");
+    let command = format!(
+        "exec sh -c 'trap : HUP; {} train --run-dir run {settings} --set training.steps=1000000; echo $? > code'",
+        env!("CARGO_BIN_EXE_kiln")
+    );
+    terminal.keys(&[&command, "Enter"]);
+    terminal.wait("dashboard", |screen| screen.contains("tokens/s"));
+    assert!(terminal.command(&["kill-server"]).expect("tmux is there").status.success());
+    let began = Instant::now();
+    let code = loop {
+        match std::fs::read_to_string(terminal.path().join("code")) {
+            Ok(code) if !code.is_empty() => break code,
+            _ => assert!(began.elapsed() < Duration::from_secs(30), "the run goes on without its terminal"),
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    };
+    assert_eq!(code.trim(), "129");
+    assert!(std::fs::read_dir(terminal.path().join("run/checkpoint")).expect("readable").count() > 0);
+}
+
+#[test]
+fn in_a_sweep_n_starts_the_next_run_and_q_ends_it() {
+    let Some(terminal) = Terminal::open("sweep", 80, 24) else { return };
+    let settings = TINY.join(" ");
+    let command = format!(
+        "{} sweep --dir sweep {settings} --set training.steps=1000000 --grid model.dropout=0.0,0.1,0.2; echo code $?",
+        env!("CARGO_BIN_EXE_kiln")
+    );
+    terminal.keys(&[&command, "Enter"]);
+    terminal.wait("first run", |screen| screen.contains("run 1 of 3") && screen.contains("tokens/s"));
+    terminal.keys(&["n"]);
+    terminal.wait("second run", |screen| screen.contains("run 2 of 3") && screen.contains("tokens/s"));
+    terminal.keys(&["q"]);
+    let end = terminal.wait("exit code", |screen| screen.contains("code 130"));
+    assert!(end.contains("the same command"), "{end}");
+}

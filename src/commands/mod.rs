@@ -80,6 +80,14 @@ impl Default for Command {
 }
 
 impl Command {
+    /// Whether it needs threads.
+    pub fn computes(&self) -> bool {
+        !matches!(
+            self,
+            Self::Report(_) | Self::Runs(_) | Self::Info(_) | Self::Config(_) | Self::Completions(_)
+        )
+    }
+
     /// How it is told how to read a text.
     pub fn reading(&self) -> Reading {
         match self {

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use kiln_model::{AutodiffBackend, GptConfig, GptModel, Precision};
-use kiln_training::{Frontend, LanguageModel, Part, Pretrain, Recipe, Run, Stop, Stopped, train};
+use kiln_training::{Frontend, LanguageModel, Part, Pretrain, Recipe, Run, Stop, Stopped, Summary, train};
 
 use super::writer::Writer;
 use super::{Prepared, Start, print_message, summary};
@@ -66,24 +66,39 @@ impl TrainingJob for Training {
             stop: stop.clone(),
         };
         let summary = train(objective, LanguageModel { gpt }, run)?;
-        summary::print(&summary, &settings, &folder, floor)?;
-        if matches!(
-            summary.stopped,
-            Stopped::Interrupted | Stopped::Quit | Stopped::Next | Stopped::TimeBudget
-        ) {
-            print_message(&format!("continue with: kiln train --run-dir {} --resume", folder.display()));
+        let told = tell::<B>(&summary, &writer, &folder, floor, &device, &stop);
+        if let Some(signal) = stop.reason() {
+            // Whoever asked may be gone, and the terminal with them: what they cannot read is no failure of the run.
+            return Ok(signals::exit_code(signal));
         }
-        if summary.best.is_some() && !stop.is_asked() {
-            tell_stories::<B>(&writer, &folder, &device, &stop)?;
-        }
-        let code = match summary.stopped {
+        told?;
+        Ok(ExitCode::from(match summary.stopped {
             // The sweep ends with it.
             Stopped::Quit if part.is_some() => signals::INTERRUPTED,
             Stopped::Next => STOPPED_BY_HAND,
             _ => 0,
-        };
-        Ok(stop.reason().map_or(ExitCode::from(code), signals::exit_code))
+        }))
     }
+}
+
+/// Says how the run went, what to do next, and what its best model writes.
+fn tell<B: AutodiffBackend>(
+    summary: &Summary,
+    writer: &Writer,
+    folder: &Path,
+    floor: Option<f64>,
+    device: &B::Device,
+    stop: &Stop,
+) -> Result<()> {
+    summary::print(summary, &writer.settings, folder, floor)?;
+    let early = [Stopped::Interrupted, Stopped::Quit, Stopped::Next, Stopped::TimeBudget];
+    if early.contains(&summary.stopped) {
+        print_message(format_args!("continue with: kiln train --run-dir {} --resume", folder.display()));
+    }
+    if summary.best.is_some() && !stop.is_asked() {
+        tell_stories::<B>(writer, folder, device, stop)?;
+    }
+    Ok(())
 }
 
 fn initial_model<B: AutodiffBackend>(
