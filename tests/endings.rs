@@ -149,7 +149,7 @@ fn lines_that_are_gone_or_damaged_are_told() {
     for told in [
         "metrics.jsonl: steps 3 to 4 are missing",
         "metrics.jsonl: 1 of 3 evaluations are missing",
-        "samples.jsonl: 3 of 3 samples are missing",
+        "samples.jsonl: 4 of 4 samples are missing",
     ] {
         assert!(message.contains(told), "no {told:?} in {message}");
     }

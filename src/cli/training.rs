@@ -1,6 +1,6 @@
 //! Training, sweeping and reporting, as it is typed.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use kiln_training::Part;
@@ -11,15 +11,23 @@ use crate::commands::newest::RUNS;
 /// `kiln train`
 #[derive(Args, Debug, Default)]
 pub struct Train {
+    /// Text to learn from, a file or a folder: the recipe is then chosen for it, unless --config names one.
+    #[arg(value_name = "TEXT")]
+    pub text: Option<PathBuf>,
     /// The run's configuration; default: ./Config.toml if there is one, else the one built in.
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Change one key of the configuration; may be repeated.
     #[arg(long, value_name = "SECTION.KEY=VALUE")]
     pub set: Vec<String>,
+    #[command(flatten)]
+    pub short: Shortcuts,
     /// Where the run is written; default: training.run_dir, or the next free runs/NAME.
     #[arg(long, value_name = "DIR")]
     pub run_dir: Option<PathBuf>,
+    /// Print the whole configuration and what it needs in memory, and write nothing.
+    #[arg(long, conflicts_with = "resume")]
+    pub dry_run: bool,
     /// Resume the run in --run-dir from its newest checkpoint.
     #[arg(long)]
     pub resume: bool,
@@ -34,6 +42,64 @@ pub struct Train {
     pub part: Option<Part>,
     #[command(flatten)]
     pub backend: BackendArgs,
+}
+
+/// What is changed most often; each stands for a `--set`, which wins over it.
+#[derive(Args, Debug, Default)]
+pub struct Shortcuts {
+    /// The same as TEXT.
+    #[arg(long, value_name = "TEXT", conflicts_with = "text")]
+    pub data: Option<PathBuf>,
+    /// Optimizer updates: training.steps.
+    #[arg(long, value_name = "N")]
+    pub steps: Option<usize>,
+    /// Minutes after which the run stops; a recipe chosen for a text also aims at them: training.max_minutes.
+    #[arg(long, value_name = "M", value_parser = minutes)]
+    pub minutes: Option<f64>,
+    /// Peak learning rate: optimizer.learning_rate.
+    #[arg(long, value_name = "RATE")]
+    pub lr: Option<f64>,
+    /// Windows in a batch: training.batch_size.
+    #[arg(long, value_name = "B")]
+    pub batch: Option<usize>,
+    /// Tokens in a window: model.context_length.
+    #[arg(long, value_name = "T")]
+    pub context: Option<usize>,
+    /// A published architecture, such as gpt2: model.preset.
+    #[arg(long, value_name = "NAME")]
+    pub preset: Option<String>,
+}
+
+fn minutes(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(minutes) if minutes.is_finite() && minutes > 0.0 => Ok(minutes),
+        _ => Err("must be a positive number".to_owned()),
+    }
+}
+
+impl Train {
+    /// The text that was named, in either way.
+    pub fn named_text(&self) -> Option<&Path> {
+        self.text.as_deref().or(self.short.data.as_deref())
+    }
+
+    /// Everything that changes the configuration, as `--set` has it; the last one wins.
+    pub fn changes(&self) -> Vec<String> {
+        let Shortcuts { steps, minutes, lr, batch, context, preset, .. } = &self.short;
+        fn change(key: &str, value: &Option<impl ToString>) -> Option<String> {
+            value.as_ref().map(|value| format!("{key}={}", value.to_string()))
+        }
+        let shortcuts = [
+            change("data.path", &self.named_text().map(Path::display)),
+            change("model.preset", preset),
+            change("model.context_length", context),
+            change("training.steps", steps),
+            change("training.max_minutes", minutes),
+            change("training.batch_size", batch),
+            change("optimizer.learning_rate", lr),
+        ];
+        shortcuts.into_iter().flatten().chain(self.set.iter().cloned()).collect()
+    }
 }
 
 /// `kiln sweep`

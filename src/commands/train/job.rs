@@ -90,7 +90,7 @@ fn tell<B: AutodiffBackend>(
     device: &B::Device,
     stop: &Stop,
 ) -> Result<()> {
-    summary::print(summary, &writer.settings, folder, floor)?;
+    summary::print(summary, &writer.settings, writer.tokenizer.vocab_size(), folder, floor)?;
     let early = [Stopped::Interrupted, Stopped::Quit, Stopped::Next, Stopped::TimeBudget];
     if early.contains(&summary.stopped) {
         print_message(format_args!("continue with: kiln train --run-dir {} --resume", folder.display()));

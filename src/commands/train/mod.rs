@@ -3,6 +3,7 @@
 mod corpus;
 mod job;
 mod new_run;
+mod own_text;
 mod resume;
 mod run_folder;
 mod summary;
@@ -26,7 +27,8 @@ use crate::settings::{Origin, Settings};
 
 pub fn run(args: Train) -> Result<ExitCode> {
     crate::backend::check(&args.backend)?;
-    let prepared = if args.resume { resume::prepare(&args)? } else { new_run::prepare(&args)? };
+    let prepared = if args.resume { Some(resume::prepare(&args)?) } else { new_run::prepare(&args)? };
+    let Some(prepared) = prepared else { return Ok(ExitCode::SUCCESS) };
     let folder = prepared.run.path().to_owned();
     let keep_data = prepared.had_data;
     let frontend = if args.plain { Frontend::Plain } else { Frontend::Auto };

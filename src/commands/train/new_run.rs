@@ -1,5 +1,6 @@
 //! A new run: everything is checked before its first files are written, and what never trained leaves nothing behind.
 
+use std::io::Write as _;
 use std::path::Path;
 
 use anyhow::{Result, bail};
@@ -10,14 +11,31 @@ use kiln_training::RunDir;
 use toml::{Table, Value};
 
 use super::corpus::Text;
-use super::{Prepared, Start, make_data_path_absolute, plan_memory, print_message, run_folder};
+use super::{Prepared, Start, make_data_path_absolute, own_text, plan_memory, print_message, run_folder};
 use crate::cli::training::Train;
+use crate::output;
 use crate::settings::{self, ModelSection, Origin, Settings};
 
-/// Checks everything that can be checked before anything is written; then writes the run's first files.
-pub(super) fn prepare(args: &Train) -> Result<Prepared> {
-    let (mut settings, origin) = settings::load(args.config.as_deref(), &args.set)?;
-    origin.notes().iter().for_each(|note| print_message(note));
+/// The configuration: that of a file, or one for the text that was named.
+fn settings(args: &Train) -> Result<(Settings, Origin)> {
+    let (settings, origin) = match (args.named_text(), &args.config) {
+        (Some(text), None) => {
+            let (name, recipe) = own_text::recipe(args, text)?;
+            settings::parse(name, recipe, &args.changes())?
+        }
+        _ => settings::load(args.config.as_deref(), &args.changes())?,
+    };
+    origin.notes().iter().for_each(print_message);
+    if args.named_text().is_none() && args.config.is_none() && origin.is_set("data", "path") {
+        print_message("data.path goes with a recipe for other text; `kiln train TEXT` chooses one for it");
+    }
+    Ok((settings, origin))
+}
+
+/// Checks everything that can be checked before anything is written; then writes the run's first files. `None` if that
+/// was all that was asked for: the configuration is printed.
+pub(super) fn prepare(args: &Train) -> Result<Option<Prepared>> {
+    let (mut settings, origin) = settings(args)?;
     make_data_path_absolute(&mut settings)?;
     let folder = run_folder::new_run(args.run_dir.as_deref(), &settings)?;
     let had_data = Dataset::is_in(&folder.join("data"));
@@ -38,13 +56,28 @@ pub(super) fn prepare(args: &Train) -> Result<Prepared> {
     let plan = plan_memory(args, &config, &mut settings, &origin)?;
 
     let config_text = toml::to_string_pretty(&settings)?;
+    if args.dry_run {
+        write!(output::stdout(), "{config_text}")?;
+        print_message(plan.to_string());
+        return Ok(None);
+    }
     let run = RunDir::create(&folder, &config_text)?;
     let dataset = encode(&text, &tokenizer, &run.data(), config.context_length)
         .inspect_err(|_| RunDir::discard(&folder, had_data))?;
-    print_message(&plan.to_string());
+    print_message(plan.to_string());
     let floor = text.floor(&dataset);
     let start = init_from.map_or(Start::Seed, Start::Model);
-    Ok(Prepared { settings, text: config_text, config, tokenizer, dataset, run, floor, start, had_data })
+    Ok(Some(Prepared {
+        settings,
+        text: config_text,
+        config,
+        tokenizer,
+        dataset,
+        run,
+        floor,
+        start,
+        had_data,
+    }))
 }
 
 /// The tokens of the run, in `folder` unless they are prepared.

@@ -11,7 +11,7 @@ use crate::settings::{self, DataSource, Origin, Settings};
 
 /// Opens the run that is to resume, with the configuration it was started with.
 pub(super) fn prepare(args: &Train) -> Result<Prepared> {
-    let folder = run_folder::existing_run(args.run_dir.as_deref(), args.config.as_deref(), &args.set)?;
+    let folder = run_folder::existing_run(args.run_dir.as_deref(), args.config.as_deref(), &args.changes())?;
     let run = RunDir::open(&folder)?;
     let checkpoint = run.newest_checkpoint(|path, reason| {
         print_message(&format!("skipped a damaged checkpoint: {}: {reason}", path.display()));
@@ -57,9 +57,9 @@ fn load_settings(
     let name = checkpoint.path().join("config.toml").display().to_string();
     let (started, _) = settings::parse(name.clone(), checkpoint.config().to_owned(), &[])?;
     let (mut settings, origin) = match &args.config {
-        Some(_) => settings::load(args.config.as_deref(), &args.set)?,
-        None if run.config_file().is_file() => settings::load(Some(&run.config_file()), &args.set)?,
-        None => settings::parse(name, checkpoint.config().to_owned(), &args.set)?,
+        Some(_) => settings::load(args.config.as_deref(), &args.changes())?,
+        None if run.config_file().is_file() => settings::load(Some(&run.config_file()), &args.changes())?,
+        None => settings::parse(name, checkpoint.config().to_owned(), &args.changes())?,
     };
     make_data_path_absolute(&mut settings)?;
     Ok((started, settings, origin))

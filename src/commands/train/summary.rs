@@ -1,6 +1,6 @@
 //! What a run says at its end.
 
-use std::io::Write as _;
+use std::io::Write;
 use std::path::Path;
 
 use anyhow::Result;
@@ -10,7 +10,13 @@ use crate::output;
 use crate::settings::Settings;
 
 /// Prints how the run went; `floor` is a loss that no model can beat.
-pub fn print(summary: &Summary, settings: &Settings, folder: &Path, floor: Option<f64>) -> Result<()> {
+pub fn print(
+    summary: &Summary,
+    settings: &Settings,
+    vocab_size: usize,
+    folder: &Path,
+    floor: Option<f64>,
+) -> Result<()> {
     let mut out = output::stdout();
     let how = match summary.stopped {
         Stopped::Finished => "finished",
@@ -38,9 +44,35 @@ pub fn print(summary: &Summary, settings: &Settings, folder: &Path, floor: Optio
             )?;
         }
     }
+    judge(summary, vocab_size, &mut out)?;
     if summary.skipped > 0 {
         writeln!(out, "{} steps were skipped because something was not finite", summary.skipped)?;
     }
     writeln!(out, "run directory {}: model/, metrics.jsonl, loss.svg", folder.display())?;
+    Ok(())
+}
+
+/// How much worse than the best evaluation the last one may be before it is said.
+const RISE: f64 = 0.02;
+
+/// Says what a validation loss means that is not as one might hope.
+fn judge(summary: &Summary, vocab_size: usize, out: &mut impl Write) -> Result<()> {
+    let (Some((step, best)), Some(last)) = (summary.best, summary.last) else { return Ok(()) };
+    if last.loss > best * (1.0 + RISE) {
+        writeln!(
+            out,
+            "the validation loss rose from {best:.4} at step {step} to {:.4}: since then the text was learned by heart; model/ is \
+             that of step {step}",
+            last.loss
+        )?;
+    }
+    let guessing = (vocab_size as f64).ln();
+    if best >= guessing {
+        writeln!(
+            out,
+            "that is no better than guessing among {vocab_size} tokens ({guessing:.4}): more text, or fewer tokens in the \
+             vocabulary, would help"
+        )?;
+    }
     Ok(())
 }

@@ -9,6 +9,9 @@ use kiln_model::{Backend, GptModel};
 
 use crate::settings::{DataSource, Settings};
 
+/// How many a story of the embedded corpus begins.
+const BEGINNING: &str = "Once upon a time";
+
 /// Writes the samples of a run.
 #[derive(Clone)]
 pub struct Writer {
@@ -26,8 +29,9 @@ impl Writer {
     ) -> String {
         let generation = &self.settings.generation;
         let tales = self.settings.data.source == DataSource::Tales;
-        let prompt = if tales { SEPARATOR } else { &generation.prompt };
-        let encoded = self.tokenizer.encode(prompt).ok().filter(|tokens| !tokens.is_empty());
+        // Between two stories even a young model may end the next one at once; after this it has something to tell.
+        let prompt = if tales { format!("{SEPARATOR}{BEGINNING}") } else { generation.prompt.clone() };
+        let encoded = self.tokenizer.encode(&prompt).ok().filter(|tokens| !tokens.is_empty());
         let options = GenerateOptions {
             max_tokens: generation.max_tokens,
             stop: self.tokenizer.end_of_text().into_iter().collect(),
@@ -47,14 +51,14 @@ impl Writer {
             }
         }
         let text = self.tokenizer.decode(&tokens).unwrap_or_default();
-        if tales { text.trim().to_owned() } else { format!("{prompt}{text}").trim().to_owned() }
+        format!("{prompt}{text}").trim().to_owned()
     }
 
     /// What to type for another sample.
     pub fn command(&self, folder: &Path) -> String {
         let generation = &self.settings.generation;
         let prompt = match self.settings.data.source {
-            DataSource::Tales => "Once upon a time",
+            DataSource::Tales => BEGINNING,
             DataSource::Path | DataSource::Cargo => generation.prompt.as_str(),
         };
         format!(

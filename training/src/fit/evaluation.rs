@@ -86,6 +86,19 @@ impl<B: AutodiffBackend, O: Objective<B>> Fit<B, O> {
         objective.sample(model, &mut || controls.stop().is_some())
     }
 
+    /// A sample between evaluations.
+    pub(super) fn sample_early(&mut self) -> Result<()> {
+        let step = self.work.state.step;
+        let model = self.learner.model().valid();
+        if let Some(text) = self.sample(&model)
+            && self.work.controls.stop().is_none()
+        {
+            self.report_sample(SampleRecord { step, text })?;
+        }
+        self.work.screen.set_status(Status::Training);
+        Ok(())
+    }
+
     pub(super) fn save_model(&mut self) -> Result<()> {
         let Work { objective, run, screen, .. } = &mut self.work;
         screen.set_status(Status::Saving);

@@ -108,7 +108,10 @@ fn open<B: AutodiffBackend, O: Objective<B>>(
         Record::Step(record) => record.step <= state.step,
         Record::Evaluation(record) => record.step <= evaluated,
     })?;
-    let samples = open_lines(&directory.samples_file(), |sample: &SampleRecord| sample.step <= evaluated)?;
+    let samples = open_lines(&directory.samples_file(), |sample: &SampleRecord| {
+        let early = sample.step < run.recipe.training.eval_interval;
+        sample.step <= if early { state.step } else { evaluated }
+    })?;
     let events = match run.recipe.training.tensorboard {
         true => Some(EventFile::create(&directory.tensorboard(), state.step + 1)?),
         false => None,

@@ -21,6 +21,9 @@ use crate::recipe::{AdamWOptimizer, ClipGlobalNorm, ObservedNorm, TrainingConfig
 use crate::run::{Checkpoints, EvaluationRecord, EventFile, JsonLines, Record, RunState, SampleRecord};
 use crate::view::{Screen, Status, loss_svg};
 
+/// Steps before the first evaluation after which the model writes a sample.
+const EARLY_SAMPLES: [usize; 8] = [1, 10, 25, 50, 100, 200, 400, 800];
+
 /// Steps in a row that may fail to be finite before the run gives up.
 const MAX_NONFINITE_STEPS: usize = 10;
 
@@ -174,6 +177,9 @@ impl<B: AutodiffBackend, O: Objective<B>> Fit<B, O> {
                 return Ok(Stopped::NoImprovement);
             }
             self.step(&mut *batches)?;
+            if self.early_sample_is_due() {
+                self.sample_early()?;
+            }
             let count = self.work.state.skipped_in_a_row;
             if count >= MAX_NONFINITE_STEPS {
                 let (step, loss) = (self.work.state.step, self.last_loss);
@@ -189,6 +195,12 @@ impl<B: AutodiffBackend, O: Objective<B>> Fit<B, O> {
         let RunState { step, evaluated, .. } = self.work.state;
         let on_time = step > 0 && (step.is_multiple_of(eval_interval) || step >= steps);
         on_time && evaluated != Some(step)
+    }
+
+    /// Whether this is a step at which one likes to see how noise turns into words, long before the first evaluation.
+    fn early_sample_is_due(&self) -> bool {
+        let (step, interval) = (self.work.state.step, self.work.run.recipe.training.eval_interval);
+        step < interval && EARLY_SAMPLES.contains(&step)
     }
 
     /// Hands a record to everyone who wants it.
