@@ -94,10 +94,20 @@ fn a_run_from_another_model_resumes_as_that_model() {
         .expect("writable");
     let model = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/reference/fixtures/layer-scaled");
     let begin = |run, steps| {
-        let args = ["--set", "data.path=text.txt", "--set", "tokenizer.kind=char", "--init-from", model];
-        let args =
-            args.into_iter().chain(["--set", "schedule.decay_steps=9", "--run-dir", run, "--set", steps]);
-        stdout(&train(path, args));
+        // No size of the model: it is that of the weights.
+        let settings = [
+            "data.path=text.txt",
+            "tokenizer.kind=char",
+            "schedule.decay_steps=9",
+            "schedule.warmup_steps=4",
+            "training.batch_size=2",
+            "training.eval_batches=2",
+            "generation.max_tokens=8",
+            steps,
+        ];
+        let set = settings.into_iter().flat_map(|setting| ["--set", setting]);
+        let args = ["train", "--plain", "--init-from", model, "--run-dir", run];
+        stdout(&kiln(path, args.into_iter().chain(set)));
     };
     begin("whole", "training.steps=8");
     begin("parts", "training.steps=5");
