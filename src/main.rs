@@ -20,21 +20,32 @@ mod threads;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use clap::Parser;
+use clap::{CommandFactory as _, FromArgMatches as _, Parser};
 
 use self::commands::Command;
 
 /// Raw text in, a language model out.
 #[derive(Parser, Debug)]
-#[command(version, about, max_term_width = 100)]
+#[command(version, about, max_term_width = 100, after_help = EXAMPLES)]
 struct Cli {
     /// What to do; without a command, `train`.
     #[command(subcommand)]
     command: Option<Command>,
 }
 
+const EXAMPLES: &str = "Examples:
+  kiln                                          train on stories that the program makes up
+  kiln train --set data.path=my-book.txt        train on a text of your own
+  kiln runs                                     the runs so far
+  kiln info                                     how the newest one went
+  kiln generate --prompt \"Once upon a time\"    continue a text
+  kiln train --run-dir runs/tales --resume      resume a run
+  kiln help train                               more about one command";
+
 fn main() -> ExitCode {
-    let command = Cli::parse().command.unwrap_or_default();
+    let matches = cli::accept_negative_numbers(Cli::command()).get_matches_from(cli::arguments());
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    let command = cli.command.unwrap_or_default();
     let reading = command.reading();
     kiln_model::keep_freed_memory();
     match run(command) {

@@ -233,7 +233,7 @@ fn in_a_sweep_n_starts_the_next_run_and_q_ends_it() {
     let Some(terminal) = Terminal::open("sweep", 80, 24) else { return };
     let settings = TINY.join(" ");
     let command = format!(
-        "{} sweep --dir sweep {settings} --set training.steps=1000000 --grid model.dropout=0.0,0.1,0.2; echo code $?",
+        "{} sweep --dir grid {settings} --set training.steps=1000000 --grid model.dropout=0.0,0.1,0.2; echo code $?",
         env!("CARGO_BIN_EXE_kiln")
     );
     terminal.keys(&[&command, "Enter"]);

@@ -6,15 +6,18 @@ use kiln_model::Precision;
 
 use super::precision::in_memory;
 
+/// The heading of the options that are alike in all commands.
+const COMPUTING: &str = "Where to compute";
+
 /// Where to compute.
 #[derive(Args, Debug, Default, Clone)]
 pub struct BackendArgs {
     /// Backend to compute with, of those built in (see `kiln info --backends`); default: the fastest.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", help_heading = COMPUTING)]
     pub backend: Option<String>,
     /// Device of the backend: cpu, gpu:0, cuda:0, mps, …; default: libtorch's GPU where it finds one, else
     /// the backend's first.
-    #[arg(long, value_name = "DEVICE")]
+    #[arg(long, value_name = "DEVICE", help_heading = COMPUTING)]
     pub device: Option<String>,
 }
 
@@ -31,8 +34,14 @@ pub struct ModelArgs {
     pub backend: BackendArgs,
 }
 
+const COMPLETIONS_EXAMPLES: &str = "Examples:
+  kiln completions bash > ~/.local/share/bash-completion/completions/kiln
+  kiln completions zsh > ~/.zfunc/_kiln
+  kiln completions fish > ~/.config/fish/completions/kiln.fish";
+
 /// `kiln completions`
 #[derive(Args, Debug)]
+#[command(after_help = COMPLETIONS_EXAMPLES)]
 pub struct Completions {
     /// The shell to complete for.
     #[arg(value_enum, value_name = "SHELL")]

@@ -7,3 +7,6 @@ pub mod inference;
 pub mod models;
 mod precision;
 pub mod training;
+mod typed;
+
+pub use self::typed::{accept_negative_numbers, arguments};

@@ -59,6 +59,7 @@ pub struct VerifyGpt2 {
 
 /// `kiln info`
 #[derive(Args, Debug)]
+#[command(after_help = "Examples:\n  kiln info\n  kiln info tales\n  kiln info --backends")]
 #[group(multiple = false)]
 pub struct Info {
     /// Model or run: a directory, or the name of a run in runs/; default: the newest run.

@@ -8,17 +8,34 @@ use kiln_training::Part;
 use super::common::BackendArgs;
 use crate::commands::newest::RUNS;
 
+const TRAIN_EXAMPLES: &str = "Examples:
+  kiln train my-book.txt --minutes 10
+  kiln train --config shakespeare-char-cpu --set data.path=tinyshakespeare.txt
+  kiln train --run-dir runs/tales --resume
+  kiln train --init-from runs/tales --set optimizer.learning_rate=1e-4
+`kiln config` lists every key.";
+
+const SWEEP_EXAMPLES: &str = "Examples:
+  kiln sweep --grid optimizer.learning_rate=1e-3,3e-3
+  kiln sweep --grid model.n_layers=2,4 --grid model.dropout=0.0,0.1 --set training.steps=500";
+
+const REPORT_EXAMPLES: &str = "Examples:
+  kiln report --open                    the newest run
+  kiln report tales tales-2 -o both.html
+  kiln report runs/sweep                all runs of a sweep";
+
 /// `kiln train`
 #[derive(Args, Debug, Default)]
+#[command(after_help = TRAIN_EXAMPLES)]
 pub struct Train {
     /// Text to learn from, a file or a folder: the recipe is then chosen for it, unless --config names one.
     #[arg(value_name = "TEXT")]
     pub text: Option<PathBuf>,
-    /// The run's configuration; default: ./Config.toml if there is one, else the one built in.
-    #[arg(long, value_name = "FILE")]
+    /// The run's configuration: a file, or the name of a recipe; default: ./Config.toml if there is one, else the one built in.
+    #[arg(short, long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Change one key of the configuration; may be repeated.
-    #[arg(long, value_name = "SECTION.KEY=VALUE")]
+    /// Change one key of the configuration; may be repeated. `kiln config` lists them.
+    #[arg(short, long, value_name = "SECTION.KEY=VALUE")]
     pub set: Vec<String>,
     #[command(flatten)]
     pub short: Shortcuts,
@@ -104,15 +121,17 @@ impl Train {
 
 /// `kiln sweep`
 #[derive(Args, Debug)]
+#[command(after_help = SWEEP_EXAMPLES)]
 pub struct Sweep {
-    /// The configuration that all runs share; default: ./Config.toml if there is one, else the one built in.
-    #[arg(long, value_name = "FILE")]
+    /// The configuration that all runs share: a file, or the name of a recipe; default: ./Config.toml if there is one, else the
+    /// one built in.
+    #[arg(short, long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Change one key of it; may be repeated.
-    #[arg(long, value_name = "SECTION.KEY=VALUE")]
+    #[arg(short, long, value_name = "SECTION.KEY=VALUE")]
     pub set: Vec<String>,
     /// Values to try for a key; may be repeated, and then every combination is tried.
-    #[arg(long, value_name = "SECTION.KEY=VALUE,…", required = true, num_args = 1..)]
+    #[arg(short, long, value_name = "SECTION.KEY=VALUE,…", required = true, num_args = 1..)]
     pub grid: Vec<String>,
     /// Where the runs are written; the same command resumes them there.
     #[arg(long, value_name = "DIR", default_value = "runs/sweep")]
@@ -129,6 +148,7 @@ pub struct Sweep {
 
 /// `kiln runs`
 #[derive(Args, Debug)]
+#[command(after_help = "Examples:\n  kiln runs\n  kiln runs runs/sweep --json")]
 pub struct Runs {
     /// Folder of the runs; those in its folders, such as a sweep's, are listed as well.
     #[arg(value_name = "FOLDER", default_value = RUNS)]
@@ -140,6 +160,9 @@ pub struct Runs {
 
 /// `kiln config`
 #[derive(Args, Debug)]
+#[command(
+    after_help = "Examples:\n  kiln config optimizer\n  kiln config learning_rate\n  kiln config --file > my-run.toml"
+)]
 pub struct Config {
     /// Only this section or key, such as `training` or `learning_rate`.
     #[arg(value_name = "SECTION|KEY")]
@@ -151,11 +174,15 @@ pub struct Config {
 
 /// `kiln report`
 #[derive(Args, Debug)]
+#[command(after_help = REPORT_EXAMPLES)]
 pub struct Report {
     /// Run directories, names of runs in runs/, or folders of runs; default: the newest run.
     #[arg(value_name = "RUN")]
     pub runs: Vec<PathBuf>,
     /// The page to write.
-    #[arg(long, value_name = "FILE", default_value = "report.html")]
+    #[arg(short = 'o', long, visible_alias = "output", value_name = "FILE", default_value = "report.html")]
     pub to: PathBuf,
+    /// Show the page in the browser.
+    #[arg(long)]
+    pub open: bool,
 }

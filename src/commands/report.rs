@@ -1,14 +1,15 @@
 //! `kiln report`: runs compared on one page.
 
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 use anyhow::{Result, bail};
 use kiln_training::RunDir;
 
 use crate::cli::training::Report;
 use crate::commands::newest;
-use crate::output;
+use crate::output::{self, print_message};
 
 pub fn run(args: Report) -> Result<()> {
     if args.to.is_dir() {
@@ -21,6 +22,23 @@ pub fn run(args: Report) -> Result<()> {
     let page = kiln_training::report(&runs)?;
     kiln_model::write_file(&args.to, page)?;
     writeln!(output::stdout(), "{}", args.to.display())?;
+    if args.open {
+        open(&args.to)?;
+    }
+    Ok(())
+}
+
+/// Shows the page in the browser.
+fn open(page: &Path) -> Result<()> {
+    let opener = match std::env::consts::OS {
+        "macos" => "open",
+        "windows" => "explorer",
+        _ => "xdg-open",
+    };
+    let started = Command::new(opener).arg(page).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    if !started.is_ok_and(|status| status.success() || opener == "explorer") {
+        print_message(format_args!("{opener} shows no page here; open {} in a browser", page.display()));
+    }
     Ok(())
 }
 

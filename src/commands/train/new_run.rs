@@ -132,7 +132,7 @@ fn config_from_model(
             tokenizer.vocab_size()
         );
     }
-    refuse_other_shape(model, settings, origin)?;
+    tell_other_shape(model, settings, origin)?;
     let context_length = settings.model.given("context_length").unwrap_or(theirs.context_length);
     if context_length < theirs.context_length {
         print_message(format_args!(
@@ -144,24 +144,23 @@ fn config_from_model(
     Ok(GptConfig { context_length: context_length.min(theirs.context_length), dropout, ..theirs })
 }
 
-/// Refuses what `--set` says about the model and its weights contradict.
-fn refuse_other_shape(model: &ModelFiles, settings: &Settings, origin: &Origin) -> Result<()> {
+/// Tells what `--set` says about the model and its weights contradict: the weights decide.
+fn tell_other_shape(model: &ModelFiles, settings: &Settings, origin: &Origin) -> Result<()> {
     let theirs = Table::try_from(ModelSection::resolved(model.config()))?;
     let ours = Table::try_from(&settings.model)?;
     for (key, ours) in ours.iter().filter(|(key, _)| origin.is_set("model", key)) {
-        let theirs = theirs.get(key);
-        let fits = match (key.as_str(), ours.as_integer(), theirs.and_then(Value::as_integer)) {
+        let fits = match (key.as_str(), ours.as_integer(), theirs.get(key)) {
             // May be any.
             ("dropout", ..) => true,
-            ("context_length", Some(ours), Some(theirs)) => ours <= theirs,
-            _ => theirs == Some(ours),
+            ("context_length", Some(ours), Some(Value::Integer(theirs))) => ours <= *theirs,
+            (.., theirs) => theirs == Some(ours),
         };
         if !fits {
-            bail!(
-                "--set model.{key}={ours}: the weights of {} have {}\nhint: leave it out, or train without --init-from",
-                model.directory().display(),
-                theirs.map_or("none".to_owned(), |theirs| format!("model.{key} = {theirs}"))
-            );
+            let theirs = theirs.get(key).map_or("none".to_owned(), Value::to_string);
+            print_message(format_args!(
+                "--set model.{key}={ours} does not apply: the weights of {} have {theirs}",
+                model.directory().display()
+            ));
         }
     }
     Ok(())

@@ -1,9 +1,17 @@
 //! Keys and changes of size, from a terminal that may go away.
 
+#[cfg(unix)]
+use std::fs::File;
 use std::io;
+#[cfg(unix)]
+use std::io::IsTerminal as _;
+#[cfg(unix)]
+use std::os::fd::{AsFd as _, BorrowedFd};
 use std::time::Duration;
 
 use ratatui::crossterm::event::{self, Event};
+#[cfg(unix)]
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 /// Waits at most `timeout` and calls `handle` with what has come in.
 ///
@@ -22,31 +30,28 @@ pub(super) fn listen(timeout: Duration, mut handle: impl FnMut(&Event) -> io::Re
     Ok(())
 }
 
-/// Whether the terminal is gone.
+/// Whether the terminal of standard error is gone.
 #[cfg(unix)]
 pub(super) fn is_gone() -> bool {
-    is_ready(Duration::ZERO).is_err_and(|error| error.kind() == io::ErrorKind::UnexpectedEof)
+    wait(io::stderr().as_fd(), Duration::ZERO)
+        .is_err_and(|error| error.kind() == io::ErrorKind::UnexpectedEof)
 }
 
 /// Waits until the terminal has something to read.
 #[cfg(unix)]
 fn is_ready(timeout: Duration) -> io::Result<bool> {
-    use std::fs::File;
-    use std::io::IsTerminal as _;
-    use std::os::fd::AsFd as _;
-
-    use rustix::event::{PollFd, PollFlags, Timespec, poll};
-
-    let (stdin, terminal);
     // Where crossterm reads.
-    let fd = if io::stdin().is_terminal() {
-        stdin = io::stdin();
-        stdin.as_fd()
+    if io::stdin().is_terminal() {
+        wait(io::stdin().as_fd(), timeout)
     } else {
-        terminal = File::open("/dev/tty")?;
-        terminal.as_fd()
-    };
-    let mut polled = [PollFd::from_borrowed_fd(fd, PollFlags::IN)];
+        wait(File::open("/dev/tty")?.as_fd(), timeout)
+    }
+}
+
+/// Waits until there is something to read from a terminal.
+#[cfg(unix)]
+fn wait(terminal: BorrowedFd<'_>, timeout: Duration) -> io::Result<bool> {
+    let mut polled = [PollFd::from_borrowed_fd(terminal, PollFlags::IN)];
     let timeout = Timespec::try_from(timeout).map_err(io::Error::other)?;
     match poll(&mut polled, Some(&timeout)) {
         Err(rustix::io::Errno::INTR) => return Ok(false),

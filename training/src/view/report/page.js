@@ -1,5 +1,5 @@
 "use strict";
-// Runs: { name, config, train, valid, rates, samples, step, tokens, seconds, best }; points are
+// Runs: { name, config, train, valid, rates, norms, speeds, samples, step, tokens, seconds, best }; points are
 // [step, tokens, seconds, value]. Text of a run only ever becomes text, never markup.
 const { runs } = JSON.parse(document.getElementById("data").textContent);
 const SVG = "http://www.w3.org/2000/svg";
@@ -8,6 +8,9 @@ const AXES = [
   { name: "tokens", show: short },
   { name: "time", show: duration },
 ];
+// Losses in nats a token compare only where texts and tokens are the same.
+const origin = (run) => Object.keys(run.config).filter((key) => /^(data|tokenizer)\./.test(key)).map((key) => `${key}=${run.config[key]}`).join("\n");
+const comparable = runs.every((run) => origin(run) === origin(runs[0]));
 const view = { axis: 0, series: "both", scale: "linear", keys: runs.length > 1 ? "differences" : "all" };
 
 function element(parent, name, attributes = {}, text) {
@@ -56,7 +59,8 @@ function logTicks(low, high) {
 function chart(box, curves, { height, log, zero, label, show }) {
   box.replaceChildren();
   const axis = AXES[view.axis];
-  const [width, left, right, top, bottom] = [1100, 58, 14, 10, 34];
+  // As wide as the box: on a phone, the labels keep their size.
+  const [width, left, right, top, bottom] = [Math.max(320, Math.min(1100, box.clientWidth || 1100)), 58, 14, 10, 34];
   const all = curves.flatMap((curve) => curve.points);
   if (all.length === 0) return void element(box, "p", { class: "none" }, "Nothing to draw yet.");
   const x0 = Math.min(0, ...all.map((p) => p[0]));
@@ -79,7 +83,7 @@ function chart(box, curves, { height, log, zero, label, show }) {
     element(svg, "text", { x: left - 8, y: Y(y) + 4, "text-anchor": "end" }, show(y, true));
   }
   element(svg, "line", { class: "axis", x1: left, x2: width - right, y1: height - bottom, y2: height - bottom });
-  for (const x of ticks(x0, x1, 9)) {
+  for (const x of ticks(x0, x1, Math.max(3, Math.round(width / 120)))) {
     element(svg, "text", { x: X(x), y: height - bottom + 20, "text-anchor": "middle" }, axis.show(x));
   }
   for (const curve of curves) {
@@ -127,8 +131,34 @@ function draw() {
     height: 400, log: view.scale === "log", label: "loss in nats per token",
     show: (y, mark) => (mark ? String(Number(y.toFixed(4))) : y.toFixed(4)),
   });
-  const rates = runs.map((run, index) => ({ run: index, kind: "rate", points: along(run.rates) }));
-  chart(document.getElementById("rates"), rates, { height: 150, zero: true, label: "learning rate", show: rate });
+  const below = [["rates", "learning rate", true, rate], ["norms", "gradient norm", false, (y) => String(Number(y.toPrecision(3)))], ["speeds", "tokens a second", true, short]];
+  for (const [name, label, zero, show] of below) {
+    const curves = runs.map((run, index) => ({ run: index, kind: "rate", points: along(run[name]) }));
+    chart(document.getElementById(name), curves, { height: 150, zero, log: name === "norms", label, show });
+  }
+}
+
+/// What the columns after the name are sorted by.
+function sortable(run, last) {
+  const best = run.best ?? [Infinity, Infinity];
+  return [best[1], best[0], best[1], last?.[3] ?? Infinity, run.step, run.tokens, run.seconds, run.seconds > 0 ? run.tokens / run.seconds : 0];
+}
+
+/// Sorts the rows by a column whose head is pressed, the other way round when it is pressed again.
+function sortByHeads(head, body, rows) {
+  [...head.children].forEach((cell, column) => {
+    cell.tabIndex = 0;
+    const sort = () => {
+      const up = cell.getAttribute("aria-sort") !== "ascending";
+      for (const other of head.children) other.removeAttribute("aria-sort");
+      cell.setAttribute("aria-sort", up ? "ascending" : "descending");
+      const compare = (a, b) => (typeof a === "string" ? a.localeCompare(b) : a - b);
+      rows.sort((a, b) => compare(a.values[column], b.values[column]) * (up ? 1 : -1));
+      body.append(...rows.map(({ row }) => row));
+    };
+    cell.addEventListener("click", sort);
+    cell.addEventListener("keydown", (event) => event.key === "Enter" && sort());
+  });
 }
 
 function results() {
@@ -138,9 +168,10 @@ function results() {
     element(head, "th", name === "run" ? {} : { class: "number" }, name);
   }
   const body = element(table, "tbody");
+  const rows = [];
   const order = runs.map((_, index) => index);
   const best = (index) => (runs[index].best ? runs[index].best[1] : Infinity);
-  order.sort((a, b) => best(a) - best(b) || a - b);
+  if (comparable) order.sort((a, b) => best(a) - best(b) || a - b);
   for (const index of order) {
     const run = runs[index];
     const row = element(body, "tr");
@@ -153,10 +184,13 @@ function results() {
       loss(last?.[3]), run.step.toLocaleString("en"), short(run.tokens), duration(run.seconds),
       run.seconds > 0 ? short(run.tokens / run.seconds) : "–",
     ];
-    cells.forEach((text, i) => element(row, "td", { class: i === 0 ? "number best" : "number" }, text));
+    cells.forEach((text, i) => element(row, "td", { class: i === 0 && comparable ? "number best" : "number" }, text));
+    rows.push({ row, values: [run.name, ...sortable(run, last)] });
   }
-  const words = runs.length === 1 ? "One run" : `${runs.length} runs, the best first`;
-  document.getElementById("lead").textContent = `${words}. Losses in nats per token.`;
+  sortByHeads(head, body, rows);
+  const words = runs.length === 1 ? "One run" : comparable ? `${runs.length} runs, the best first` : `${runs.length} runs`;
+  const note = comparable ? "" : " Their texts or tokenizers differ: so do the units, and one loss is not better than another.";
+  document.getElementById("lead").textContent = `${words}. Losses in nats per token.${note}`;
 }
 
 function configuration() {
@@ -228,3 +262,4 @@ results();
 draw();
 samples();
 configuration();
+addEventListener("resize", draw);

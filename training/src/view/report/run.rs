@@ -22,6 +22,8 @@ pub(super) struct Run {
     train: Vec<Point>,
     valid: Vec<Point>,
     rates: Vec<Point>,
+    norms: Vec<Point>,
+    speeds: Vec<Point>,
     samples: Vec<SampleRecord>,
     step: usize,
     tokens: u64,
@@ -35,6 +37,9 @@ impl Run {
         let history = run.history()?;
         let losses = |record: &StepRecord| (record.step, record.tokens, record.seconds, record.loss);
         let rates = |record: &StepRecord| (record.step, record.tokens, record.seconds, record.learning_rate);
+        let norms = |record: &StepRecord| (record.step, record.tokens, record.seconds, record.grad_norm);
+        let speeds =
+            |record: &StepRecord| (record.step, record.tokens, record.seconds, record.tokens_per_second);
         let valid = |record: &EvaluationRecord| (record.step, record.tokens, record.seconds, record.loss);
         let last = history.steps.last().copied().unwrap_or_default();
         let name = directory.file_name().unwrap_or(directory.as_os_str());
@@ -45,6 +50,8 @@ impl Run {
             train: thinned(history.steps.iter().map(losses)),
             valid: thinned(history.evaluations.iter().map(valid)),
             rates: thinned(history.steps.iter().map(rates)),
+            norms: thinned(history.steps.iter().map(norms)),
+            speeds: thinned(history.steps.iter().map(speeds)),
             samples: run.samples()?,
             step: last.step,
             tokens: last.tokens,
