@@ -65,16 +65,24 @@ pub struct ScoreInput {
     pub tokens: Option<Vec<u32>>,
 }
 
+const EVAL_EXAMPLES: &str = "Examples:
+  kiln eval                                   the newest run on its own validation text
+  kiln eval tales --data another-book.txt";
+
 /// `kiln eval`
 #[derive(Args, Debug)]
+#[command(after_help = EVAL_EXAMPLES)]
 pub struct Eval {
+    /// Model or run: a directory, or the name of a run in runs/; default: the newest run.
+    #[arg(value_name = "MODEL|RUN")]
+    pub target: Option<PathBuf>,
     /// Model or run directory.
-    #[arg(long, value_name = "DIR")]
-    pub model: PathBuf,
+    #[arg(long, value_name = "DIR", conflicts_with = "target")]
+    pub model: Option<PathBuf>,
     /// Token shard, prepared folder (its validation split), or whatever --data of `kiln data prepare` takes: a file,
-    /// a folder, `-` for standard input, ….
+    /// a folder, `-` for standard input, …; default: the run's own validation split.
     #[arg(long, value_name = "PATH")]
-    pub data: PathBuf,
+    pub data: Option<PathBuf>,
     #[command(flatten)]
     pub source: SourceArgs,
     /// Windows computed together.

@@ -1,6 +1,7 @@
 //! `kiln eval`: loss, perplexity and bits per byte on a corpus.
 
 use std::io::Write as _;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -11,32 +12,48 @@ use kiln_model::{Backend, Precision};
 use crate::backend::{Job, dispatch};
 use crate::cli::inference::Eval;
 use crate::commands::data::Preparing;
-use crate::output;
+use crate::commands::newest;
+use crate::output::{self, print_message};
 
 pub fn run(args: Eval) -> Result<()> {
-    let files = ModelFiles::open(&args.model)?;
+    let directory = newest::model_directory(args.target.as_deref().or(args.model.as_deref()))?;
+    let files = ModelFiles::open(&directory)?;
     if args.batch_size == 0 {
         bail!("--batch-size 0: must be at least 1");
     }
-    let shard = open(&args, &files.tokenizer()?)?;
+    let data = match &args.data {
+        Some(data) => data.clone(),
+        None => own_data(&directory)?,
+    };
+    let shard = open(&args, &data, &files.tokenizer()?)?;
     if shard.len() < 2 {
-        bail!("{}: {} tokens: evaluating needs at least 2", args.data.display(), shard.len());
+        bail!("{}: {} tokens: evaluating needs at least 2", data.display(), shard.len());
     }
     let backend = args.common.backend.clone();
     dispatch(&backend, Evaluating { args, files, shard })
 }
 
-/// Shards as they are; text is encoded as `kiln data prepare` does it.
-fn open(args: &Eval, tokenizer: &Tokenizer) -> Result<TokenShard> {
-    if Dataset::is_in(&args.data) {
-        return Ok(Dataset::open(&args.data, tokenizer)?.valid);
+/// The corpus that was encoded for a run.
+fn own_data(run: &Path) -> Result<PathBuf> {
+    let data = run.join("data");
+    if !Dataset::is_in(&data) {
+        bail!("{}: no corpus of its own here\nhint: name one, `--data PATH`", run.display());
     }
-    if args.data.extension().is_some_and(|ending| ending == "tokens" || ending == "bin") {
-        return Ok(TokenShard::open(&args.data)?.made_with(tokenizer)?);
+    print_message(format_args!("{}: the validation split", data.display()));
+    Ok(data)
+}
+
+/// Shards as they are; text is encoded as `kiln data prepare` does it.
+fn open(args: &Eval, data: &Path, tokenizer: &Tokenizer) -> Result<TokenShard> {
+    if Dataset::is_in(data) {
+        return Ok(Dataset::open(data, tokenizer)?.valid);
+    }
+    if data.extension().is_some_and(|ending| ending == "tokens" || ending == "bin") {
+        return Ok(TokenShard::open(data)?.made_with(tokenizer)?);
     }
     let mut preparing = Preparing::new();
     let options = PrepareOptions { lossy: args.source.lossy, ..PrepareOptions::default() };
-    let shard = encode_corpus(&[args.source.at(&args.data)], tokenizer, &options, &mut |progress| {
+    let shard = encode_corpus(&[args.source.at(data)], tokenizer, &options, &mut |progress| {
         preparing.show(&progress);
     });
     preparing.finish();

@@ -92,7 +92,7 @@ impl Command {
     pub fn reading(&self) -> Reading {
         match self {
             Self::Train(_) | Self::Sweep(_) => Reading::Settings,
-            Self::Tokenize(_) | Self::Data(_) => Reading::Options,
+            Self::Tokenize(_) | Self::Data(_) | Self::Eval(_) => Reading::Options,
             _ => Reading::Fixed,
         }
     }
