@@ -32,7 +32,7 @@ pub fn run(args: Config) -> Result<()> {
         let line = format!("{:<names$}  {:<defaults$}  {}", self::names(row), row.default, row.meaning);
         writeln!(out, "{}", line.trim_end())?;
     }
-    writeln!(out, "\nchange one for a run:  kiln train --set {}={}", example(&rows[0]), "…")?;
+    writeln!(out, "\nchange one for a run:  kiln train --set {}=…", example(&rows[0]))?;
     Ok(())
 }
 

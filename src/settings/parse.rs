@@ -121,8 +121,9 @@ impl Origin {
 
     /// Clears the section of the model in `table` where a preset is `--set`, and notes what that replaces.
     fn note_preset(&mut self, table: &mut Table) {
-        let presets = self.set.iter().filter(|change| change.section == "model" && change.key == "preset");
-        let Some(preset) = presets.last().map(Change::value) else { return };
+        let mut presets =
+            self.set.iter().filter(|change| change.section == "model" && change.key == "preset");
+        let Some(preset) = presets.next_back().map(Change::value) else { return };
         let replaced = table.remove("model");
         let keys: Vec<&String> = replaced.iter().filter_map(Value::as_table).flat_map(Table::keys).collect();
         if let [first, rest @ ..] = keys.as_slice() {

@@ -35,7 +35,7 @@ impl TrainingJob for Training {
         let folder = run.path().to_owned();
         let gpt = initial_model::<B>(&start, &config, &settings, &device)?
             .with_compute_precision(settings.training.precision)?;
-        print_message(&format!(
+        print_message(format_args!(
             "training {:.2} M parameters on {name}: {} training and {} validation tokens, run directory {}",
             config.num_parameters() as f64 / 1e6,
             dataset.train.len(),

@@ -14,7 +14,7 @@ pub(super) fn prepare(args: &Train) -> Result<Prepared> {
     let folder = run_folder::existing_run(args.run_dir.as_deref(), args.config.as_deref(), &args.changes())?;
     let run = RunDir::open(&folder)?;
     let checkpoint = run.newest_checkpoint(|path, reason| {
-        print_message(&format!("skipped a damaged checkpoint: {}: {reason}", path.display()));
+        print_message(format_args!("skipped a damaged checkpoint: {}: {reason}", path.display()));
     })?;
     let (started, mut settings, origin) = load_settings(args, &run, &checkpoint)?;
     let kept = [run.data(), run.model()].into_iter().find(|directory| Tokenizer::is_in(directory));
@@ -27,10 +27,10 @@ pub(super) fn prepare(args: &Train) -> Result<Prepared> {
         settings.training.micro_batch_size = started.training.micro_batch_size;
     }
     let plan = plan_memory(args, &config, &mut settings, &origin)?;
-    print_message(&plan.to_string());
+    print_message(plan);
     let (steps, before) = (settings.training.steps, started.training.steps);
     if steps != before && settings.schedule.decay_steps == 0 {
-        print_message(&format!(
+        print_message(format_args!(
             "training.steps {before} → {steps}: the learning rate's cosine now ends there"
         ));
     }
@@ -39,7 +39,7 @@ pub(super) fn prepare(args: &Train) -> Result<Prepared> {
     dataset.check_remembered(&run.data())?;
     let text = toml::to_string_pretty(&settings)?;
     run.write_config(&text)?;
-    print_message(&format!(
+    print_message(format_args!(
         "continuing after step {} from {}",
         checkpoint.step(),
         checkpoint.path().display()
