@@ -88,6 +88,11 @@ fn models_and_prompts_that_cannot_be_used() {
     let folder = tempfile::tempdir().expect("a temporary directory");
     let path = folder.path();
     std::fs::create_dir(path.join("nothing")).expect("writable");
+    std::fs::create_dir(path.join("pickle")).expect("writable");
+    std::fs::write(path.join("pickle/config.json"), "{\"model_type\": \"gpt2\"}").expect("writable");
+    std::fs::write(path.join("pickle/pytorch_model.bin"), "\u{80}\u{2}").expect("writable");
+    let words = ["pytorch_model.bin", "model.safetensors", "save_pretrained('NEW_DIR')"];
+    refuse(path, &["score", "--model", "pickle", "--tokens", "1,2"], &words);
     refuse(
         path,
         &["generate", "--model", "nothing", "--prompt", "a"],
@@ -105,7 +110,6 @@ fn models_and_prompts_that_cannot_be_used() {
     let generate =
         |prompt, words: &[&str]| refuse(path, &["generate", "--model", "run", "--prompt", prompt], words);
     generate("Toë", &["'ë'", "hint:"]);
-    generate("", &["prompt is empty"]);
     refuse(path, &["generate", "--model", "run", "--prompt", "a", "--top-p", "1.5"], &["top_p = 1.5"]);
     refuse(path, &["score", "--model", "run", "--tokens", "1,9999"], &["9999", "vocabulary"]);
     refuse(path, &["score", "--model", "run", "--tokens", "1"], &["1 tokens", "at least 2"]);

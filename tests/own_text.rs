@@ -8,7 +8,8 @@ use common::{kiln, stdout};
 
 /// Sentences enough to learn something from, and all alike.
 fn text(folder: &Path, sentences: usize) {
-    let line = |n: usize| format!("Number {n} follows {} and the {} door is shut.\n", n.saturating_sub(1), n % 7);
+    let line =
+        |n: usize| format!("Number {n} follows {} and the {} door is shut.\n", n.saturating_sub(1), n % 7);
     std::fs::write(folder.join("book.txt"), (0..sentences).map(line).collect::<String>()).expect("writable");
 }
 
@@ -53,6 +54,7 @@ fn little_text_is_learned_by_heart_and_the_run_says_so() {
     stdout(&output);
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(said.contains("learned by heart"), "{said}");
-    let samples = std::fs::read_to_string(folder.path().join("runs/book/samples.jsonl")).expect("a run has samples");
+    let samples =
+        std::fs::read_to_string(folder.path().join("runs/book/samples.jsonl")).expect("a run has samples");
     assert!(samples.starts_with("{\"step\":1,"), "the first sample is of the first step: {samples}");
 }

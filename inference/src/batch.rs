@@ -3,9 +3,22 @@
 use kiln_model::{Backend, GptModel};
 
 use crate::error::Result;
-use crate::generate::{GeneratedTokens, generate};
+use crate::generate::{FinishReason, GeneratedTokens, generate};
+use crate::logprobs::TokenLogprob;
 use crate::request::Request;
 use crate::window::batched_logits;
+
+/// What was generated for one prompt.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Completion {
+    /// The tokens, without the prompt's.
+    pub tokens: Vec<u32>,
+    /// Why it is over.
+    pub finish_reason: FinishReason,
+    /// Log-probabilities of the tokens, where they were [asked for](crate::GenerateOptions::logprobs).
+    pub logprobs: Vec<TokenLogprob>,
+}
 
 /// Continues several prompts side by side, each as [`generate`] would continue it alone. Prompts may differ
 /// in length; nothing is padded. A text that ends leaves the batch.
@@ -15,31 +28,53 @@ use crate::window::batched_logits;
 ///
 /// # Errors
 ///
-/// As [`generate`], for the first request that cannot be met.
+/// As [`generate`] and its iterator, for the first request that cannot be met.
 pub fn generate_batch<B: Backend>(
     model: &GptModel<B>,
     requests: &[Request],
     mut on_token: impl FnMut(usize, u32) -> bool,
-) -> Result<Vec<Vec<u32>>> {
-    let mut texts = vec![Vec::new(); requests.len()];
-    let mut open: Vec<(usize, GeneratedTokens<'_, B>)> = requests
+) -> Result<Vec<Completion>> {
+    let mut texts = requests
         .iter()
-        .enumerate()
-        .map(|(index, request)| Ok((index, generate(model, request)?)))
-        .collect::<Result<_>>()?;
+        .map(|request| Ok(Text { source: generate(model, request)?, tokens: Vec::new(), is_open: true }))
+        .collect::<Result<Vec<Text<'_, B>>>>()?;
     loop {
-        open.retain(|(_, text)| !text.is_over());
-        if open.is_empty() {
-            return Ok(texts);
+        let open = texts.iter_mut().filter(|text| !text.is_over());
+        let windows: Vec<_> = open.map(|text| &mut text.source.window).collect();
+        if windows.is_empty() {
+            return Ok(texts.into_iter().map(Text::into_completion).collect());
         }
-        let logits = batched_logits(model, open.iter_mut().map(|(_, text)| &mut text.window).collect());
-        let mut logits = logits.into_iter();
-        open.retain_mut(|(index, text)| {
+        let mut logits = batched_logits(model, windows)?.into_iter();
+        for (index, text) in texts.iter_mut().enumerate().filter(|(_, text)| !text.is_over()) {
             let logits = logits.next().expect("logits for every open text");
-            let Some(token) = text.choose(&logits) else { return false };
-            texts[*index].push(token);
-            on_token(*index, token)
-        });
+            if let Some(token) = text.source.choose(&logits) {
+                text.tokens.push(token);
+                text.is_open = on_token(index, token);
+            }
+        }
+    }
+}
+
+/// One of several texts.
+struct Text<'a, B: Backend> {
+    source: GeneratedTokens<'a, B>,
+    tokens: Vec<u32>,
+    /// Whether whoever reads it wants more.
+    is_open: bool,
+}
+
+impl<B: Backend> Text<'_, B> {
+    fn is_over(&self) -> bool {
+        !self.is_open || self.source.finish_reason().is_some()
+    }
+
+    fn into_completion(self) -> Completion {
+        let reason = self.source.finish_reason().filter(|_| self.is_open);
+        Completion {
+            tokens: self.tokens,
+            finish_reason: reason.unwrap_or(FinishReason::Stop),
+            logprobs: self.source.into_logprobs(),
+        }
     }
 }
 
@@ -64,6 +99,7 @@ mod tests {
                     sampling: sampling.clone(),
                     seed,
                     kv_cache,
+                    ..GenerateOptions::default()
                 },
             };
             // Different lengths, one longer than the context, one that stops, one without a cache.
@@ -79,10 +115,13 @@ mod tests {
                 true
             });
             let texts = texts.expect("readable prompts");
-            assert_eq!(texts, streamed);
+            let tokens: Vec<&[u32]> = texts.iter().map(|text| &text.tokens[..]).collect();
+            assert_eq!(tokens, streamed);
             for (index, request) in requests.iter().enumerate() {
-                let alone: Vec<u32> = generate(&model, request).expect("a readable prompt").collect();
-                assert_eq!(texts[index], alone, "prompt {index}");
+                let mut alone = generate(&model, request).expect("a readable prompt");
+                let tokens: Vec<u32> = alone.by_ref().collect::<Result<_>>().expect("finite");
+                assert_eq!(texts[index].tokens, tokens, "prompt {index}");
+                assert_eq!(Some(texts[index].finish_reason), alone.finish_reason(), "prompt {index}");
             }
         }
     }

@@ -44,6 +44,26 @@ pub enum Error {
         /// Tokens given.
         tokens: usize,
     },
+    /// The model computes something that is no number: its weights are damaged, or were never sound.
+    #[error("the model gives token {token} at position {position} the logit {value}, which is not finite")]
+    NotFinite {
+        /// Index of the tokens that were read, from 0.
+        position: usize,
+        /// The token whose logit it is.
+        token: u32,
+        /// The logit.
+        value: f32,
+    },
+    /// The loss on a part of a corpus is no number, for the same reason.
+    #[error("the loss of the model on tokens {first} to {last} is {loss}, which is not finite")]
+    LossNotFinite {
+        /// First token of the part, from 0.
+        first: usize,
+        /// Last token of the part.
+        last: usize,
+        /// The loss.
+        loss: f64,
+    },
     /// The model could not be opened.
     #[error(transparent)]
     Model(#[from] kiln_model::Error),
@@ -54,11 +74,12 @@ pub enum Error {
 
 impl Error {
     /// The class of this error in the standard library's terms: `InvalidInput` for a request that cannot be
-    /// met, else that of the error behind it.
+    /// met, `InvalidData` for a model that computes no numbers, else that of the error behind it.
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Model(source) => source.kind(),
             Self::Data(source) => source.kind(),
+            Self::NotFinite { .. } | Self::LossNotFinite { .. } => ErrorKind::InvalidData,
             _ => ErrorKind::InvalidInput,
         }
     }

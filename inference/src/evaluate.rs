@@ -5,6 +5,8 @@ use kiln_datasets::{TokenShard, Windows};
 use kiln_model::{Backend, GptModel, MeanLoss, token_tensor};
 use serde::Serialize;
 
+use crate::error::{Error, Result};
+
 /// How well a model predicts a corpus, and how that was measured.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
@@ -25,6 +27,10 @@ pub struct CorpusLoss {
 ///
 /// `progress` hears how many batches are done, and of how many.
 ///
+/// # Errors
+///
+/// [`Error::LossNotFinite`] if the model computes no number.
+///
 /// # Panics
 ///
 /// If the shard has fewer than two tokens.
@@ -33,7 +39,7 @@ pub fn evaluate<B: Backend>(
     shard: &TokenShard,
     batch_size: usize,
     mut progress: impl FnMut(usize, usize),
-) -> CorpusLoss {
+) -> Result<CorpusLoss> {
     assert!(shard.len() > 1, "a shard of {} tokens has nothing to predict", shard.len());
     let context_length = model.config().context_length;
     let device = model.device();
@@ -45,13 +51,18 @@ pub fn evaluate<B: Backend>(
         let (shape, targets) = ([batch.windows, batch.seq], batch.num_targets());
         let upload = |ids| token_tensor(ids, shape, &device);
         let loss = model.loss(upload(batch.inputs), upload(batch.targets));
-        mean.add(loss.into_scalar().elem(), targets);
+        let loss: f64 = loss.into_scalar().elem();
+        if !loss.is_finite() {
+            let first = mean.targets() + 1;
+            return Err(Error::LossNotFinite { first, last: first + targets - 1, loss });
+        }
+        mean.add(loss, targets);
     }
     progress(total, total);
     let (loss, tokens) = (mean.mean(), mean.targets());
     // The first token is not predicted; its bytes are left out in proportion.
     let bytes = shard.text_bytes() as f64 * tokens as f64 / shard.len() as f64;
-    CorpusLoss {
+    Ok(CorpusLoss {
         loss,
         perplexity: loss.exp(),
         bits_per_byte: loss * tokens as f64 / bytes / std::f64::consts::LN_2,
@@ -59,5 +70,5 @@ pub fn evaluate<B: Backend>(
         protocol: format!(
             "every token but the first, in consecutive windows of {context_length} that do not overlap"
         ),
-    }
+    })
 }

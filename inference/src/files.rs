@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use kiln_datasets::Tokenizer;
-use kiln_model::{Backend, GptConfig, GptModel, Precision};
+use kiln_model::{Backend, GptConfig, GptModel, Precision, SpecialTokens};
 
 use crate::error::Result;
 
@@ -12,10 +12,11 @@ use crate::error::Result;
 pub struct ModelFiles {
     directory: PathBuf,
     config: GptConfig,
+    special_tokens: SpecialTokens,
 }
 
 impl ModelFiles {
-    /// Opens a model directory, or the `model/` of a run directory.
+    /// Opens a model directory, the `model/` of a run directory, or the directory of a `model.safetensors`.
     ///
     /// # Errors
     ///
@@ -23,7 +24,8 @@ impl ModelFiles {
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let directory = model_directory(path.as_ref());
         let config = kiln_model::load_config(&directory)?;
-        Ok(Self { directory, config })
+        let special_tokens = SpecialTokens::of_generation(&directory)?;
+        Ok(Self { directory, config, special_tokens })
     }
 
     /// The directory with `config.json`.
@@ -34,6 +36,11 @@ impl ModelFiles {
     /// The architecture.
     pub fn config(&self) -> &GptConfig {
         &self.config
+    }
+
+    /// The tokens that begin and end a text, as the files of the model number them.
+    pub fn special_tokens(&self) -> &SpecialTokens {
+        &self.special_tokens
     }
 
     /// Whether a tokenizer lies beside the weights: a model may come without one.
@@ -74,8 +81,12 @@ impl ModelFiles {
     }
 }
 
-/// `path` itself, or `model/` in it if that is where the model lies.
+/// `path` itself, `model/` in it if that is where the model lies, or the directory of the weights.
 fn model_directory(path: &Path) -> PathBuf {
+    if path.extension().is_some_and(|ending| ending == "safetensors") && path.is_file() {
+        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        return parent.unwrap_or(Path::new(".")).to_owned();
+    }
     let inside = path.join("model");
     if !path.join("config.json").exists() && inside.join("config.json").exists() {
         inside

@@ -1,11 +1,23 @@
 //! Generation: feed the tokens, choose one, repeat.
 
 use kiln_model::{Backend, GptModel};
+use serde::Serialize;
 
 use crate::TokenSampler;
 use crate::error::Result;
+use crate::logprobs::TokenLogprob;
 use crate::request::Request;
 use crate::window::Window;
+
+/// Why a text is over, in OpenAI's words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FinishReason {
+    /// It came to its end: a token or a string that ends it, or whoever reads it had enough.
+    Stop,
+    /// It has as many tokens as were asked for.
+    Length,
+}
 
 /// Continues the prompt of `request`, token by token: each is computed when the iterator is asked for it.
 ///
@@ -14,15 +26,23 @@ use crate::window::Window;
 /// # Errors
 ///
 /// [`Error::EmptyPrompt`](crate::Error::EmptyPrompt), [`Error::UnknownToken`](crate::Error::UnknownToken) for
-/// a prompt that the model cannot read, or [`Error::Sampling`](crate::Error::Sampling).
+/// a prompt that the model cannot read, or [`Error::Sampling`](crate::Error::Sampling). The iterator itself gives
+/// [`Error::NotFinite`](crate::Error::NotFinite), and is then over.
 pub fn generate<'a, B: Backend>(model: &'a GptModel<B>, request: &Request) -> Result<GeneratedTokens<'a, B>> {
     let options = &request.options;
     options.sampling.validate()?;
+    let vocab_size = model.config().vocab_size;
+    let mut sampler = TokenSampler::new(options.sampling.clone(), options.seed);
+    sampler.observe(&request.prompt);
     Ok(GeneratedTokens {
         window: Window::open(model, &request.prompt, options.kv_cache)?,
-        sampler: TokenSampler::new(options.sampling.clone(), options.seed),
+        sampler,
         stop: options.stop.clone(),
+        vocab_size: options.vocab_size.map_or(vocab_size, |allowed| allowed.clamp(1, vocab_size)),
         left: options.max_tokens,
+        finish_reason: (options.max_tokens == 0).then_some(FinishReason::Length),
+        top_logprobs: options.logprobs,
+        logprobs: Vec::new(),
     })
 }
 
@@ -32,37 +52,64 @@ pub struct GeneratedTokens<'a, B: Backend> {
     pub(crate) window: Window<'a, B>,
     sampler: TokenSampler,
     stop: Vec<u32>,
+    /// Tokens that may be chosen: those below this.
+    vocab_size: usize,
     left: usize,
+    finish_reason: Option<FinishReason>,
+    /// Whether log-probabilities are kept, and of how many tokens beside the chosen one.
+    top_logprobs: Option<usize>,
+    logprobs: Vec<TokenLogprob>,
 }
 
 impl<B: Backend> GeneratedTokens<'_, B> {
-    /// Whether the text has all its tokens.
-    pub(crate) fn is_over(&self) -> bool {
-        self.left == 0
+    /// Why the text is over; `None` while it is not.
+    pub fn finish_reason(&self) -> Option<FinishReason> {
+        self.finish_reason
+    }
+
+    /// Log-probabilities of the tokens so far, where they were [asked for](crate::GenerateOptions::logprobs).
+    pub fn logprobs(&self) -> &[TokenLogprob] {
+        &self.logprobs
+    }
+
+    pub(crate) fn into_logprobs(self) -> Vec<TokenLogprob> {
+        self.logprobs
     }
 
     /// Chooses the next token from its logits, unless that ends the text.
     pub(crate) fn choose(&mut self, logits: &[f32]) -> Option<u32> {
-        let token = self.sampler.next(logits);
+        let token = self.sampler.next(&logits[..self.vocab_size]);
         if self.stop.contains(&token) {
-            self.left = 0;
+            self.finish_reason = Some(FinishReason::Stop);
             return None;
         }
+        if let Some(top) = self.top_logprobs {
+            self.logprobs.push(TokenLogprob::of(logits, token, top));
+        }
         self.left -= 1;
+        if self.left == 0 {
+            self.finish_reason = Some(FinishReason::Length);
+        }
+        self.sampler.observe(&[token]);
         self.window.push(token);
         Some(token)
     }
 }
 
 impl<B: Backend> Iterator for GeneratedTokens<'_, B> {
-    type Item = u32;
+    type Item = Result<u32>;
 
-    fn next(&mut self) -> Option<u32> {
-        if self.is_over() {
+    fn next(&mut self) -> Option<Result<u32>> {
+        if self.finish_reason.is_some() {
             return None;
         }
-        let logits = self.window.logits();
-        self.choose(&logits)
+        match self.window.logits() {
+            Ok(logits) => self.choose(&logits).map(Ok),
+            Err(error) => {
+                self.finish_reason = Some(FinishReason::Stop);
+                Some(Err(error))
+            }
+        }
     }
 }
 
@@ -80,7 +127,7 @@ mod tests {
     }
 
     fn run(prompt: Vec<u32>, options: GenerateOptions) -> Result<Vec<u32>> {
-        Ok(generate(&model(), &Request { prompt, options })?.collect())
+        generate(&model(), &Request { prompt, options })?.collect()
     }
 
     #[test]
@@ -106,8 +153,10 @@ mod tests {
         let model = model();
         let mut stopped = generate(&model, &request).expect("a readable prompt");
         let end = tokens[..first].iter().position(|token| *token == 28).unwrap_or(first);
-        assert_eq!(stopped.by_ref().collect::<Vec<_>>(), tokens[..end]);
-        assert_eq!(stopped.next(), None, "a text that is over stays over");
+        let before: Result<Vec<u32>> = stopped.by_ref().collect();
+        assert_eq!(before.expect("finite"), tokens[..end]);
+        assert_eq!(stopped.finish_reason(), Some(FinishReason::Stop));
+        assert!(stopped.next().is_none(), "a text that is over stays over");
         assert_eq!(
             run(vec![1], GenerateOptions { max_tokens: 0, ..greedy }).expect("readable"),
             Vec::<u32>::new()
@@ -122,5 +171,50 @@ mod tests {
         let sampling = Sampling { temperature: -1.0, ..Sampling::default() };
         let refused = run(vec![1], GenerateOptions { sampling, ..Default::default() });
         assert!(matches!(refused, Err(Error::Sampling { key: "temperature", .. })));
+    }
+
+    #[test]
+    fn rows_beyond_the_tokenizer_are_never_chosen() {
+        for temperature in [0.0, 5.0] {
+            let sampling = Sampling { temperature, ..Sampling::default() };
+            let options = GenerateOptions { sampling, max_tokens: 200, ..Default::default() };
+            let all = run(vec![1], options.clone()).expect("a readable prompt");
+            assert!(all.iter().any(|token| *token >= 5));
+            let few = run(vec![1], GenerateOptions { vocab_size: Some(5), ..options }).expect("readable");
+            assert!(few.len() == 200 && few.iter().all(|token| *token < 5), "{few:?}");
+        }
+    }
+
+    #[test]
+    fn log_probabilities_are_those_of_the_text() {
+        let model = model();
+        let options = GenerateOptions { max_tokens: 12, logprobs: Some(2), seed: 3, ..Default::default() };
+        let request = Request { prompt: vec![1, 2, 3], options };
+        let mut text = generate(&model, &request).expect("a readable prompt");
+        let tokens: Vec<u32> = text.by_ref().collect::<Result<_>>().expect("finite");
+        assert_eq!(text.finish_reason(), Some(FinishReason::Length));
+        let whole = [&request.prompt[..], &tokens].concat();
+        let expected = crate::score(&model, &whole).expect("short enough").logprobs;
+        for (found, expected) in text.logprobs().iter().zip(&expected[3..]) {
+            assert!((found.logprob - expected.expect("predicted")).abs() < 1e-5);
+            assert!(found.top.len() == 2 && found.top[0].1 >= found.logprob - 1e-9);
+        }
+        assert_eq!(text.logprobs().len(), 12);
+    }
+
+    #[test]
+    fn a_model_that_computes_no_numbers_is_an_error_and_not_a_text() {
+        let config = GptConfig { init_std: 3e38, ..model().config().clone() };
+        let model: GptModel<NdArray> = config.init(5, &Default::default()).expect("valid");
+        let request = Request { prompt: vec![1, 2, 3], options: GenerateOptions::default() };
+        let mut text = generate(&model, &request).expect("a readable prompt");
+        assert!(matches!(text.next(), Some(Err(Error::NotFinite { position: 2, .. }))));
+        assert!(text.next().is_none());
+        let batch = crate::generate_batch(&model, &[request.clone(), request], |_, _| true);
+        assert!(matches!(batch, Err(Error::NotFinite { .. })));
+        assert!(matches!(crate::score(&model, &[1, 2]), Err(Error::NotFinite { position: 0, .. })));
+        let shard = kiln_datasets::TokenShard::temporary(&[1; 50], 50).expect("a temporary file");
+        let loss = crate::evaluate(&model, &shard, 1, |_, _| {});
+        assert!(matches!(loss, Err(Error::LossNotFinite { first: 1, last: 24, .. })));
     }
 }

@@ -17,7 +17,7 @@
 //!
 //! let options = GenerateOptions { max_tokens: 8, sampling: Sampling::GREEDY, ..Default::default() };
 //! let request = Request { prompt: vec![1, 2, 3], options };
-//! let tokens: Vec<u32> = generate(&model, &request)?.collect();
+//! let tokens: Vec<u32> = generate(&model, &request)?.collect::<Result<_, _>>()?;
 //! assert_eq!(tokens.len(), 8);
 //!
 //! // Greedy tokens are the most probable ones, so they are no worse than a guess among 29.
@@ -35,20 +35,29 @@ mod error;
 mod evaluate;
 mod files;
 mod generate;
+mod logits;
+mod logprobs;
+mod prompt;
 mod request;
+mod sampler;
 mod sampling;
 mod score;
+mod stop;
 mod text_model;
+mod text_stream;
 mod tokens;
 mod window;
 
-pub use batch::generate_batch;
+pub use batch::{Completion, generate_batch};
 pub use error::{Error, Result};
 pub use evaluate::{CorpusLoss, evaluate};
 pub use files::ModelFiles;
-pub use generate::{GeneratedTokens, generate};
+pub use generate::{FinishReason, GeneratedTokens, generate};
+pub use logprobs::TokenLogprob;
+pub use prompt::encode_prompt;
 pub use request::{GenerateOptions, Request};
-pub use sampling::{Sampling, TokenSampler};
+pub use sampler::TokenSampler;
+pub use sampling::Sampling;
 pub use score::{TextScore, score};
 pub use text_model::{GeneratedText, TextModel};
 

@@ -10,6 +10,11 @@ pub struct GenerateOptions {
     pub max_tokens: usize,
     /// Tokens that end the text when they are chosen; they are not part of it.
     pub stop: Vec<u32>,
+    /// Chooses only tokens below this id. A model may have more rows than its tokenizer has tokens, to round its
+    /// matrices up; `None` allows them all.
+    pub vocab_size: Option<usize>,
+    /// Whether to keep the log-probability of each token, and of how many of the most probable ones beside it.
+    pub logprobs: Option<usize>,
     /// How each token is chosen.
     pub sampling: Sampling,
     /// Where the draws start: the same seed gives the same text.
@@ -20,7 +25,15 @@ pub struct GenerateOptions {
 
 impl Default for GenerateOptions {
     fn default() -> Self {
-        Self { max_tokens: 200, stop: Vec::new(), sampling: Sampling::default(), seed: 0, kv_cache: true }
+        Self {
+            max_tokens: 200,
+            stop: Vec::new(),
+            vocab_size: None,
+            logprobs: None,
+            sampling: Sampling::default(),
+            seed: 0,
+            kv_cache: true,
+        }
     }
 }
 

@@ -4,6 +4,7 @@ use burn::tensor::activation::log_softmax;
 use kiln_model::{Backend, GptModel, token_tensor};
 
 use crate::error::{Error, Result};
+use crate::logits::check_finite;
 use crate::tokens::{check_tokens, upload};
 
 /// Log-probabilities of a text's tokens.
@@ -22,7 +23,7 @@ pub struct TextScore {
 ///
 /// # Errors
 ///
-/// [`Error::TooShort`], [`Error::TooLong`] or [`Error::UnknownToken`].
+/// [`Error::TooShort`], [`Error::TooLong`] or [`Error::UnknownToken`] for the tokens, [`Error::NotFinite`] for the model.
 pub fn score<B: Backend>(model: &GptModel<B>, tokens: &[u32]) -> Result<TextScore> {
     check_tokens(model, tokens)?;
     let context_length = model.config().context_length;
@@ -34,15 +35,17 @@ pub fn score<B: Backend>(model: &GptModel<B>, tokens: &[u32]) -> Result<TextScor
     let logits = model.forward(upload(model, tokens)); // [1, tokens, vocab]
     let [_, length, vocab] = logits.dims();
     let logits = logits.reshape([length, vocab]);
+    let values: Vec<f32> = logits.to_data().iter::<f32>().collect();
+    check_finite(&values, vocab, 0)?;
 
     let targets = token_tensor(tokens[1..].to_vec(), [length - 1, 1], &logits.device());
-    let chosen = log_softmax(logits.clone().narrow(0, 0, length - 1), 1).gather(1, targets); // [tokens - 1, 1]
+    let chosen = log_softmax(logits.narrow(0, 0, length - 1), 1).gather(1, targets); // [tokens - 1, 1]
     let chosen: Vec<f64> = chosen.into_data().iter::<f64>().collect();
     let loss = -chosen.iter().sum::<f64>() / chosen.len() as f64;
     Ok(TextScore {
         logprobs: std::iter::once(None).chain(chosen.into_iter().map(Some)).collect(),
         loss,
-        logits: logits.into_data().iter::<f32>().collect(),
+        logits: values,
     })
 }
 

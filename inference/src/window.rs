@@ -3,6 +3,7 @@
 use kiln_model::{Backend, GptModel, KvCache, token_tensor};
 
 use crate::error::{Error, Result};
+use crate::logits::check_finite;
 use crate::tokens::{check_tokens, upload};
 
 /// The tokens that the model sees, with the cache that saves computing them twice.
@@ -10,6 +11,8 @@ use crate::tokens::{check_tokens, upload};
 pub(crate) struct Window<'a, B: Backend> {
     model: &'a GptModel<B>,
     tokens: Vec<u32>,
+    /// Tokens of the text that the model no longer sees.
+    passed: usize,
     cache: Option<KvCache<B>>,
 }
 
@@ -25,13 +28,17 @@ impl<'a, B: Backend> Window<'a, B> {
             return Err(Error::EmptyPrompt);
         }
         let cache = kv_cache.then(|| KvCache::new(model.config(), 1, &model.device()));
-        let mut window = Self { model, tokens: prompt.to_vec(), cache };
+        let mut window = Self { model, tokens: prompt.to_vec(), passed: 0, cache };
         window.shorten();
         Ok(window)
     }
 
     /// Logits of the next token.
-    pub(crate) fn logits(&mut self) -> Vec<f32> {
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFinite`].
+    pub(crate) fn logits(&mut self) -> Result<Vec<f32>> {
         let logits = match &mut self.cache {
             Some(cache) => self.model.forward_cached(upload(self.model, &self.tokens[cache.len()..]), cache),
             None => {
@@ -40,7 +47,13 @@ impl<'a, B: Backend> Window<'a, B> {
                 logits.narrow(1, length - 1, 1).reshape([1, vocab])
             }
         };
-        logits.into_data().convert::<f32>().into_vec().expect("converted to f32")
+        let logits: Vec<f32> = logits.into_data().convert::<f32>().into_vec().expect("converted to f32");
+        self.check(&logits)?;
+        Ok(logits)
+    }
+
+    fn check(&self, logits: &[f32]) -> Result<()> {
+        check_finite(logits, logits.len(), self.passed + self.tokens.len() - 1)
     }
 
     /// Appends a token.
@@ -56,7 +69,9 @@ impl<'a, B: Backend> Window<'a, B> {
             // Half at a time: the cache must be built again, and doing so for every token would make it
             // useless.
             let kept = context_length.div_ceil(2);
-            self.tokens.drain(..self.tokens.len() - kept);
+            let dropped = self.tokens.len() - kept;
+            self.tokens.drain(..dropped);
+            self.passed += dropped;
             if let Some(cache) = &mut self.cache {
                 cache.truncate(0);
             }
@@ -65,23 +80,27 @@ impl<'a, B: Backend> Window<'a, B> {
 }
 
 /// Logits of the next token of each window. Windows that lack just their last token share one forward pass.
+///
+/// # Errors
+///
+/// [`Error::NotFinite`] of the first window that has such logits.
 pub(crate) fn batched_logits<B: Backend>(
     model: &GptModel<B>,
     mut windows: Vec<&mut Window<'_, B>>,
-) -> Vec<Vec<f32>> {
+) -> Result<Vec<Vec<f32>>> {
     if let [window] = &mut windows[..] {
-        return vec![window.logits()];
+        return Ok(vec![window.logits()?]);
     }
     let mut logits = vec![Vec::new(); windows.len()];
     let mut together = Vec::new();
     for (row, window) in windows.into_iter().enumerate() {
         match window.cache.take_if(|cache| cache.len() + 1 == window.tokens.len()) {
             Some(cache) => together.push((row, window, cache)),
-            None => logits[row] = window.logits(),
+            None => logits[row] = window.logits()?,
         }
     }
     if together.is_empty() {
-        return logits;
+        return Ok(logits);
     }
     let last: Vec<u32> =
         together.iter().map(|(_, window, _)| window.tokens[window.tokens.len() - 1]).collect();
@@ -94,7 +113,8 @@ pub(crate) fn batched_logits<B: Backend>(
     let values: Vec<f32> = output.into_data().iter::<f32>().collect();
     for (((row, window), cache), values) in rows.into_iter().zip(cache.unstack()).zip(values.chunks(vocab)) {
         window.cache = Some(cache);
+        window.check(values)?;
         logits[row] = values.to_vec();
     }
-    logits
+    Ok(logits)
 }

@@ -36,6 +36,24 @@ pub enum Error {
         /// The file that was looked for.
         missing: &'static str,
     },
+    /// The directory holds weights in a format that is not read.
+    #[error("{}: {what}; Kiln reads model.safetensors, which is not there", path.display())]
+    OtherWeights {
+        /// The file.
+        path: PathBuf,
+        /// What it is.
+        what: &'static str,
+    },
+    /// The weights are not those that were written.
+    #[error("{}: the checksum of the weights is {found}, and {written} was written: the file is damaged", path.display())]
+    Damaged {
+        /// The file of weights.
+        path: PathBuf,
+        /// The checksum in its header.
+        written: String,
+        /// The checksum of what it holds.
+        found: String,
+    },
     /// The backend has no such number format.
     #[error("the {backend} backend cannot hold weights in {precision}")]
     Precision {
@@ -80,8 +98,8 @@ impl Error {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Io { source, .. } => source.kind(),
-            Self::NoModel { .. } => ErrorKind::NotFound,
-            Self::Format { .. } => ErrorKind::InvalidData,
+            Self::NoModel { .. } | Self::OtherWeights { .. } => ErrorKind::NotFound,
+            Self::Format { .. } | Self::Damaged { .. } => ErrorKind::InvalidData,
             _ => ErrorKind::InvalidInput,
         }
     }

@@ -87,6 +87,6 @@ pub use parameters::{Parameter, Role, parameters};
 pub use precision::{Channels, Precision};
 pub use tap::{NoTap, NormSite, Site, Tap, Watch};
 pub use weights::{
-    Dtype, GgufVocabulary, load, load_config, load_weights, load_with_precision, parameter_shapes, save,
-    save_gguf,
+    Dtype, GgufVocabulary, SpecialTokens, load, load_config, load_weights, load_with_precision,
+    parameter_shapes, save, save_gguf,
 };

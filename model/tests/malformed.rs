@@ -8,7 +8,7 @@ use kiln_model::{Dtype, Error, GptConfig, load, save};
 use peak_alloc::PeakAlloc;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 #[global_allocator]
 static ALLOCATOR: PeakAlloc = PeakAlloc;
@@ -115,6 +115,26 @@ fn header_end(weights: &[u8]) -> usize {
     8 + u64::from_le_bytes(weights[..8].try_into().expect("eight bytes")) as usize
 }
 
+/// A safetensors file with another header.
+fn with_header(weights: &[u8], change: impl FnOnce(&mut Map<String, Value>)) -> Vec<u8> {
+    let end = header_end(weights);
+    let mut header: Map<String, Value> = serde_json::from_slice(&weights[8..end]).expect("just written");
+    change(&mut header);
+    let header = Value::Object(header).to_string();
+    let length = (header.len() as u64).to_le_bytes();
+    [&length[..], header.as_bytes(), &weights[end..]].concat()
+}
+
+/// Files of other programs have no checksum.
+fn without_checksum(directory: &Path) {
+    let path = directory.join(WEIGHTS);
+    let weights = std::fs::read(&path).expect("readable");
+    let changed = with_header(&weights, |header| {
+        header.remove("__metadata__").expect("it has a checksum");
+    });
+    std::fs::write(path, changed).expect("writable");
+}
+
 fn inflict(directory: &Path, damage: &Damage) {
     let read = |file: &str| std::fs::read(directory.join(file)).expect("readable");
     let write = |file: &str, bytes: &[u8]| std::fs::write(directory.join(file), bytes).expect("writable");
@@ -137,17 +157,13 @@ fn inflict(directory: &Path, damage: &Damage) {
             write(CONFIG, config.to_string().as_bytes());
         }
         Damage::Header { tensor, key, value } => {
-            let bytes = read(WEIGHTS);
-            let end = header_end(&bytes);
-            let mut header: Value = serde_json::from_slice(&bytes[8..end]).expect("just written");
-            let tensors = header.as_object_mut().expect("an object");
-            let tensor = tensor % tensors.len();
-            if let Some(entry) = tensors.values_mut().nth(tensor).and_then(Value::as_object_mut) {
-                entry.insert((*key).to_owned(), value.clone());
-            }
-            let header = header.to_string();
-            let length = (header.len() as u64).to_le_bytes();
-            write(WEIGHTS, &[&length[..], header.as_bytes(), &bytes[end..]].concat());
+            let changed = with_header(&read(WEIGHTS), |tensors| {
+                let tensor = tensor % tensors.len();
+                if let Some(entry) = tensors.values_mut().nth(tensor).and_then(Value::as_object_mut) {
+                    entry.insert((*key).to_owned(), value.clone());
+                }
+            });
+            write(WEIGHTS, &changed);
         }
         Damage::HeaderLength(length) => {
             let mut bytes = read(WEIGHTS);
@@ -180,9 +196,12 @@ fn ten_thousand_malformed_directories() {
         cases,
         proptest::test_runner::TestRng::deterministic_rng(proptest::test_runner::RngAlgorithm::ChaCha),
     )
-    .run(&damage(), |damage| {
+    .run(&(damage(), any::<bool>()), |(damage, bare)| {
         let directory = tempfile::tempdir().expect("a temporary directory");
-        save(&model, directory.path(), Dtype::F32, None).expect("writable");
+        save(&model, directory.path(), Dtype::F32, &Default::default()).expect("writable");
+        if bare {
+            without_checksum(directory.path());
+        }
         inflict(directory.path(), &damage);
         let size: u64 = std::fs::read_dir(directory.path())
             .expect("readable")
@@ -196,8 +215,10 @@ fn ten_thousand_malformed_directories() {
             Err(error) => {
                 let text = error.to_string();
                 prop_assert!(text.contains(&directory.path().display().to_string()), "no path in: {text}");
-                let expected =
-                    matches!(error, Error::Format { .. } | Error::Io { .. } | Error::NoModel { .. });
+                let expected = matches!(
+                    error,
+                    Error::Format { .. } | Error::Io { .. } | Error::NoModel { .. } | Error::Damaged { .. }
+                );
                 prop_assert!(expected, "{error:?}");
                 refused.set(refused.get() + 1);
             }
@@ -207,6 +228,27 @@ fn ten_thousand_malformed_directories() {
         Ok(())
     });
     outcome.expect("no case fails");
-    // Some bits may flip unnoticed: a weight is then another number. Most damage must be seen.
+    // Without a checksum some bits may flip unnoticed: a weight is then another number. Most damage must be seen.
     assert!(refused.get() > 7_000, "only {} of 10,000 were refused", refused.get());
+}
+
+#[test]
+fn every_flipped_bit_of_a_weight_is_noticed() {
+    let config = GptConfig { vocab_size: 3, context_length: 2, d_ff: 2, ..GptConfig::new(1, 1, 2) };
+    let device = Default::default();
+    let model = config.init::<NdArray>(1, &device).expect("valid");
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let path = directory.path().join(WEIGHTS);
+    for dtype in [Dtype::F32, Dtype::Bf16] {
+        save(&model, directory.path(), dtype, &Default::default()).expect("writable");
+        let sound = std::fs::read(&path).expect("readable");
+        load::<NdArray>(directory.path(), &device).expect("a sound model");
+        for bit in header_end(&sound) * 8..sound.len() * 8 {
+            let mut bytes = sound.clone();
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            std::fs::write(&path, bytes).expect("writable");
+            let refused = load::<NdArray>(directory.path(), &device).expect_err("it is damaged");
+            assert!(matches!(&refused, Error::Damaged { path: named, .. } if *named == path), "{refused}");
+        }
+    }
 }

@@ -1,8 +1,12 @@
 //! The model as a whole: causality, the cache, and files.
 
+use std::path::Path;
+
 use burn::tensor::{Int, Tensor, Tolerance};
 use burn_ndarray::NdArray;
-use kiln_model::{Dtype, GptConfig, GptModel, KvCache, load, save};
+use kiln_model::{Dtype, Error, GptConfig, GptModel, KvCache, SpecialTokens, load, load_config, save};
+use safetensors::tensor::TensorView;
+use safetensors::{Dtype as FileDtype, SafeTensors};
 
 type B = NdArray;
 
@@ -96,7 +100,8 @@ fn saved_and_loaded_models_agree() {
     for config in variants {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let model = model(&config);
-        save(&model, directory.path(), Dtype::F32, Some(0)).expect("writable");
+        save(&model, directory.path(), Dtype::F32, &SpecialTokens::of_end_of_text(Some(0)))
+            .expect("writable");
         let loaded: GptModel<B> = load(directory.path(), &Default::default()).expect("just written");
         assert_eq!(loaded.config(), &config);
         let ids = [3, 1, 4, 1, 5, 9, 2, 6];
@@ -111,7 +116,7 @@ fn broken_directories_are_refused_by_name() {
     let refusal = || load::<B>(path, &Default::default()).expect_err("not a model").to_string();
     assert!(refusal().contains("no model here"), "{}", refusal());
 
-    save(&model(&config()), path, Dtype::F32, None).expect("writable");
+    save(&model(&config()), path, Dtype::F32, &Default::default()).expect("writable");
     let weights = path.join("model.safetensors");
     let whole = std::fs::read(&weights).expect("just written");
     std::fs::write(&weights, &whole[..whole.len() / 2]).expect("writable");
@@ -124,4 +129,110 @@ fn broken_directories_are_refused_by_name() {
     assert!(refusal().contains("`h.3.ln_1.weight` is missing"), "{}", refusal());
     std::fs::write(path.join("config.json"), text.replace("gpt2", "llama")).expect("writable");
     assert!(refusal().contains("llama"), "{}", refusal());
+}
+
+/// Writes `model.safetensors` anew, each tensor by the name and with the values that `change` gives it.
+fn rewrite(directory: &Path, change: impl Fn(&str, Vec<f32>) -> Vec<(String, Vec<f64>)>, dtype: FileDtype) {
+    let path = directory.join("model.safetensors");
+    let bytes = std::fs::read(&path).expect("readable");
+    let file = SafeTensors::deserialize(&bytes).expect("just written");
+    let mut tensors = Vec::new();
+    for (name, view) in file.tensors() {
+        let values = view.data().as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
+        for (name, values) in change(&name, values) {
+            let bytes: Vec<u8> = match dtype {
+                FileDtype::F64 => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
+                _ => values.iter().flat_map(|value| (*value as f32).to_le_bytes()).collect(),
+            };
+            let shape = if values.len() == view.data().len() / 4 {
+                view.shape().to_vec()
+            } else {
+                vec![values.len()]
+            };
+            tensors.push((name, shape, bytes));
+        }
+    }
+    let views = tensors
+        .iter()
+        .map(|(name, shape, bytes)| (name, TensorView::new(dtype, shape.clone(), bytes).expect("fits")));
+    std::fs::write(path, safetensors::serialize(views, None).expect("sound")).expect("writable");
+}
+
+fn wide(values: Vec<f32>) -> Vec<f64> {
+    values.into_iter().map(f64::from).collect()
+}
+
+#[test]
+fn a_stored_head_that_differs_is_used() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let path = directory.path();
+    let model = model(&config());
+    let head = |factor: f64| {
+        save(&model, path, Dtype::F32, &SpecialTokens::default()).expect("writable");
+        rewrite(
+            path,
+            |name, values| {
+                let values = wide(values);
+                let head = values.iter().map(|value| value * factor).collect();
+                let copied = (name == "transformer.wte.weight").then(|| ("lm_head.weight".to_owned(), head));
+                [(name.to_owned(), values)].into_iter().chain(copied).collect()
+            },
+            FileDtype::F32,
+        );
+        let loaded: GptModel<B> = load(path, &Default::default()).expect("sound");
+        assert_eq!(loaded.config(), &load_config(path).expect("sound"));
+        (loaded.config().tied_head, loaded.forward(tokens(&[1, 2, 3])))
+    };
+    let expected = model.forward(tokens(&[1, 2, 3]));
+    let (tied, logits) = head(1.0);
+    assert!(tied);
+    assert_eq!(logits.into_data(), expected.clone().into_data());
+    let (tied, logits) = head(2.0);
+    assert!(!tied);
+    logits.into_data().assert_approx_eq::<f32>(&(expected * 2.0).into_data(), Tolerance::default());
+}
+
+#[test]
+fn wrapped_names_wide_numbers_and_other_heads_are_read() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let path = directory.path();
+    let model = model(&config());
+    let expected = model.forward(tokens(&[1, 2, 3])).into_data();
+    for wrapper in ["", "_orig_mod.", "module.", "module._orig_mod.", "base_model.model."] {
+        save(&model, path, Dtype::F32, &SpecialTokens::default()).expect("writable");
+        rewrite(
+            path,
+            |name, values| {
+                let other = (name == "transformer.ln_f.weight").then(|| {
+                    ["v_head.summary.weight", "score.weight"].map(|head| (head.to_owned(), vec![1.0; 2]))
+                });
+                let whole = (format!("{wrapper}{name}"), wide(values));
+                [whole].into_iter().chain(other.into_iter().flatten()).collect()
+            },
+            FileDtype::F64,
+        );
+        let loaded: GptModel<B> = load(path, &Default::default()).expect("sound");
+        assert_eq!(loaded.forward(tokens(&[1, 2, 3])).into_data(), expected, "{wrapper}");
+    }
+}
+
+#[test]
+fn adapters_and_weights_in_other_formats_are_named() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let path = directory.path();
+    let model = model(&config());
+    save(&model, path, Dtype::F32, &SpecialTokens::default()).expect("writable");
+    let adapted = |name: &str, values| {
+        let lora = "base_model.model.transformer.h.0.attn.c_attn.lora_A.default.weight";
+        let lora = (name == "transformer.ln_f.bias").then(|| (lora.to_owned(), vec![0.0; 2]));
+        [(name.to_owned(), wide(values))].into_iter().chain(lora).collect()
+    };
+    rewrite(path, adapted, FileDtype::F32);
+    let refused = load::<B>(path, &Default::default()).expect_err("an adapter").to_string();
+    assert!(refused.contains("LoRA"), "{refused}");
+
+    std::fs::rename(path.join("model.safetensors"), path.join("pytorch_model.bin")).expect("writable");
+    let refused = load::<B>(path, &Default::default()).expect_err("a pickle");
+    assert!(matches!(refused, Error::OtherWeights { .. }), "{refused}");
+    assert!(refused.to_string().contains("pytorch_model.bin"), "{refused}");
 }

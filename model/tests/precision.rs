@@ -80,18 +80,19 @@ fn a_directory_opens_in_fewer_bits_and_is_not_written_from_them() {
     let device = Default::default();
     let folder = tempfile::tempdir().expect("a temporary directory");
     let exact = config().init::<NdArray>(7, &device).expect("valid");
-    kiln_model::save(&exact, folder.path(), kiln_model::Dtype::F32, None).expect("writable");
+    kiln_model::save(&exact, folder.path(), kiln_model::Dtype::F32, &Default::default()).expect("writable");
     let opened = kiln_model::load_with_precision::<NdArray>(folder.path(), &device, Precision::F32);
     let opened = opened.expect("a model");
     assert!(difference(&logits(&opened), &logits(&exact)) <= 1e-6);
-    kiln_model::save(&opened, folder.path(), kiln_model::Dtype::F32, None).expect("f32 can be saved again");
+    kiln_model::save(&opened, folder.path(), kiln_model::Dtype::F32, &Default::default())
+        .expect("f32 can be saved again");
     for precision in [Precision::Bf16, Precision::Int8] {
         let opened =
             kiln_model::load_with_precision::<NdArray>(folder.path(), &device, precision).expect("a model");
         let converted = exact.clone().with_precision(precision).expect("the host holds all of them");
         assert_eq!(logits(&opened), logits(&converted));
         assert!(matches!(opened.clone().with_precision(Precision::F32), Err(Error::Packed { .. })));
-        let refused = kiln_model::save(&opened, folder.path(), kiln_model::Dtype::F32, None);
+        let refused = kiln_model::save(&opened, folder.path(), kiln_model::Dtype::F32, &Default::default());
         assert!(matches!(refused, Err(Error::Packed { parameter }) if parameter == "wte.weight"));
     }
     assert_eq!(

@@ -92,6 +92,9 @@ pub struct BenchDecode {
     /// Tokens of each text that are timed.
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..))]
     pub tokens: u32,
+    /// Draw each token at this temperature; 0 takes the most probable one.
+    #[arg(long, value_name = "T", default_value_t = 0.0)]
+    pub temperature: f64,
     /// Print one JSON object.
     #[arg(long)]
     pub json: bool,

@@ -8,34 +8,115 @@ use super::common::ModelArgs;
 use super::data::SourceArgs;
 
 /// `kiln generate`
+// Where llama.cpp and transformers call an option otherwise, their name works too.
 #[derive(Args, Debug)]
+#[command(after_help = GENERATE_EXAMPLES)]
 pub struct Generate {
+    /// Model or run: a directory, or the name of a run in runs/; default: the newest run.
+    #[arg(value_name = "MODEL|RUN", conflicts_with = "model")]
+    pub target: Option<PathBuf>,
     /// Model or run directory.
-    #[arg(long, value_name = "DIR")]
-    pub model: PathBuf,
-    /// Text to continue.
-    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
-    pub prompt: String,
-    /// Most tokens to add.
-    #[arg(long, value_name = "N", default_value_t = 200)]
+    #[arg(short, long, value_name = "DIR")]
+    pub model: Option<PathBuf>,
+    /// Text to continue; - reads it from standard input, as does leaving it out where something is piped in. An
+    /// empty one is the beginning of a text.
+    #[arg(short, long, value_name = "TEXT", allow_hyphen_values = true, alias = "start")]
+    pub prompt: Option<String>,
+    /// Continue the whole of a file.
+    #[arg(short = 'f', long, value_name = "FILE", conflicts_with = "prompt", alias = "file")]
+    pub prompt_file: Option<PathBuf>,
+    /// Continue each line of a file; of a .jsonl file, each line's string or its key "prompt"; - reads lines from
+    /// standard input.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["prompt", "prompt_file"])]
+    pub prompts: Option<PathBuf>,
+    /// Texts for each prompt; the first draws from --seed, each further one from the next number.
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(aliases = ["n", "samples", "num_samples", "num-return-sequences", "num_return_sequences"])]
+    pub num_samples: u32,
+    /// Most tokens to add; -1: as many as it takes to the end of the text.
+    #[arg(long, value_name = "N", default_value = "200", value_parser = count, allow_negative_numbers = true)]
+    #[arg(aliases = ["max_tokens", "max-new-tokens", "max_new_tokens", "n-predict", "predict"])]
     pub max_tokens: usize,
-    /// Sharpen the distribution below 1, flatten it above; 0 always takes the most probable token.
-    #[arg(long, value_name = "T", default_value_t = 0.8)]
-    pub temperature: f64,
-    /// Consider only the K most probable tokens; 0 considers all.
-    #[arg(long, value_name = "K", default_value_t = 0)]
-    pub top_k: usize,
-    /// Consider only the most probable tokens that together reach P.
-    #[arg(long, value_name = "P", default_value_t = 1.0)]
-    pub top_p: f64,
-    /// Draw from this seed: the same one gives the same text; default: another one each time.
-    #[arg(long, value_name = "S")]
-    pub seed: Option<u64>,
+    /// End the text before this string, where \n, \t and \\ stand for a line break, a tab and a backslash; may be
+    /// repeated.
+    #[arg(short = 'r', long, value_name = "TEXT", allow_hyphen_values = true)]
+    #[arg(aliases = ["reverse-prompt", "stop-string", "stop-strings", "stop_strings"])]
+    pub stop: Vec<String>,
+    #[command(flatten)]
+    pub sampling: SamplingArgs,
+    /// Draw from this seed: the same one gives the same text; -1, or none: another one each time.
+    #[arg(short, long, value_name = "S", value_parser = seed, allow_negative_numbers = true)]
+    pub seed: Option<i128>,
+    /// Show the log-probability of each token, as the model gives it before anything below changes it.
+    #[arg(long)]
+    pub logprobs: bool,
+    /// With --json, show the N most probable tokens at each place too.
+    #[arg(long, value_name = "N", default_value_t = 0, alias = "n-probs", requires = "json")]
+    pub top_logprobs: usize,
+    /// Tokenizer, for a model directory without one: gpt2, cl100k_base, …, or a directory.
+    #[arg(long, value_name = "NAME|DIR")]
+    pub tokenizer: Option<String>,
     /// Compute every position again for every token.
     #[arg(long)]
     pub no_kv_cache: bool,
     #[command(flatten)]
     pub common: ModelArgs,
+}
+
+const GENERATE_EXAMPLES: &str = "Examples:
+  kiln generate --model runs/tales --prompt \"Once upon a time\" --stop '\\n\\n'
+  echo \"Once upon a time\" | kiln generate --model runs/tales -n 3
+  kiln generate --model runs/tales --prompts prompts.txt --json";
+
+/// How tokens are chosen.
+#[derive(Args, Debug, Clone)]
+pub struct SamplingArgs {
+    /// Sharpen the distribution below 1, flatten it above; 0 always takes the most probable token.
+    #[arg(long, value_name = "T", default_value_t = 0.8, allow_negative_numbers = true, alias = "temp")]
+    pub temperature: f64,
+    /// Consider only the K most probable tokens; 0 and -1 consider all.
+    #[arg(long, value_name = "K", default_value = "0", value_parser = top_k, allow_negative_numbers = true)]
+    #[arg(alias = "top_k")]
+    pub top_k: usize,
+    /// Consider only the most probable tokens that together reach P.
+    #[arg(long, value_name = "P", default_value_t = 1.0, allow_negative_numbers = true, alias = "top_p")]
+    pub top_p: f64,
+    /// Consider only tokens at least P times as probable as the most probable one; 0 considers all.
+    #[arg(long, value_name = "P", default_value_t = 0.0, allow_negative_numbers = true, alias = "min_p")]
+    pub min_p: f64,
+    /// Divide the logits of tokens that occurred by this, or multiply them where they are negative; 1 changes
+    /// nothing.
+    #[arg(long, value_name = "X", default_value_t = 1.0, allow_negative_numbers = true)]
+    #[arg(aliases = ["repeat_penalty", "repetition-penalty", "repetition_penalty"])]
+    pub repeat_penalty: f64,
+    /// Newest tokens that --repeat-penalty looks at, as in llama.cpp; -1: all, as in transformers.
+    #[arg(long, value_name = "N", default_value = "64", value_parser = count, allow_negative_numbers = true)]
+    #[arg(alias = "repeat_last_n")]
+    pub repeat_last_n: usize,
+}
+
+/// A number, or -1 for no limit.
+fn count(text: &str) -> Result<usize, String> {
+    match text {
+        "-1" => Ok(usize::MAX),
+        _ => text.parse().map_err(|_| "must be a whole number from 0 on, or -1 for no limit".to_owned()),
+    }
+}
+
+/// A number, or -1 for all, which is 0.
+fn top_k(text: &str) -> Result<usize, String> {
+    match text {
+        "-1" => Ok(0),
+        _ => text.parse().map_err(|_| "must be a whole number from 0 on, or -1 for all".to_owned()),
+    }
+}
+
+/// A seed, or -1 for any.
+fn seed(text: &str) -> Result<i128, String> {
+    match text.parse() {
+        Ok(seed) if (-1..=i128::from(u64::MAX)).contains(&seed) => Ok(seed),
+        _ => Err(format!("must be a whole number from 0 to {}, or -1 for any", u64::MAX)),
+    }
 }
 
 /// `kiln score`
@@ -49,6 +130,9 @@ pub struct Score {
     /// Write the logits, `[tokens, vocab]` in f32, as tensor `logits` of a safetensors file.
     #[arg(long, value_name = "FILE")]
     pub logits: Option<PathBuf>,
+    /// Tokenizer, for a model directory without one: gpt2, cl100k_base, …, or a directory.
+    #[arg(long, value_name = "NAME|DIR")]
+    pub tokenizer: Option<String>,
     #[command(flatten)]
     pub common: ModelArgs,
 }

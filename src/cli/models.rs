@@ -14,19 +14,20 @@ pub struct Export {
     /// Model or run directory.
     #[arg(long, value_name = "DIR")]
     pub model: PathBuf,
-    /// What to write: a directory with config.json, model.safetensors, tokenizer.json; or one GGUF file.
-    #[arg(long, value_name = "DIR|FILE")]
+    /// What to write: a directory with config.json, model.safetensors, tokenizer.json; or, with the ending .gguf,
+    /// one file.
+    #[arg(short = 'o', long, value_name = "DIR|FILE", alias = "output")]
     pub to: PathBuf,
-    /// Layout.
-    #[arg(long, value_enum, default_value_t = ExportFormat::Hf)]
-    pub format: ExportFormat,
+    /// Layout; default: gguf where --to ends in .gguf, else hf.
+    #[arg(long, value_enum)]
+    pub format: Option<ExportFormat>,
     /// Number format of the weights.
     #[arg(long, value_parser = in_files(), default_value = "f32")]
     pub dtype: Dtype,
 }
 
 /// Layouts of exported models.
-#[derive(Clone, Copy, Debug, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum ExportFormat {
     /// A Hugging Face directory.
     Hf,

@@ -107,7 +107,7 @@ impl Evaluating {
             bar.set_position(done as u64);
         });
         bar.finish_and_clear();
-        Ok(loss)
+        Ok(loss?)
     }
 }
 

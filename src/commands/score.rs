@@ -12,12 +12,15 @@ use serde_json::json;
 
 use crate::backend::{Job, dispatch};
 use crate::cli::inference::Score;
+use crate::commands::token_table;
 use crate::output;
 
 pub fn run(args: Score) -> Result<()> {
     let files = ModelFiles::open(&args.model)?;
     let tokens = match (&args.input.text, &args.input.tokens) {
-        (Some(text), _) => files.tokenizer()?.encode_with_special_tokens(text)?,
+        (Some(text), _) => {
+            crate::files::tokenizer_of(&files, args.tokenizer.as_deref())?.encode_with_special_tokens(text)?
+        }
         (None, tokens) => tokens.clone().unwrap_or_default(),
     };
     let backend = args.common.backend.clone();
@@ -46,17 +49,9 @@ impl Job for Scoring {
             return Ok(());
         }
         // A model scored by token ids needs no tokenizer; its tokens are then shown as numbers.
-        let tokenizer = files.tokenizer().ok();
-        writeln!(out, "{:>12}  {:>8}  token", "logprob", "id")?;
-        for (token, logprob) in tokens.iter().zip(&score.logprobs) {
-            let text = tokenizer.as_ref().and_then(|tokenizer| tokenizer.decode(&[*token]).ok());
-            let logprob = logprob.map_or_else(|| "–".to_owned(), |logprob| format!("{logprob:.6}"));
-            writeln!(
-                out,
-                "{logprob:>12}  {token:>8}  {}",
-                text.map_or_else(String::new, |text| format!("{text:?}"))
-            )?;
-        }
+        let tokenizer = crate::files::tokenizer_of(&files, args.tokenizer.as_deref()).ok();
+        let rows = tokens.into_iter().zip(score.logprobs);
+        token_table::print(&mut out, rows, tokenizer.as_ref())?;
         writeln!(out, "loss {:.6} nats per token, perplexity {:.4}", score.loss, score.loss.exp())?;
         Ok(())
     }

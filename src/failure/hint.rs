@@ -5,6 +5,8 @@
 
 use std::error::Error;
 
+use crate::commands::shell::quoted;
+
 /// How a command is told how to read a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reading {
@@ -66,6 +68,21 @@ fn model(error: &kiln_model::Error) -> Option<String> {
     Some(match error {
         Error::NoModel { .. } => {
             "name a directory that `kiln train` or transformers' `save_pretrained` wrote".to_owned()
+        }
+        Error::OtherWeights { path, .. }
+            if path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("adapter")) =>
+        {
+            "merge it into its model: `python -c \"from peft import AutoPeftModelForCausalLM as M; \
+             M.from_pretrained('DIR').merge_and_unload().save_pretrained('NEW_DIR')\"`"
+                .to_owned()
+        }
+        Error::OtherWeights { .. } => {
+            "convert it with transformers: `python -c \"from transformers import AutoModelForCausalLM as M; \
+             M.from_pretrained('DIR').save_pretrained('NEW_DIR')\"`"
+                .to_owned()
+        }
+        Error::Damaged { .. } => {
+            "copy or export the model again; the checkpoints of a run have the weights too".to_owned()
         }
         Error::Precision { .. } => {
             "use f32, or the ndarray or flex backend, which hold all of f32, bf16 and int8".to_owned()
@@ -141,7 +158,7 @@ fn training(error: &kiln_training::Error, reading: Reading) -> Option<String> {
     use kiln_training::Error;
     Some(match error {
         Error::RunExists { path } => {
-            let path = path.display();
+            let path = quoted(&path.to_string_lossy());
             format!(
                 "continue it with `kiln train --run-dir {path} --resume`, or choose another place with `--run-dir`"
             )

@@ -103,7 +103,7 @@ pub struct GenerationSection {
 
 impl Default for GenerationSection {
     fn default() -> Self {
-        let Sampling { temperature, top_k, top_p } = Sampling::default();
+        let Sampling { temperature, top_k, top_p, .. } = Sampling::default();
         Self { temperature, top_k, top_p, max_tokens: 300, prompt: "\n".to_owned() }
     }
 }
@@ -111,6 +111,11 @@ impl Default for GenerationSection {
 impl GenerationSection {
     /// How tokens are chosen.
     pub fn sampling(&self) -> Sampling {
-        Sampling { temperature: self.temperature, top_k: self.top_k, top_p: self.top_p }
+        Sampling {
+            temperature: self.temperature,
+            top_k: self.top_k,
+            top_p: self.top_p,
+            ..Sampling::default()
+        }
     }
 }

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
-use super::Dtype;
 use super::family::{Family, Key};
+use super::{Dtype, SpecialTokens, json_file};
 use crate::GptConfig;
 use crate::error::{Error, Result};
 
@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 pub(super) fn read(path: &Path) -> Result<GptConfig> {
     let refuse = |reason: String| Error::format(path, reason);
     let text = std::fs::read_to_string(path).map_err(Error::io(path))?;
-    let file: Value = serde_json::from_str(&text).map_err(|error| refuse(error.to_string()))?;
+    let file = json_file::parse(&text).map_err(|error| refuse(error.to_string()))?;
     // The type first: another architecture should be told apart from a damaged file.
     let family = Family::of_model_type(file.get("model_type").and_then(Value::as_str)).map_err(refuse)?;
     let config = configuration(family, &file).map_err(|(key, reason)| {
@@ -73,7 +73,15 @@ fn setting(
             None | Some(Value::Bool(false)) => Ok(None),
             Some(value) => Err((name, format!("{name} = {value} is not supported"))),
         },
-        Key::WithoutEffect(_) | Key::EndOfText(_) => Ok(None),
+        Key::Foreign(name, ours) => match file.get(name).filter(|value| !value.is_null()) {
+            Some(value) if file.get(ours) != Some(value) => {
+                let here = file.get(ours).map_or("left out".to_owned(), Value::to_string);
+                let reason = "is what other architectures call it, and would have no effect";
+                Err((name, format!("{name} = {value}, but {ours} is {here}: {name} {reason}; write {ours}")))
+            }
+            _ => Ok(None),
+        },
+        Key::WithoutEffect(_) | Key::SpecialToken(_) => Ok(None),
     }
 }
 
@@ -89,20 +97,21 @@ fn disagreement(family: &Family, field: &str, file: &Value, defaults: &Map<Strin
     format!("{} differ, and Kiln has one {field} for all of them; make them equal", values.join(", "))
 }
 
-/// The file's contents. `end_of_text` is the token that separates documents, if the tokenizer has one.
+/// The file's contents.
 pub(super) fn contents(
     family: &Family,
     config: &GptConfig,
-    end_of_text: Option<u32>,
+    special_tokens: &SpecialTokens,
     dtype: Dtype,
 ) -> Map<String, Value> {
     let fields = fields_of(config);
     let first = [("architectures", json!([family.architecture])), ("model_type", json!(family.model_type))];
-    let keys = family.keys.iter().map(|key| match *key {
-        Key::Field(name, field) => (name, fields[field].clone()),
-        Key::FeedForward(name) => (name, fields["d_ff"].clone()),
-        Key::Unsupported(name) | Key::WithoutEffect(name) => (name, Value::Bool(false)),
-        Key::EndOfText(name) => (name, json!(end_of_text)),
+    let keys = family.keys.iter().filter_map(|key| match *key {
+        Key::Field(name, field) => Some((name, fields[field].clone())),
+        Key::FeedForward(name) => Some((name, fields["d_ff"].clone())),
+        Key::Unsupported(name) | Key::WithoutEffect(name) => Some((name, Value::Bool(false))),
+        Key::SpecialToken(name) => Some((name, special_tokens.value(name))),
+        Key::Foreign(..) => None,
     });
     // For readers of the file; the weights themselves say what they are.
     let dtype = match dtype {
@@ -146,6 +155,9 @@ mod tests {
         assert_eq!(read_text(r#"{"model_type": "gpt2", "n_inner": null}"#), Ok(published));
         let narrow = read_text(r#"{"model_type": "gpt2", "n_embd": 24, "n_head": 2}"#).expect("valid");
         assert_eq!((narrow.d_model, narrow.n_heads, narrow.d_ff), (24, 2, 96));
+        let agreeing =
+            r#"{"model_type": "gpt2", "n_embd": 24, "hidden_size": 24, "n_head": 2, "temperature": NaN}"#;
+        assert_eq!(read_text(agreeing), Ok(narrow));
     }
 
     #[test]
@@ -160,7 +172,7 @@ mod tests {
             scale_attention_by_layer: true,
             ..GptConfig::new(2, 2, 16)
         };
-        let written = contents(family, &config, Some(64), Dtype::Bf16);
+        let written = contents(family, &config, &SpecialTokens::of_end_of_text(Some(64)), Dtype::Bf16);
         assert_eq!(written["eos_token_id"], 64);
         assert_eq!(written["dtype"], "bfloat16");
         assert_eq!(read_text(&Value::Object(written).to_string()), Ok(config));
@@ -182,6 +194,16 @@ mod tests {
             refused(r#"{"model_type": "gpt2", "add_cross_attention": true}"#),
             "line 1: add_cross_attention = true is not supported"
         );
+        assert_eq!(
+            refused(r#"{"model_type": "gpt2", "hidden_size": 64}"#),
+            "line 1: hidden_size = 64, but n_embd is left out: hidden_size is what other architectures call it, and would \
+             have no effect; write n_embd"
+        );
+        assert!(
+            refused(r#"{"model_type": "gpt2", "n_head": 4, "num_attention_heads": 2}"#)
+                .contains("n_head is 4")
+        );
+        assert!(refused(r#"{"model_type": "gpt2", "layer_norm_epsilon": NaN}"#).contains("NaN"));
         assert_eq!(
             refused(r#"{"model_type": "llama"}"#),
             "model_type is \"llama\"; only \"gpt2\" is supported"

@@ -1,23 +1,21 @@
 //! Opening a model directory: every name, shape and dtype is checked before a weight is read.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::path::{Component, Path, PathBuf};
+use std::path::Path;
 
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{DType, Tensor, TensorData};
-use safetensors::tensor::TensorView;
-use safetensors::{Dtype, SafeTensors};
 
+use super::check::{check, has_own_head};
 use super::family::Family;
-use super::mapped::MappedFile;
-use super::{CONFIG, INDEX, WEIGHTS, config_file};
-use crate::allocation::vec_with_capacity;
+use super::tensors::{self, Tensors, tensors_of};
+use super::{CONFIG, config_file};
 use crate::error::{Error, Result};
 use crate::parameters::ParameterPath;
 use crate::precision::{self, Precision};
 use crate::{Backend, GptConfig, GptModel};
 
-/// Reads the architecture of the model in `directory`.
+/// Reads the architecture of the model in `directory`. A head that is stored beside a token embedding unlike it is
+/// not tied, whatever `config.json` says.
 ///
 /// # Errors
 ///
@@ -25,19 +23,28 @@ use crate::{Backend, GptConfig, GptModel};
 pub fn load_config(directory: &Path) -> Result<GptConfig> {
     let path = directory.join(CONFIG);
     if !path.is_file() {
-        return Err(Error::NoModel { path: directory.to_owned(), missing: CONFIG });
+        return Err(tensors::missing(directory, CONFIG));
     }
-    config_file::read(&path)
+    let mut config = config_file::read(&path)?;
+    if config.tied_head {
+        let family = Family::of(&config);
+        // What is wrong with the files is told when the weights are needed.
+        let files = tensors::open(directory).unwrap_or_default();
+        let tensors = tensors_of(family, &files, false).unwrap_or_default();
+        config.tied_head = !has_own_head(family, &tensors);
+    }
+    Ok(config)
 }
 
 /// Opens the model in `directory`, in f32, to learn or to be saved.
 ///
-/// Files are mapped, not read into memory; weights in f16 and bf16 are widened one tensor at a time.
+/// Files are mapped, not read into memory; weights in other formats become f32 one tensor at a time.
 ///
 /// # Errors
 ///
-/// [`Error::NoModel`] if there is none, [`Error::Format`] naming each parameter that is missing, left over,
-/// of another shape, of a dtype other than f32, f16 and bf16, or not finite.
+/// [`Error::NoModel`] or [`Error::OtherWeights`] if there is none, [`Error::Format`] naming each parameter that is
+/// missing, left over, of another shape, of a dtype other than f64, f32, f16 and bf16, or not finite,
+/// [`Error::Damaged`] if the weights are not those that were written.
 pub fn load<B: Backend>(directory: &Path, device: &B::Device) -> Result<GptModel<B>> {
     load_weights(directory, &load_config(directory)?, device, None)
 }
@@ -79,9 +86,8 @@ fn fill<B: Backend>(
     device: &B::Device,
     precision: Option<Precision>,
 ) -> Result<GptModel<B>> {
-    let files = weight_files(directory)?;
-    let files = files.iter().map(|path| MappedFile::open(path)).collect::<Result<Vec<_>>>()?;
-    let tensors = tensors_of(family, &files)?;
+    let files = tensors::open(directory)?;
+    let tensors = tensors_of(family, &files, true)?;
     check(directory, family, config, &tensors)?;
     let shell = GptModel::<B>::uninitialised(config, device);
     let (path, device) = (ParameterPath::default(), device.clone());
@@ -91,90 +97,6 @@ fn fill<B: Backend>(
         None => Ok(model),
         Some(error) => Err(error),
     }
-}
-
-/// Tensors by name, without the family's prefix, each with the file that holds it.
-type Tensors<'a> = HashMap<String, (&'a MappedFile, TensorView<'a>)>;
-
-fn tensors_of<'a>(family: &Family, files: &'a [MappedFile]) -> Result<Tensors<'a>> {
-    let mut tensors = HashMap::new();
-    for file in files {
-        let content = SafeTensors::deserialize(file.bytes())
-            .map_err(|error| Error::format(&file.path, format!("not a whole safetensors file: {error}")))?;
-        for (name, view) in content.tensors() {
-            let name = name.strip_prefix(family.prefix).unwrap_or(&name).to_owned();
-            if tensors.insert(name.clone(), (file, view)).is_some() {
-                return Err(Error::format(&file.path, format!("`{name}` is defined twice")));
-            }
-        }
-    }
-    Ok(tensors)
-}
-
-/// The one file of weights, or the shards that the index names.
-fn weight_files(directory: &Path) -> Result<Vec<PathBuf>> {
-    let single = directory.join(WEIGHTS);
-    if single.is_file() {
-        return Ok(vec![single]);
-    }
-    let path = directory.join(INDEX);
-    if !path.is_file() {
-        return Err(Error::NoModel { path: directory.to_owned(), missing: WEIGHTS });
-    }
-
-    #[derive(serde::Deserialize)]
-    struct Index {
-        weight_map: BTreeMap<String, String>,
-    }
-    let text = std::fs::read_to_string(&path).map_err(Error::io(&path))?;
-    let index: Index =
-        serde_json::from_str(&text).map_err(|error| Error::format(&path, error.to_string()))?;
-    let shards: BTreeSet<String> = index.weight_map.into_values().collect();
-    shards
-        .into_iter()
-        .map(|shard| {
-            let mut parts = Path::new(&shard).components();
-            match (parts.next(), parts.next()) {
-                (Some(Component::Normal(name)), None) => Ok(directory.join(name)),
-                _ => {
-                    Err(Error::format(&path, format!("shard `{shard}` is not a file name in this directory")))
-                }
-            }
-        })
-        .collect()
-}
-
-/// Compares what the model needs with what the files hold. Nothing is allocated before: a configuration may
-/// claim any size, but not one that the files do not have.
-fn check(directory: &Path, family: &Family, config: &GptConfig, tensors: &Tensors<'_>) -> Result<()> {
-    let unfit = family.slots(config).filter(|slot| slot.is_parameter(config)).filter_map(|slot| {
-        let (name, shape) = (slot.name(), slot.shape_in(family.matrices, config));
-        match tensors.get(&name) {
-            None => Some(format!("`{name}` is missing")),
-            Some((_, view)) if view.shape() != shape => {
-                Some(format!("`{name}` has shape {:?}, expected {shape:?}", view.shape()))
-            }
-            Some((_, view)) if !matches!(view.dtype(), Dtype::F32 | Dtype::F16 | Dtype::BF16) => {
-                Some(format!("`{name}` is {:?}, expected F32, F16 or BF16", view.dtype()))
-            }
-            Some(_) => None,
-        }
-    });
-    let is_buffer = |name: &str| family.buffers.iter().any(|end| name.ends_with(end));
-    let left_over: BTreeSet<&String> =
-        tensors.keys().filter(|name| family.slot_named(config, name).is_none() && !is_buffer(name)).collect();
-    let left_over =
-        left_over.into_iter().map(|name| format!("`{name}` is no parameter of this architecture"));
-
-    const SHOWN: usize = 8;
-    let mut problems: Vec<String> = unfit.take(SHOWN + 1).chain(left_over).take(SHOWN + 1).collect();
-    if problems.is_empty() {
-        return Ok(());
-    }
-    if problems.len() > SHOWN {
-        problems[SHOWN] = "and more".to_owned();
-    }
-    Err(Error::format(directory, problems.join("; ")))
 }
 
 /// Replaces each parameter of the shell by the tensor of its name.
@@ -203,7 +125,7 @@ impl<B: Backend> ModuleMapper<B> for Filler<'_, B> {
         let Some((file, view)) = self.tensors.get(&name) else {
             return parameter; // `check` has refused this already
         };
-        let values = widen(view);
+        let values = tensors::values(view);
         file.release(view.data());
         if let Some(at) = values.iter().position(|value| !value.is_finite()) {
             self.error.get_or_insert_with(|| {
@@ -226,29 +148,14 @@ impl<B: Backend> ModuleMapper<B> for Filler<'_, B> {
     }
 }
 
-/// The values of a tensor as f32.
-fn widen(view: &TensorView<'_>) -> Vec<f32> {
-    let (bytes, mut values) = (view.data(), vec_with_capacity(view.shape().iter().product()));
-    match view.dtype() {
-        Dtype::F16 => {
-            let elements = bytes.as_chunks().0.iter();
-            values.extend(elements.map(|bytes| half::f16::from_le_bytes(*bytes).to_f32()));
-        }
-        Dtype::BF16 => {
-            let elements = bytes.as_chunks().0.iter();
-            values.extend(elements.map(|bytes| half::bf16::from_le_bytes(*bytes).to_f32()));
-        }
-        _ => values.extend(bytes.as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes))),
-    }
-    values
-}
-
 #[cfg(all(test, feature = "ndarray"))]
 mod tests {
     use super::*;
+    use crate::weights::WEIGHTS;
     use crate::weights::family::MatrixLayout;
     use crate::weights::save::save_weights;
     use burn_ndarray::NdArray;
+    use safetensors::SafeTensors;
 
     #[test]
     fn matrices_may_lie_the_other_way_round() {

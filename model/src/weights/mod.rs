@@ -4,20 +4,26 @@
 //! What `transformers` saves, [`load()`] opens; what [`save()`] writes, `transformers` opens, and what
 //! [`save_gguf`] writes, llama.cpp.
 
+mod check;
+mod checksum;
 mod collect;
 mod config_file;
 mod dtype;
 mod family;
 mod gguf;
+mod json_file;
 mod load;
 mod mapped;
 mod save;
+mod special_tokens;
+mod tensors;
 
 pub use dtype::Dtype;
 pub use family::parameter_shapes;
 pub use gguf::{GgufVocabulary, save_gguf};
 pub use load::{load, load_config, load_weights, load_with_precision};
 pub use save::save;
+pub use special_tokens::SpecialTokens;
 
 /// The architecture.
 const CONFIG: &str = "config.json";

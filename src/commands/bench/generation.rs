@@ -34,8 +34,8 @@ impl Job for Decode {
         let timed = args.tokens as usize;
         let model = open::<B>(&args.source, args.context + timed, &device)?;
         // The first token pays for the prompt.
-        let options =
-            GenerateOptions { max_tokens: timed + 1, sampling: Sampling::GREEDY, ..Default::default() };
+        let sampling = Sampling { temperature: args.temperature, ..Sampling::GREEDY };
+        let options = GenerateOptions { max_tokens: timed + 1, sampling, ..Default::default() };
         let requests: Vec<Request> = (0..args.batch)
             .map(|row| Request { prompt: prompt(&model, row, args.context), options: options.clone() })
             .collect();

@@ -11,6 +11,7 @@ use kiln_training::{Frontend, LanguageModel, Part, Pretrain, Recipe, Run, Stop, 
 use super::writer::Writer;
 use super::{Prepared, Start, print_message, summary};
 use crate::backend::TrainingJob;
+use crate::commands::shell::quoted;
 use crate::commands::sweep::STOPPED_BY_HAND;
 use crate::output;
 use crate::settings::{DataSource, Settings};
@@ -93,7 +94,8 @@ fn tell<B: AutodiffBackend>(
     summary::print(summary, &writer.settings, writer.tokenizer.vocab_size(), folder, floor)?;
     let early = [Stopped::Interrupted, Stopped::Quit, Stopped::Next, Stopped::TimeBudget];
     if early.contains(&summary.stopped) {
-        print_message(format_args!("continue with: kiln train --run-dir {} --resume", folder.display()));
+        let folder = quoted(&folder.to_string_lossy());
+        print_message(format_args!("continue with: kiln train --run-dir {folder} --resume"));
     }
     if summary.best.is_some() && !stop.is_asked() {
         tell_stories::<B>(writer, folder, device, stop)?;

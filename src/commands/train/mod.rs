@@ -21,6 +21,7 @@ use kiln_training::{Checkpoint, Frontend, MemoryPlan, RunDir};
 use self::job::Training;
 use crate::backend::dispatch_training;
 use crate::cli::training::Train;
+use crate::commands::shell::quoted;
 use crate::failure::{self, Reading};
 use crate::output::print_message;
 use crate::settings::{Origin, Settings};
@@ -50,7 +51,7 @@ fn with_resume_hint(error: anyhow::Error, folder: &Path) -> anyhow::Error {
         return error;
     }
     let message = failure::message(&error, Reading::Settings);
-    let resume = format!("kiln train --run-dir {} --resume", folder.display());
+    let resume = format!("kiln train --run-dir {} --resume", quoted(&folder.to_string_lossy()));
     error.context(format!("{message}\nhint: once that is put right, continue with `{resume}`"))
 }
 

@@ -7,6 +7,7 @@ use kiln_datasets::tales::SEPARATOR;
 use kiln_inference::{GenerateOptions, Request, generate};
 use kiln_model::{Backend, GptModel};
 
+use crate::commands::shell::quoted;
 use crate::settings::{DataSource, Settings};
 
 /// How many a story of the embedded corpus begins.
@@ -35,6 +36,7 @@ impl Writer {
         let options = GenerateOptions {
             max_tokens: generation.max_tokens,
             stop: self.tokenizer.end_of_text().into_iter().collect(),
+            vocab_size: Some(self.tokenizer.vocab_size()),
             sampling: generation.sampling(),
             seed,
             ..GenerateOptions::default()
@@ -42,7 +44,8 @@ impl Writer {
         // A corpus may lack even a line break; its first token will do.
         let request = Request { prompt: encoded.unwrap_or_else(|| vec![0]), options };
         let (mut tokens, mut bytes) = (Vec::new(), Vec::new());
-        for token in generate(model, &request).into_iter().flatten() {
+        // A model that computes no numbers yet, or no longer, writes nothing.
+        for token in generate(model, &request).into_iter().flatten().map_while(Result::ok) {
             tokens.push(token);
             bytes.extend(self.tokenizer.decode_bytes(&[token]).unwrap_or_default());
             let story_is_over = tales && bytes.ends_with(SEPARATOR.as_bytes());
@@ -59,13 +62,24 @@ impl Writer {
         let generation = &self.settings.generation;
         let prompt = match self.settings.data.source {
             DataSource::Tales => BEGINNING,
+            // A corpus may lack even a line break; an empty prompt is the beginning of any text.
+            _ if self.tokenizer.encode(&generation.prompt).is_err() => "",
             DataSource::Path | DataSource::Cargo => generation.prompt.as_str(),
         };
-        format!(
-            "kiln generate --model {} --prompt {prompt:?} --max-tokens {} --temperature {}",
-            folder.display(),
+        let folder = folder.to_string_lossy();
+        let mut command = format!(
+            "kiln generate --model {} --prompt {} --max-tokens {} --temperature {}",
+            quoted(&folder),
+            quoted(prompt),
             generation.max_tokens,
             generation.temperature
-        )
+        );
+        if generation.top_k > 0 {
+            command += &format!(" --top-k {}", generation.top_k);
+        }
+        if generation.top_p < 1.0 {
+            command += &format!(" --top-p {}", generation.top_p);
+        }
+        command
     }
 }

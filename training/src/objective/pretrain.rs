@@ -7,7 +7,9 @@ use burn::tensor::Tensor;
 use burn::tensor::backend::AutodiffBackend as BurnAutodiffBackend;
 use burn_train::{InferenceStep, TrainOutput, TrainStep};
 use kiln_datasets::{Batch, Dataset, Order, Tokenizer, WindowSampler, Windows};
-use kiln_model::{AutodiffBackend, Backend, Dtype, GptModel, Parameter, parameters, token_tensor};
+use kiln_model::{
+    AutodiffBackend, Backend, Dtype, GptModel, Parameter, SpecialTokens, parameters, token_tensor,
+};
 
 use super::gradients::scalar;
 use super::{Learns, MicroBatch, MicroBatches, Objective, mean_gradients};
@@ -147,7 +149,8 @@ impl<B: AutodiffBackend> Objective<B> for Pretrain<B> {
     }
 
     fn save_model(&self, model: &LanguageModel<B::InnerBackend>, directory: &Path) -> Result<()> {
-        Ok(kiln_model::save(&model.gpt, directory, Dtype::F32, self.tokenizer.end_of_text())?)
+        let special_tokens = SpecialTokens::of_end_of_text(self.tokenizer.end_of_text());
+        Ok(kiln_model::save(&model.gpt, directory, Dtype::F32, &special_tokens)?)
     }
 
     fn sample(

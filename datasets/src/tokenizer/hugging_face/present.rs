@@ -6,12 +6,23 @@ use tokenizers::decoders::DecoderWrapper;
 use crate::error::{Error, Result};
 use crate::tokenizer::{FROM_FILE, visible};
 
+/// The crate passes over every id up to the last when it writes a tokenizer. Published vocabularies have below a
+/// million.
+const MOST_IDS: u32 = 1 << 24;
+
 #[derive(Clone, Debug)]
 pub(in crate::tokenizer) struct HuggingFace(Box<Tokenizer>);
 
 impl HuggingFace {
     pub(in crate::tokenizer) fn parse(document: &str) -> Result<Self, String> {
-        document.parse().map(|tokenizer| Self(Box::new(tokenizer))).map_err(|error| format!("{error}"))
+        let tokenizer: Tokenizer = document.parse().map_err(|error| format!("{error}"))?;
+        let last = tokenizer.get_vocab(true).into_iter().max_by_key(|(_, id)| *id);
+        match last.filter(|(_, id)| *id >= MOST_IDS) {
+            Some((token, id)) => {
+                Err(format!("the id of token {token:?} is {id}, and no vocabulary has more than {MOST_IDS}"))
+            }
+            None => Ok(Self(Box::new(tokenizer))),
+        }
     }
 
     pub(in crate::tokenizer) fn encode(&self, text: &str) -> Result<Vec<u32>> {
@@ -61,4 +72,24 @@ impl HuggingFace {
 
 fn refuse(error: tokenizers::Error) -> Error {
     Error::format(FROM_FILE, error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_that_no_vocabulary_has_is_refused() {
+        let parse = |id: u64| {
+            let vocab = format!("{{\"a\": 0, \"zz\": {id}}}");
+            HuggingFace::parse(&format!(
+                "{{\"version\": \"1.0\", \"model\": {{\"type\": \"WordLevel\", \"unk_token\": \"a\", \"vocab\": {vocab}}}}}"
+            ))
+        };
+        assert!(parse(3).is_ok() && parse(1_000_000).is_ok());
+        for id in [100_000_000, 3_000_000_000, 4_294_967_295] {
+            let refused = parse(id).expect_err("too large");
+            assert!(refused.contains("zz") && refused.contains(&id.to_string()), "{refused}");
+        }
+    }
 }

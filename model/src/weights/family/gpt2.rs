@@ -27,8 +27,21 @@ impl Family {
             // The same scores in another order: nothing to do in f32.
             Key::WithoutEffect("reorder_and_upcast_attn"),
             Key::Unsupported("add_cross_attention"),
-            Key::EndOfText("bos_token_id"),
-            Key::EndOfText("eos_token_id"),
+            Key::Foreign("hidden_size", "n_embd"),
+            Key::Foreign("d_model", "n_embd"),
+            Key::Foreign("num_hidden_layers", "n_layer"),
+            Key::Foreign("num_layers", "n_layer"),
+            Key::Foreign("num_attention_heads", "n_head"),
+            Key::Foreign("num_heads", "n_head"),
+            Key::Foreign("num_key_value_heads", "n_head"),
+            Key::Foreign("max_position_embeddings", "n_positions"),
+            Key::Foreign("block_size", "n_positions"),
+            Key::Foreign("intermediate_size", "n_inner"),
+            Key::Foreign("hidden_act", "activation_function"),
+            Key::Foreign("layer_norm_eps", "layer_norm_epsilon"),
+            Key::SpecialToken("bos_token_id"),
+            Key::SpecialToken("eos_token_id"),
+            Key::SpecialToken("pad_token_id"),
             // Ours: whether the biases in the file are parameters. `transformers` ignores it and finds zeros.
             Key::Field("bias", "bias"),
         ],
@@ -54,6 +67,7 @@ impl Family {
         ],
         // Causal masks, in old files.
         buffers: &[".attn.bias", ".attn.masked_bias"],
+        other_heads: &["v_head.", "score.", "classifier.", "qa_outputs.", "multiple_choice_head."],
         gguf_architecture: "gpt2",
         gguf_refusal,
     };

@@ -34,6 +34,8 @@ pub(super) struct Family {
     pub(super) last: &'static [Layer],
     /// Ends of names: tensors called so hold no parameter and are skipped.
     pub(super) buffers: &'static [&'static str],
+    /// Starts of names: other heads than the one that predicts tokens, which are skipped.
+    pub(super) other_heads: &'static [&'static str],
     /// The name of the family in GGUF.
     pub(super) gguf_architecture: &'static str,
     /// What a model needs that llama.cpp's version of the family does not compute.
@@ -87,8 +89,11 @@ pub(super) enum Key {
     Unsupported(&'static str),
     /// A switch for another way to the same result: read as anything, written as off.
     WithoutEffect(&'static str),
-    /// The token that separates documents; written, but not read: the tokenizer has it.
-    EndOfText(&'static str),
+    /// What another architecture calls one of these keys, and that one. It would be ignored and the default taken, so
+    /// it must agree.
+    Foreign(&'static str, &'static str),
+    /// A [special token](super::SpecialTokens).
+    SpecialToken(&'static str),
 }
 
 /// Name and shape of every parameter of such a model, as [`parameters`](crate::parameters()) finds them in one: counted
@@ -132,6 +137,21 @@ impl Family {
     /// The tensor that holds the parameter at `path` of a model.
     pub(super) fn slot_at(&self, path: &str) -> Option<Slot> {
         self.find(path, |layer| layer.path)
+    }
+
+    /// Name of the head's matrix.
+    pub(super) fn head(&self) -> String {
+        self.matrix_of(Role::Head)
+    }
+
+    /// Name of the token embedding's matrix.
+    pub(super) fn token_embedding(&self) -> String {
+        self.matrix_of(Role::Embedding)
+    }
+
+    fn matrix_of(&self, role: Role) -> String {
+        let layer = [self.embeddings, self.last].into_iter().flatten().find(|layer| layer.role == role);
+        format!("{}.weight", layer.expect("every family has one").name)
     }
 
     fn find(&self, name: &str, pattern: fn(&Layer) -> &'static str) -> Option<Slot> {

@@ -9,12 +9,18 @@ pub struct GgufVocabulary {
     pub tokens: Vec<String>,
     /// Ids of tokens that stand for no text, such as end-of-text.
     pub special: Vec<u32>,
+    /// Ids of tokens that stand for text as it is written, whatever would be merged.
+    pub user_defined: Vec<u32>,
     /// Pairs of tokens, the most eager first, each joined by a space.
     pub merges: Vec<String>,
     /// How text is split before merging, by llama.cpp's name: `gpt-2`, `gpt-4o`, …
     pub pre_tokenizer: String,
-    /// The token that ends a text.
-    pub end_of_text: Option<u32>,
+    /// Ids of tokens by what they are for, in GGUF's words: `bos`, `eos`, `padding`, …
+    pub named: Vec<(&'static str, u32)>,
+    /// Whether a text begins with the token `bos`.
+    pub add_bos: bool,
+    /// How a conversation becomes a text, as a Jinja template.
+    pub chat_template: Option<String>,
 }
 
 impl GgufVocabulary {
@@ -22,6 +28,7 @@ impl GgufVocabulary {
     pub(super) fn describe(&self, vocab_size: usize, entries: &mut Entries) {
         const NORMAL: i32 = 1;
         const CONTROL: i32 = 3;
+        const USER_DEFINED: i32 = 4;
         const UNUSED: i32 = 5;
         // A model may have more rows than its tokenizer has tokens, for instance to fill up a multiple of 64.
         let fillers = (self.tokens.len()..vocab_size).map(|id| format!("[PAD{id}]"));
@@ -29,6 +36,7 @@ impl GgufVocabulary {
         let kinds = (0..tokens.len()).map(|id| match id {
             id if id >= self.tokens.len() => UNUSED,
             id if self.special.contains(&(id as u32)) => CONTROL,
+            id if self.user_defined.contains(&(id as u32)) => USER_DEFINED,
             _ => NORMAL,
         });
         entries.string("tokenizer.ggml.model", "gpt2");
@@ -36,10 +44,12 @@ impl GgufVocabulary {
         entries.strings("tokenizer.ggml.tokens", &tokens);
         entries.i32s("tokenizer.ggml.token_type", kinds);
         entries.strings("tokenizer.ggml.merges", &self.merges);
-        if let Some(token) = self.end_of_text {
-            entries.u32("tokenizer.ggml.bos_token_id", token);
-            entries.u32("tokenizer.ggml.eos_token_id", token);
+        for (name, token) in self.named.iter().filter(|(_, token)| (*token as usize) < vocab_size) {
+            entries.u32(&format!("tokenizer.ggml.{name}_token_id"), *token);
         }
-        entries.bool("tokenizer.ggml.add_bos_token", false);
+        entries.bool("tokenizer.ggml.add_bos_token", self.add_bos);
+        if let Some(template) = &self.chat_template {
+            entries.string("tokenizer.chat_template", template);
+        }
     }
 }

@@ -1,0 +1,91 @@
+//! `kiln export`: a model for elsewhere.
+
+mod destination;
+mod vocabulary;
+
+use std::io::Write;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use kiln_datasets::Tokenizer;
+use kiln_inference::ModelFiles;
+use kiln_model::{Backend, SpecialTokens, write_file};
+
+use crate::backend::{Job, dispatch};
+use crate::cli::common::BackendArgs;
+use crate::cli::models::{Export, ExportFormat};
+use crate::commands::shell::quoted;
+use crate::output;
+
+/// Files beside the weights that are taken over as they are: they say more than Kiln reads of them.
+const COMPANIONS: [&str; 9] = [
+    "generation_config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.json",
+    "merges.txt",
+    "chat_template.jinja",
+    "chat_template.json",
+];
+
+pub fn run(args: Export) -> Result<()> {
+    let format = destination::format(&args.to, args.format)?;
+    let files = ModelFiles::open(&args.model)?;
+    destination::check_free(&args.to, format)?;
+    // Nothing is computed: any backend will do.
+    dispatch(&BackendArgs::default(), Exporting { args, format, files })
+}
+
+struct Exporting {
+    args: Export,
+    format: ExportFormat,
+    files: ModelFiles,
+}
+
+impl Job for Exporting {
+    type Output = ();
+
+    fn run<B: Backend>(self, device: B::Device, _name: &'static str) -> Result<()> {
+        let Self { args: Export { to, dtype, .. }, format, files } = self;
+        let model = files.load::<B>(&device)?;
+        // A model may come without a tokenizer, and then goes without one.
+        let tokenizer = files.has_tokenizer().then(|| files.tokenizer()).transpose()?;
+        let mut special_tokens = SpecialTokens::of_config(files.directory())?;
+        let end_of_text = tokenizer.as_ref().and_then(Tokenizer::end_of_text);
+        if special_tokens == SpecialTokens::default() {
+            special_tokens = SpecialTokens::of_end_of_text(end_of_text);
+        }
+        let next = match format {
+            ExportFormat::Hf => {
+                kiln_model::save(&model, &to, dtype, &special_tokens)?;
+                if let Some(tokenizer) = tokenizer {
+                    tokenizer.save(&to)?;
+                }
+                copy_companions(files.directory(), &to)?;
+                format!("kiln generate --model {} --prompt 'Once upon a time'", quoted(&to.to_string_lossy()))
+            }
+            ExportFormat::Gguf => {
+                let vocabulary =
+                    tokenizer.map(|tokenizer| vocabulary::of(&tokenizer, &special_tokens, files.directory()));
+                kiln_model::save_gguf(&model, &to, dtype, vocabulary.transpose()?.as_ref())?;
+                format!("llama-cli -m {} -p 'Once upon a time'", quoted(&to.to_string_lossy()))
+            }
+        };
+        writeln!(output::stdout(), "{}", to.display())?;
+        output::print_message(format_args!("use it:  {next}"));
+        Ok(())
+    }
+}
+
+fn copy_companions(from: &Path, to: &Path) -> Result<()> {
+    for name in COMPANIONS {
+        let path = from.join(name);
+        if path.is_file() {
+            let contents = std::fs::read(&path).with_context(|| path.display().to_string())?;
+            write_file(&to.join(name), contents)?;
+        }
+    }
+    Ok(())
+}

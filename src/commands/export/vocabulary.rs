@@ -1,0 +1,100 @@
+//! A tokenizer in llama.cpp's words.
+
+use std::path::Path;
+
+use anyhow::Result;
+use kiln_datasets::{Splitting, Tokenizer};
+use kiln_model::{GgufVocabulary, SpecialTokens};
+use serde_json::Value;
+
+/// What special tokens are for: the key of `tokenizer_config.json`, and GGUF's name (it does spell it so).
+const ROLES: [(&str, &str); 7] = [
+    ("bos_token", "bos"),
+    ("eos_token", "eos"),
+    ("unk_token", "unknown"),
+    ("sep_token", "seperator"),
+    ("pad_token", "padding"),
+    ("cls_token", "cls"),
+    ("mask_token", "mask"),
+];
+
+/// The vocabulary of the model in `directory`, whose `config.json` names `special_tokens`. As llama.cpp's own
+/// converter does, the files of the tokenizer are believed first.
+pub fn of(tokenizer: &Tokenizer, special_tokens: &SpecialTokens, directory: &Path) -> Result<GgufVocabulary> {
+    let pairs = tokenizer.byte_pairs()?;
+    let pre_tokenizer = match pairs.splitting {
+        Splitting::Gpt2 => "gpt-2",
+        // DBRX has the pattern of cl100k_base, which llama.cpp knows under no name of its own.
+        Splitting::Cl100kBase => "dbrx",
+        Splitting::Llama3 => "llama-bpe",
+        Splitting::O200kBase => "gpt-4o",
+    };
+    let config = read(directory, "tokenizer_config.json");
+    let map = read(directory, "special_tokens_map.json");
+    let id = |role: &str| {
+        let text = |file: &Value| file[role].as_str().or(file[role]["content"].as_str()).map(str::to_owned);
+        let text = text(&config).or_else(|| text(&map))?;
+        pairs.tokens.iter().position(|token| *token == text).map(|id| id as u32)
+    };
+    let of_model = |role: &str| match role {
+        "bos_token" => special_tokens.begin,
+        "eos_token" => special_tokens.end.first().copied(),
+        "pad_token" => special_tokens.padding,
+        _ => None,
+    };
+    let named = ROLES.iter().filter_map(|(role, name)| Some((*name, id(role).or_else(|| of_model(role))?)));
+    let named: Vec<(&str, u32)> = named.collect();
+    let template = config["chat_template"].as_str().map(str::to_owned);
+    Ok(GgufVocabulary {
+        add_bos: config["add_bos_token"] == true,
+        chat_template: template
+            .or_else(|| std::fs::read_to_string(directory.join("chat_template.jinja")).ok()),
+        named,
+        tokens: pairs.tokens,
+        special: pairs.special,
+        user_defined: pairs.added,
+        merges: pairs.merges.into_iter().map(|(left, right)| format!("{left} {right}")).collect(),
+        pre_tokenizer: pre_tokenizer.to_owned(),
+    })
+}
+
+/// A file of the tokenizer; null where it is not there or no JSON.
+fn read(directory: &Path, name: &str) -> Value {
+    let text = std::fs::read_to_string(directory.join(name)).unwrap_or_default();
+    serde_json::from_str(&text).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn tokens_have_the_kinds_and_roles_that_the_files_give_them() {
+        let folder = tempfile::tempdir().expect("a temporary directory");
+        let path = folder.path();
+        let learned = Tokenizer::train_bpe(["so it goes, so it goes"], 260).expect("room");
+        learned.save(path).expect("writable");
+        let file = |name: &str| path.join(name);
+        let mut document = read(path, "tokenizer.json");
+        let added = document["added_tokens"].as_array_mut().expect("a list");
+        for (id, content, special) in [(260, "<|user|>", true), (261, "<|pad|>", true), (262, "plain", false)]
+        {
+            added.push(json!({"id": id, "content": content, "special": special, "single_word": false, "lstrip": false,
+                              "rstrip": false, "normalized": false}));
+        }
+        std::fs::write(file("tokenizer.json"), document.to_string()).expect("writable");
+        let config =
+            json!({"eos_token": "<|user|>", "pad_token": {"content": "<|pad|>"}, "chat_template": "{{ x }}"});
+        std::fs::write(file("tokenizer_config.json"), config.to_string()).expect("writable");
+
+        let tokenizer = Tokenizer::from_directory(path).expect("sound");
+        let special_tokens = SpecialTokens { begin: Some(0), end: vec![261], padding: Some(0) };
+        let vocabulary = of(&tokenizer, &special_tokens, path).expect("byte-level");
+        assert_eq!(vocabulary.named, [("bos", 0), ("eos", 260), ("padding", 261)]);
+        assert_eq!(vocabulary.special, [0, 260, 261]);
+        assert_eq!(vocabulary.user_defined, [262]);
+        assert_eq!(vocabulary.chat_template.as_deref(), Some("{{ x }}"));
+    }
+}
