@@ -82,7 +82,7 @@ fn prompts_come_from_the_command_a_file_or_standard_input() {
     let folder = trained(&[]);
     let path = folder.path();
     let more = ["--max-tokens", "6", "--seed", "7"];
-    let with = |args: &[&str]| [args, &more[..]].concat();
+    let with = |args: &[&'static str]| [args, &more[..]].concat();
     let alone = object(path, &with(&["--prompt", "the cat"]));
     assert_eq!(
         (&alone["prompt"], &alone["seed"], &alone["index"]),
