@@ -29,26 +29,21 @@ pub fn of(tokenizer: &Tokenizer, special_tokens: &SpecialTokens, directory: &Pat
         Splitting::Llama3 => "llama-bpe",
         Splitting::O200kBase => "gpt-4o",
     };
-    let config = read(directory, "tokenizer_config.json");
-    let map = read(directory, "special_tokens_map.json");
-    let id = |role: &str| {
-        let text = |file: &Value| file[role].as_str().or(file[role]["content"].as_str()).map(str::to_owned);
-        let text = text(&config).or_else(|| text(&map))?;
-        pairs.tokens.iter().position(|token| *token == text).map(|id| id as u32)
-    };
     let of_model = |role: &str| match role {
         "bos_token" => special_tokens.begin,
         "eos_token" => special_tokens.end.first().copied(),
         "pad_token" => special_tokens.padding,
         _ => None,
     };
-    let named = ROLES.iter().filter_map(|(role, name)| Some((*name, id(role).or_else(|| of_model(role))?)));
+    let named = ROLES
+        .iter()
+        .filter_map(|(role, name)| Some((*name, tokenizer.special_token(role).or_else(|| of_model(role))?)));
     let named: Vec<(&str, u32)> = named.collect();
-    let template = config["chat_template"].as_str().map(str::to_owned);
+    let bos = named.iter().find(|(name, _)| *name == "bos").map(|(_, token)| *token);
     Ok(GgufVocabulary {
-        add_bos: config["add_bos_token"] == true,
-        chat_template: template
-            .or_else(|| std::fs::read_to_string(directory.join("chat_template.jinja")).ok()),
+        // What stands before every text; llama.cpp knows one token there.
+        add_bos: tokenizer.start_of_text().first().is_some_and(|token| Some(*token) == bos),
+        chat_template: chat_template(directory),
         named,
         tokens: pairs.tokens,
         special: pairs.special,
@@ -58,10 +53,13 @@ pub fn of(tokenizer: &Tokenizer, special_tokens: &SpecialTokens, directory: &Pat
     })
 }
 
-/// A file of the tokenizer; null where it is not there or no JSON.
-fn read(directory: &Path, name: &str) -> Value {
-    let text = std::fs::read_to_string(directory.join(name)).unwrap_or_default();
-    serde_json::from_str(&text).unwrap_or_default()
+/// The template, in its own file or in the tokenizer's configuration.
+fn chat_template(directory: &Path) -> Option<String> {
+    let read = |name: &str| std::fs::read_to_string(directory.join(name)).ok();
+    read("chat_template.jinja").or_else(|| {
+        let config: Value = serde_json::from_str(&read("tokenizer_config.json")?).ok()?;
+        config["chat_template"].as_str().map(str::to_owned)
+    })
 }
 
 #[cfg(test)]
@@ -77,7 +75,8 @@ mod tests {
         let learned = Tokenizer::train_bpe(["so it goes, so it goes"], 260).expect("room");
         learned.save(path).expect("writable");
         let file = |name: &str| path.join(name);
-        let mut document = read(path, "tokenizer.json");
+        let document = std::fs::read_to_string(file("tokenizer.json")).expect("readable");
+        let mut document: Value = serde_json::from_str(&document).expect("JSON");
         let added = document["added_tokens"].as_array_mut().expect("a list");
         for (id, content, special) in [(260, "<|user|>", true), (261, "<|pad|>", true), (262, "plain", false)]
         {

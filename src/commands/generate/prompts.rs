@@ -1,12 +1,13 @@
 //! The prompts that a command continues.
 
-use std::io::{IsTerminal, Read};
+use std::io::IsTerminal;
 use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, bail};
 use serde_json::Value;
 
 use crate::cli::inference::Generate;
+use crate::files::read_bytes;
 
 /// What standard input is called.
 const STDIN: &str = "-";
@@ -34,17 +35,12 @@ pub fn read(args: &Generate) -> Result<Vec<String>> {
 }
 
 fn read_file(path: &Path) -> Result<String> {
-    if path == Path::new(STDIN) {
-        return read_stdin();
-    }
-    let bytes = std::fs::read(path).with_context(|| path.display().to_string())?;
-    text(bytes).with_context(|| path.display().to_string())
+    let name = if path == Path::new(STDIN) { "standard input".into() } else { path.display().to_string() };
+    text(read_bytes(path)?).context(name)
 }
 
 fn read_stdin() -> Result<String> {
-    let mut bytes = Vec::new();
-    std::io::stdin().lock().read_to_end(&mut bytes).context("standard input")?;
-    text(bytes).context("standard input")
+    read_file(Path::new(STDIN))
 }
 
 /// UTF-8, without the mark that some editors put first.
