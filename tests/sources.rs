@@ -79,6 +79,13 @@ fn every_command_that_reads_text_reads_standard_input() {
     let eval = |data: &str| read(&["eval", "--model", "run", "--data", data, "--json"])["loss"].clone();
     assert_eq!(eval("-"), eval("b.txt"));
 
+    let lines = format!("{text:?}\n").repeat(4);
+    let train = train.map(|argument| if argument == "run" { "lines" } else { argument });
+    let jsonl = ["--set", "data.format=jsonl"];
+    stdout(&piped(path, &[&train[..], &common::TINY, &byte, &jsonl].concat(), &lines));
+    let info = stdout(&kiln(path, ["data", "info", "lines/data", "--json"]));
+    assert!(info.contains("\"documents\":4"), "{info}");
+
     let prepare =
         ["data", "prepare", "--tokenizer", "byte", "--data", "-", "--format", "jsonl", "--out", "out"];
     let refused = piped(path, &prepare, "\"one\"\n{");

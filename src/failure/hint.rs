@@ -43,9 +43,7 @@ impl Reading {
     /// What to do about half a character.
     fn surrogate(self) -> &'static str {
         match self {
-            Self::Options => {
-                "replace such halves by U+FFFD with --lossy, or skip the document with --skip-bad"
-            }
+            Self::Options => "replace such halves by U+FFFD with --lossy",
             Self::Settings => "replace such halves by U+FFFD with `--set data.lossy=true`",
             Self::Fixed => "replace such halves by U+FFFD with `kiln data prepare --lossy`",
         }

@@ -81,7 +81,7 @@ mod tests {
                 keys.into_iter().map(move |key| format!("{section}.{key}"))
             })
             // Left out where there is nothing to say.
-            .chain(["model.preset", "data.path", "training.freeze"].map(str::to_owned))
+            .chain(["model.preset", "data.path", "data.format", "training.freeze"].map(str::to_owned))
             .collect();
         let mut listed: Vec<String> = table()
             .iter()

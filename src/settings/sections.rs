@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use kiln_datasets::{DEFAULT_FIELD, Order};
+use kiln_datasets::{DEFAULT_FIELD, Format, Order};
 use kiln_inference::Sampling;
 use kiln_training::{OptimizerConfig, ScheduleConfig, TrainingConfig};
 use serde::{Deserialize, Serialize};
@@ -64,6 +64,9 @@ pub struct DataSection {
     pub exclude: Vec<String>,
     /// Field or column that holds the text.
     pub field: String,
+    /// Format of the files, if their names do not tell.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub format: Option<Format>,
     /// Replaces bytes that are not UTF-8 instead of refusing them.
     pub lossy: bool,
     /// Share of the documents that is kept for validation; of a single text, its end.
@@ -81,6 +84,7 @@ impl Default for DataSection {
             include: Vec::new(),
             exclude: Vec::new(),
             field: DEFAULT_FIELD.to_owned(),
+            format: None,
             lossy: false,
             valid_fraction: 0.1,
             order: Order::default(),

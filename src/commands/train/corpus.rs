@@ -56,6 +56,7 @@ impl Text {
             include: data.include.clone(),
             exclude: data.exclude.clone(),
             field: data.field.clone(),
+            format: data.format,
             ..Source::new(location)
         };
         // What cannot be read is told before anything is written.
