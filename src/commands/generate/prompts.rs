@@ -16,12 +16,13 @@ const STDIN: &str = "-";
 pub fn read(args: &Generate) -> Result<Vec<String>> {
     if let Some(path) = &args.prompts {
         let text = read_file(path)?;
-        let lines = text.lines().enumerate();
+        let lines = text.lines();
         return match path.extension() {
             Some(ending) if ending == "jsonl" => lines
+                .enumerate()
                 .map(|(line, text)| of_json(text).with_context(|| format!("{}:{}", path.display(), line + 1)))
                 .collect(),
-            _ => Ok(lines.map(|(_, text)| text.to_owned()).collect()),
+            _ => Ok(lines.map(str::to_owned).collect()),
         };
     }
     let prompt = match (&args.prompt_file, args.prompt.as_deref()) {
