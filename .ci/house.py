@@ -14,7 +14,7 @@ import tomllib
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 LONGEST = 360
 CARRIED = ["README.md", "LICENSE-APACHE", "LICENSE-MIT"]
-CARRIED_FOLDERS = r"src/|configs/|docs/configuration\.md|examples/|Cargo\.|Config\.toml|README|LICENSE|CHANGELOG|\.cargo_vcs_info"
+CARRIED_FOLDERS = r"src/|build\.rs|configs/|docs/configuration\.md|examples/|Cargo\.|Config\.toml|README|LICENSE|CHANGELOG|\.cargo_vcs_info"
 DESCRIBED = ["description", "license", "repository", "keywords", "categories", "readme", "rust_version"]
 
 
