@@ -134,7 +134,7 @@ fn draw_sample(frame: &mut Frame, area: Rect, progress: &Progress) {
 
 fn draw_keys(frame: &mut Frame, area: Rect, progress: &Progress) {
     let area = area.inner(Margin { horizontal: u16::from(area.width >= PANELS.0), vertical: 0 });
-    frame.render_widget(panels::keys(progress), area);
+    draw_apart(frame, area, panels::keys(progress), panels::saved(progress));
 }
 
 fn panel(title: String) -> Block<'static> {
@@ -227,6 +227,7 @@ mod tests {
                 "sample at step 1,000",
                 "there was a fox.",
                 "q quit   s save now   p pause",
+                "saved 0 s ago",
                 "500",
                 "┤",
             ] {

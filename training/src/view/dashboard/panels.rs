@@ -1,5 +1,7 @@
 //! The parts of the dashboard that are made of text: header, numbers, sample, keys.
 
+use std::time::Duration;
+
 use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::{Line, Span};
 
@@ -18,6 +20,8 @@ pub(super) const DIM: Style = Style::new().fg(Color::Indexed(246));
 pub(super) const FAINT: Style = Style::new().fg(Color::Indexed(240));
 const BOLD: Style = Style::new().add_modifier(Modifier::BOLD);
 const ALERT: Color = Color::LightRed;
+/// How long a checkpoint is new.
+const NEW: Duration = Duration::from_secs(3);
 
 /// Name, model, backend.
 pub(super) fn title(progress: &Progress) -> Line<'static> {
@@ -145,7 +149,7 @@ pub(super) fn numbers(progress: &Progress) -> Vec<Vec<Row>> {
         vec![
             plain("tokens seen", (progress.tokens() > 0).then(|| format::count(progress.tokens() as f64))),
             plain("tokens/s", progress.tokens_per_second().map(format::rate)),
-            plain("MFU", progress.utilization().map(|share| format!("{:.1} %", share * 100.0))),
+            plain("MFU", progress.utilization().map(share)),
             plain("memory", progress.memory().map(format::bytes)),
         ],
         vec![plain(
@@ -155,6 +159,18 @@ pub(super) fn numbers(progress: &Progress) -> Vec<Vec<Row>> {
     ];
     let groups = groups.into_iter().map(|group| group.into_iter().flatten().collect::<Vec<_>>());
     groups.filter(|group| !group.is_empty()).collect()
+}
+
+/// A share of what the device can do. More than that says that the device was busy when it was measured, and nothing of the run.
+fn share(share: f64) -> String {
+    if share <= 1.0 { format!("{:.1} %", share * 100.0) } else { "–".to_owned() }
+}
+
+/// How old the last checkpoint is, in colour while it is new: what tells that `s` has saved.
+pub(super) fn saved(progress: &Progress) -> Line<'static> {
+    let Some(age) = progress.checkpoint_age() else { return Line::default() };
+    let style = if age < NEW { Style::new().fg(Color::Green) } else { DIM };
+    Line::styled(format!("saved {} ago", format::age(age)), style)
 }
 
 /// What the keys do.
