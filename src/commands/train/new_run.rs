@@ -26,9 +26,6 @@ fn settings(args: &Train) -> Result<(Settings, Origin)> {
         _ => settings::load(args.config.as_deref(), &args.changes())?,
     };
     origin.notes().iter().for_each(print_message);
-    if args.named_text().is_none() && args.config.is_none() && origin.is_set("data", "path") {
-        print_message("data.path goes with a recipe for other text; `kiln train TEXT` chooses one for it");
-    }
     Ok((settings, origin))
 }
 
@@ -65,6 +62,9 @@ pub(super) fn prepare(args: &Train) -> Result<Option<Prepared>> {
     let dataset = encode(&text, &tokenizer, &run.data(), config.context_length)
         .inspect_err(|_| RunDir::discard(&folder, had_data))?;
     print_message(plan.to_string());
+    if args.named_text().is_none() && args.config.is_none() && origin.is_set("data", "path") {
+        print_message("data.path goes with a recipe for other text; `kiln train TEXT` chooses one for it");
+    }
     let floor = text.floor(&dataset);
     let start = init_from.map_or(Start::Seed, Start::Model);
     Ok(Some(Prepared {
