@@ -16,6 +16,7 @@ mod output;
 mod settings;
 mod signals;
 mod threads;
+mod word_wrap;
 
 use std::process::ExitCode;
 

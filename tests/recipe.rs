@@ -150,7 +150,7 @@ fn accumulation<B: AutodiffBackend>() {
         let mut optimizer = ClipGlobalNorm::new(adamw.init(), 1.0);
         let mut model = initial.clone();
         for step in 0..5 {
-            let output = TrainStep::step(&model, MicroBatches(windows(step).split(micro_batch)));
+            let output = TrainStep::step(&model, MicroBatches::from(windows(step).split(micro_batch)));
             model = optimizer.step(1e-3, model, output.grads);
         }
         parameters::values(&model)
@@ -183,7 +183,7 @@ fn masked_accumulation<B: AutodiffBackend>() {
     let targets = (0..8 * 16).map(|i| if counts(i) { token(i, 1) } else { IGNORED }).collect();
     let batch = Batch { inputs, targets, windows: 8, seq: 16 };
     let gradients = |micro_batch: usize| {
-        let output = TrainStep::step(&model, MicroBatches(batch.clone().split(micro_batch)));
+        let output = TrainStep::step(&model, MicroBatches::from(batch.clone().split(micro_batch)));
         (output.item.loss, parameters::gradients(&model, &output.grads))
     };
     let (loss, whole) = gradients(8);

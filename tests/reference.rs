@@ -193,7 +193,7 @@ fn ten_steps<B: AutodiffBackend>(case: &Case) {
                 .collect()
         };
         let batch = Batch { inputs: cut(0), targets: cut(1), windows: rows, seq: width - 1 };
-        let output = TrainStep::step(&model, MicroBatches(vec![batch]));
+        let output = TrainStep::step(&model, MicroBatches::from(vec![batch]));
         let error = (output.item.loss - expected).abs();
         assert!(error <= 1e-4, "{}: the loss of step {step} is off by {error}", case.name);
         model = optimizer.step(schedule.step(), model, output.grads);

@@ -160,7 +160,7 @@ impl GptConfig {
             format!("does not divide model.d_model = {}", self.d_model)
         })?;
         ensure("dropout", self.dropout, self.dropout >= 0.0 && (self.dropout as f32) < 1.0, || {
-            "must be at least 0 and less than 1".into()
+            "must be at least 0 and less than 1, as an f32 too".into()
         })?;
         for (key, value) in [("layer_norm_epsilon", self.layer_norm_epsilon), ("init_std", self.init_std)] {
             ensure(key, value, value.is_finite() && value > 0.0, || "must be a positive number".into())?;

@@ -64,7 +64,7 @@ pub struct Generate {
 }
 
 const GENERATE_EXAMPLES: &str = "Examples:
-  kiln generate --model runs/tales --prompt \"Once upon a time\" --stop '\\n\\n'
+  kiln generate --model runs/tales --prompt \"Lily and the\" --stop '!'
   echo \"Once upon a time\" | kiln generate --model runs/tales -n 3
   kiln generate --model runs/tales --prompts prompts.txt --json";
 

@@ -163,6 +163,11 @@ fn training(error: &kiln_training::Error, reading: Reading) -> Option<String> {
         }
         Error::RunLocked { .. } => "wait for it, or choose another place with `--run-dir`".to_owned(),
         Error::NothingToResume { .. } => "start a new run without `--resume`".to_owned(),
+        Error::Memory { too_many_windows: true, .. } => {
+            "a step reads batch_size × grad_accumulation windows; choose a smaller training.batch_size or \
+             training.grad_accumulation"
+                .to_owned()
+        }
         Error::Memory { largest: 0, .. } => {
             "not even a single window fits; choose a smaller model or model.context_length".to_owned()
         }

@@ -15,6 +15,9 @@ use super::recipes;
 use super::sections::{DataSource, Settings};
 use super::suggest::with_hint;
 
+/// Bytes of stories that are told at most: they are all in memory.
+const MOST_TALES: usize = 1 << 30;
+
 /// The default run.
 pub const EMBEDDED: &str = include_str!("../../Config.toml");
 
@@ -99,6 +102,11 @@ impl Settings {
         if !(fraction > 0.0 && fraction < 1.0) {
             let problem = format!(" = {fraction}: must be more than 0 and less than 1");
             return Err(bad_value("data", "valid_fraction", problem));
+        }
+        let bytes = self.data.tales_bytes;
+        if bytes > MOST_TALES {
+            let problem = format!(" = {bytes}: must be at most {MOST_TALES}");
+            return Err(bad_value("data", "tales_bytes", problem));
         }
         if self.data.source == DataSource::Path && self.data.path.is_none() {
             let problem = " = \"path\" needs data.path\nhint: add `--set data.path=FILE`";

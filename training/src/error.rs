@@ -73,6 +73,8 @@ pub enum Error {
         available: String,
         /// The most windows that would fit; 0 where not even one does.
         largest: usize,
+        /// Whether the tokens of a step's windows alone are too many.
+        too_many_windows: bool,
     },
     /// A file of the run could not be read or written.
     #[error("{}: {source}", path.display())]

@@ -29,7 +29,7 @@
 //! # let folder = tempfile::tempdir()?;
 //! # let folder = folder.path().join("run");
 //! let text = "the kiln is hot, the clay is cold; ".repeat(20);
-//! let splits = TextSplits { train: text.clone(), valid: text };
+//! let splits = TextSplits { train: vec![text.clone()], valid: vec![text] };
 //! let tokenizer = splits.character_tokenizer();
 //! let config = GptConfig {
 //!     vocab_size: tokenizer.vocab_size(),
@@ -77,7 +77,8 @@ pub use error::{Error, Result};
 pub use fit::{Run, Stop, Stopped, Summary, train};
 pub use machine::{DeviceKind, MemoryPlan, StepTimes, time_steps};
 pub use objective::{
-    LanguageModel, Learns, MicroBatch, MicroBatches, Objective, Pretrain, SampleWriter, mean_gradients,
+    Interrupt, LanguageModel, Learns, MicroBatch, MicroBatches, Objective, Pretrain, SampleWriter,
+    mean_gradients,
 };
 pub use recipe::{
     AdamW, AdamWOptimizer, ClipGlobalNorm, Moments, OptimizerConfig, Recipe, ScheduleConfig, TrainingConfig,

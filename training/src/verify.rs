@@ -50,7 +50,7 @@ pub fn llm_c_losses<B: AutodiffBackend>(model: GptModel<B>, tokens: &[u32]) -> [
     let mut losses = [0.0; LLM_C_LOSSES.len()];
     for loss in &mut losses {
         let batch = Batch { inputs: cut(0), targets: cut(1), windows: LLM_C_BATCH, seq: LLM_C_CONTEXT };
-        let output = TrainStep::step(&model, MicroBatches(vec![batch]));
+        let output = TrainStep::step(&model, MicroBatches::from(vec![batch]));
         *loss = output.item.loss;
         model = optimizer.step(1e-4, model, output.grads);
     }

@@ -11,10 +11,11 @@ use super::Text;
 use crate::cli::inference::Generate;
 use crate::commands::token_table;
 use crate::output::{self, Output};
+use crate::word_wrap::WordWrap;
 
 /// Prints texts as they come, or one JSON object a line for each that is over.
 pub struct Report<'a, W: Write> {
-    output: W,
+    output: WordWrap<W>,
     tokenizer: &'a Tokenizer,
     json: bool,
     logprobs: bool,
@@ -25,7 +26,8 @@ pub struct Report<'a, W: Write> {
 impl<'a> Report<'a, Output> {
     pub fn new(args: &Generate, tokenizer: &'a Tokenizer) -> Self {
         let (json, logprobs) = (args.common.json, args.logprobs);
-        Self { output: output::stdout(), tokenizer, json, logprobs, printed: 0 }
+        let output = WordWrap::to_terminal(output::stdout());
+        Self { output, tokenizer, json, logprobs, printed: 0 }
     }
 }
 
@@ -41,8 +43,7 @@ impl<W: Write> Report<'_, W> {
     /// A part of a text.
     pub fn piece(&mut self, piece: &str) -> Result<()> {
         if !self.json {
-            write!(self.output, "{piece}")?;
-            self.output.flush()?;
+            self.output.push(piece)?;
         }
         Ok(())
     }
@@ -59,6 +60,7 @@ impl<W: Write> Report<'_, W> {
             let object = self.object(text, written, completion, tokens_per_second);
             writeln!(self.output, "{object}")?;
         } else {
+            self.output.finish()?;
             writeln!(self.output)?;
             if self.logprobs {
                 let logprobs = completion.logprobs.iter().map(|found| Some(found.logprob));

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, anyhow, bail};
+use kiln_datasets::tales::SEPARATOR;
 use kiln_datasets::{CARGO, Dataset, PrepareOptions, Source, TextSplits, Tokenizer, tales};
 
 use crate::commands::data::Preparing;
@@ -13,11 +14,11 @@ const LEARNED_FROM: u64 = 64 << 20;
 
 /// Where a run's tokens come from.
 pub enum Text {
-    /// The embedded corpus, split.
+    /// The embedded corpus.
     Tales {
-        corpus: TextSplits,
-        /// Nats that the validation text costs even those who know how it was made.
-        floor_nats: f64,
+        tales: tales::Corpus,
+        /// The first story of the validation split.
+        boundary: usize,
     },
     /// Text that is encoded for this run.
     Files { source: Source, options: PrepareOptions },
@@ -33,9 +34,7 @@ impl Text {
                 let tales = tales::corpus(settings.training.seed, data.tales_bytes);
                 // On a story boundary, so that the floor is that of whole stories.
                 let boundary = tales.split_index(1.0 - data.valid_fraction);
-                let corpus =
-                    TextSplits { train: tales.text_of(..boundary), valid: tales.text_of(boundary..) };
-                return Ok(Self::Tales { corpus, floor_nats: tales.floor(boundary..).nats });
+                return Ok(Self::Tales { tales, boundary });
             }
             (DataSource::Path, Some(path)) if Dataset::is_in(path) => {
                 return Ok(Self::Prepared(path.clone()));
@@ -81,11 +80,13 @@ impl Text {
                     folder.display()
                 ),
             },
-            (Self::Tales { corpus, .. }, "char") => Ok(corpus.character_tokenizer()),
+            (Self::Tales { tales, .. }, "char") => Ok(Tokenizer::characters_of(&tales.text())),
             (Self::Files { source, options }, "char") => {
                 Ok(kiln_datasets::character_tokenizer(std::slice::from_ref(source), options)?)
             }
-            (Self::Tales { corpus, .. }, "bpe") => learn([&corpus.train], vocab_size),
+            (Self::Tales { tales, boundary }, "bpe") => {
+                learn(tales.stories[..*boundary].iter().map(|story| &story.text), vocab_size)
+            }
             (Self::Files { source, options }, "bpe") => {
                 let texts =
                     kiln_datasets::sample_documents(std::slice::from_ref(source), options, LEARNED_FROM)?;
@@ -98,7 +99,9 @@ impl Text {
     /// The tokens, encoded into `folder` unless they are prepared.
     pub fn dataset(&self, tokenizer: &Tokenizer, folder: &Path) -> Result<Dataset> {
         match self {
-            Self::Tales { corpus, .. } => Ok(corpus.encode(tokenizer, folder)?),
+            Self::Tales { tales, boundary } => {
+                Ok(tales_splits(tales, *boundary, tokenizer).encode(tokenizer, folder)?)
+            }
             Self::Files { source, options } => {
                 let mut preparing = Preparing::new();
                 let sources = std::slice::from_ref(source);
@@ -116,10 +119,22 @@ impl Text {
     /// The loss on the validation text of `dataset` that no model can expect to beat, where it is known.
     pub fn floor(&self, dataset: &Dataset) -> Option<f64> {
         match self {
-            Self::Tales { floor_nats, .. } => Some(floor_nats / dataset.valid.len() as f64),
+            Self::Tales { tales, boundary } => {
+                Some(tales.floor(boundary..).nats / dataset.valid.len() as f64)
+            }
             Self::Files { .. } | Self::Prepared(_) => None,
         }
     }
+}
+
+/// The stories as documents. A tokenizer without an end-of-text token gets a blank line between them.
+fn tales_splits(tales: &tales::Corpus, boundary: usize, tokenizer: &Tokenizer) -> TextSplits {
+    let separator = if tokenizer.end_of_text().is_some() { "" } else { SEPARATOR };
+    let documents = |stories: &[tales::Story]| {
+        stories.iter().map(|story| format!("{}{separator}", story.text)).collect::<Vec<_>>()
+    };
+    let (train, valid) = tales.stories.split_at(boundary);
+    TextSplits { train: documents(train), valid: documents(valid) }
 }
 
 /// The BPE of `texts`; what is wrong with its size is said of the setting.

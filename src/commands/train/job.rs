@@ -16,6 +16,7 @@ use crate::commands::sweep::STOPPED_BY_HAND;
 use crate::output;
 use crate::settings::{DataSource, Settings};
 use crate::signals;
+use crate::word_wrap::WordWrap;
 
 /// Stories that a run ends with.
 const STORIES: u64 = 3;
@@ -95,7 +96,11 @@ fn tell<B: AutodiffBackend>(
     let early = [Stopped::Interrupted, Stopped::Quit, Stopped::Next, Stopped::TimeBudget];
     if early.contains(&summary.stopped) {
         let folder = quoted(&folder.to_string_lossy());
-        print_message(format_args!("continue with: kiln train --run-dir {folder} --resume"));
+        let minutes = match summary.stopped {
+            Stopped::TimeBudget => format!(" --minutes {}", 2.0 * writer.settings.training.max_minutes),
+            _ => String::new(),
+        };
+        print_message(format_args!("continue with: kiln train --run-dir {folder} --resume{minutes}"));
     }
     if summary.best.is_some() && !stop.is_asked() {
         tell_stories::<B>(writer, folder, device, stop)?;
@@ -127,13 +132,16 @@ fn tell_stories<B: AutodiffBackend>(
     let model = folder.join("model");
     let best = kiln_model::load_with_precision::<B::InnerBackend>(&model, device, Precision::F32)?;
     let stories = if writer.settings.data.source == DataSource::Tales { STORIES } else { 1 };
-    let mut out = output::stdout();
+    let mut out = WordWrap::to_terminal(output::stdout());
     for seed in 1..=stories {
         let story = writer.write(&best, seed, &mut || stop.is_asked());
         if stop.is_asked() {
             return Ok(());
         }
-        writeln!(out, "\n{story}")?;
+        writeln!(out)?;
+        out.push(&story)?;
+        out.finish()?;
+        writeln!(out)?;
     }
     writeln!(out, "\nmore:  {}", writer.command(folder))?;
     Ok(())

@@ -13,7 +13,7 @@ use crate::settings::{self, DataSource, Origin, Settings};
 pub(super) fn prepare(args: &Train) -> Result<Prepared> {
     let folder = run_folder::existing_run(args.run_dir.as_deref(), args.config.as_deref(), &args.changes())?;
     let run = RunDir::open(&folder)?;
-    let checkpoint = run.newest_checkpoint(|path, reason| {
+    let mut checkpoint = run.newest_checkpoint(|path, reason| {
         print_message(format_args!("skipped a damaged checkpoint: {}: {reason}", path.display()));
     })?;
     let (started, mut settings, origin) = load_settings(args, &run, &checkpoint)?;
@@ -33,6 +33,10 @@ pub(super) fn prepare(args: &Train) -> Result<Prepared> {
         print_message(format_args!(
             "training.steps {before} → {steps}: the learning rate's cosine now ends there"
         ));
+    }
+
+    if settings.training.max_minutes != started.training.max_minutes {
+        checkpoint.forget_time_limit();
     }
 
     let (dataset, floor) = open_dataset(&settings, &run, &tokenizer)?;

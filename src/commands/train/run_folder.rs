@@ -6,6 +6,7 @@ use anyhow::{Result, bail};
 use kiln_datasets::STANDARD_INPUT;
 use kiln_training::{Error, RunDir};
 
+use crate::commands::newest;
 use crate::settings::{self, DataSource, Settings};
 
 /// The directory of a new run: as asked for, or the next free `runs/NAME`, `runs/NAME-2`, ….
@@ -23,14 +24,19 @@ pub fn new_run(asked: Option<&Path>, settings: &Settings) -> Result<PathBuf> {
     Ok(path.to_owned())
 }
 
-/// The directory of the run to resume: as asked for, or the newest one that the configuration would have written.
+/// The directory of the run to resume: as asked for; else the newest one that the configuration would have written, where
+/// the command says what was trained on; else the newest of all.
 pub fn existing_run(asked: Option<&Path>, config: Option<&Path>, set: &[String]) -> Result<PathBuf> {
     if let Some(path) = asked {
-        return Ok(path.to_owned());
+        return newest::run_directory(Some(path));
     }
-    let (settings, _) = settings::load(config, set)?;
+    let (settings, origin) = settings::load(config, set)?;
     if !settings.training.run_dir.is_empty() {
         return Ok(settings.training.run_dir.into());
+    }
+    let says_what = config.is_some() || origin.is_set("data", "path") || origin.is_set("data", "source");
+    if !says_what {
+        return newest::run_directory(None);
     }
     let base = automatic(&settings);
     let names =

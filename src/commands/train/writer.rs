@@ -4,14 +4,17 @@ use std::path::Path;
 
 use kiln_datasets::Tokenizer;
 use kiln_datasets::tales::SEPARATOR;
-use kiln_inference::{GenerateOptions, Request, generate};
-use kiln_model::{Backend, GptModel};
+use kiln_inference::{GenerateOptions, Request, encode_prompt, generate};
+use kiln_model::{Backend, GptModel, SpecialTokens};
 
 use crate::commands::shell::quoted;
 use crate::settings::{DataSource, Settings};
 
-/// How many a story of the embedded corpus begins.
-const BEGINNING: &str = "Once upon a time";
+/// How the title of many a story of the embedded corpus begins.
+const BEGINNING: &str = "Lily and the";
+
+/// Texts that are drawn at most where one comes out empty.
+const DRAWS: u64 = 4;
 
 /// Writes the samples of a run.
 #[derive(Clone)]
@@ -21,18 +24,22 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// A text that continues the run's prompt; for the embedded corpus, one whole story. Breaks off when `stop` says so.
+    /// A text from the run's prompt on; for the embedded corpus, a whole story. It ends with a whole word. Breaks off when
+    /// `stop` says so.
     pub fn write<B: Backend>(
         &self,
         model: &GptModel<B>,
         seed: u64,
         stop: &mut dyn FnMut() -> bool,
     ) -> String {
+        let mut texts = (0..DRAWS).map(|draw| self.draw(model, seed + (draw << 32), stop));
+        texts.find(|text| !text.is_empty()).unwrap_or_default()
+    }
+
+    fn draw<B: Backend>(&self, model: &GptModel<B>, seed: u64, stop: &mut dyn FnMut() -> bool) -> String {
         let generation = &self.settings.generation;
         let tales = self.settings.data.source == DataSource::Tales;
-        // Between two stories even a young model may end the next one at once; after this it has something to tell.
-        let prompt = if tales { format!("{SEPARATOR}{BEGINNING}") } else { generation.prompt.clone() };
-        let encoded = self.tokenizer.encode(&prompt).ok().filter(|tokens| !tokens.is_empty());
+        let prompt = if tales { "" } else { generation.prompt.as_str() };
         let options = GenerateOptions {
             max_tokens: generation.max_tokens,
             stop: self.tokenizer.end_of_text().into_iter().collect(),
@@ -42,19 +49,22 @@ impl Writer {
             ..GenerateOptions::default()
         };
         // A corpus may lack even a line break; its first token will do.
-        let request = Request { prompt: encoded.unwrap_or_else(|| vec![0]), options };
+        let encoded = encode_prompt(prompt, &self.tokenizer, &SpecialTokens::default());
+        let request = Request { prompt: encoded.unwrap_or_else(|_| vec![0]), options };
         let (mut tokens, mut bytes) = (Vec::new(), Vec::new());
         // A model that computes no numbers yet, or no longer, writes nothing.
         for token in generate(model, &request).into_iter().flatten().map_while(Result::ok) {
             tokens.push(token);
             bytes.extend(self.tokenizer.decode_bytes(&[token]).unwrap_or_default());
+            // Where a tokenizer has no token between two stories, a blank line is.
             let story_is_over = tales && bytes.ends_with(SEPARATOR.as_bytes());
             if story_is_over || stop() {
                 break;
             }
         }
         let text = self.tokenizer.decode(&tokens).unwrap_or_default();
-        format!("{prompt}{text}").trim().to_owned()
+        let cut_off = tokens.len() == generation.max_tokens;
+        format!("{prompt}{}", if cut_off { whole_words(&text) } else { &text }).trim().to_owned()
     }
 
     /// What to type for another sample.
@@ -81,5 +91,24 @@ impl Writer {
             command += &format!(" --top-p {}", generation.top_p);
         }
         command
+    }
+}
+
+/// The text without its last word, which may be half of one; a single word stays.
+fn whole_words(text: &str) -> &str {
+    text.trim_end().rfind(char::is_whitespace).map_or(text, |end| &text[..end])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn half_a_word_is_left_out() {
+        for (text, whole) in
+            [("once upon a ti", "once upon a"), ("one", "one"), ("so it goes ", "so it"), ("", "")]
+        {
+            assert_eq!(whole_words(text), whole);
+        }
     }
 }

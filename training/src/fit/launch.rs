@@ -19,7 +19,7 @@ use super::strategy::{Components, Strategy, Work};
 use crate::error::{Error, Result};
 use crate::machine::Peak;
 use crate::objective::Objective;
-use crate::recipe::{ClipGlobalNorm, ObservedNorm, Recipe, freeze};
+use crate::recipe::{ClipGlobalNorm, ObservedNorm, Recipe, WarmupCosine, freeze};
 use crate::run::{EventFile, Found, History, JsonLines, Record, RunDir, RunState, SampleRecord};
 use crate::view::{Progress, RunInfo, Screen};
 
@@ -41,11 +41,11 @@ pub fn train<B: AutodiffBackend, O: Objective<B>>(
 
     let Recipe { optimizer, schedule, training } = run.recipe.clone();
     let clipped = ClipGlobalNorm::new(optimizer.adamw().init(), optimizer.grad_clip);
-    let scheduler = schedule.scheduler(&optimizer, training.steps);
+    let schedule = schedule.scheduler(&optimizer, training.steps);
     let (view, log) = (run.directory.deref().clone(), run.directory.log());
     view.set_failure(None);
     let path = view.path().to_owned();
-    let work = open(Arc::new(objective), &model, run, clipped.observed())?;
+    let work = open(Arc::new(objective), &model, run, clipped.observed(), schedule.clone())?;
     let steps = StepLoader {
         objective: Arc::clone(&work.objective),
         micro_batch: training.micro_batch(),
@@ -58,7 +58,7 @@ pub fn train<B: AutodiffBackend, O: Objective<B>>(
     let learning = SupervisedTraining::<Components<B, O>>::new(path, Arc::new(steps), Arc::new(validation))
         .with_application_logger(Some(Box::new(FileApplicationLoggerInstaller::new(log))))
         .with_training_strategy(TrainingStrategy::Custom(Arc::new(strategy)));
-    drop(events::register::<B, O>(learning).launch(Learner::new(model, clipped, scheduler)));
+    drop(events::register::<B, O>(learning).launch(Learner::new(model, clipped, schedule)));
     summary.take().inspect_err(|error| view.set_failure(Some(error)))
 }
 
@@ -100,9 +100,11 @@ fn open<B: AutodiffBackend, O: Objective<B>>(
     model: &O::Module,
     run: Run,
     observed: Arc<ObservedNorm>,
+    schedule: WarmupCosine,
 ) -> Result<Work<O>> {
     let directory = &run.directory;
     let state = run.checkpoint.as_ref().map(|checkpoint| checkpoint.state().clone()).unwrap_or_default();
+    schedule.decay().set(state.decay);
     let evaluated = state.evaluated.unwrap_or_default();
     let metrics = open_lines(&directory.metrics(), |record: &Record| match record {
         Record::Step(record) => record.step <= state.step,
@@ -126,7 +128,7 @@ fn open<B: AutodiffBackend, O: Objective<B>>(
     });
     let controls = Controls::new(keys, run.stop.clone());
     let (metrics, samples) = (metrics.file, samples.file);
-    Ok(Work { objective, run, state, metrics, events, samples, screen, controls, observed, peak })
+    Ok(Work { objective, run, state, metrics, events, samples, screen, controls, observed, schedule, peak })
 }
 
 /// Says what a resumed run has measured and its files no longer have.
@@ -158,6 +160,7 @@ fn progress(
 ) -> Progress {
     let mut progress = Progress::new(RunInfo {
         total_steps: run.recipe.training.steps,
+        time_limit: run.recipe.training.time_limit(),
         model,
         backend: run.backend.clone(),
         run_dir: run.directory.path().to_owned(),

@@ -57,7 +57,8 @@ impl<B: AutodiffBackend, O: Objective<B>> Iterator for Steps<'_, B, O> {
         let StepLoader { objective, micro_batch, steps, next } = self.loader;
         let step = next.fetch_add(1, Ordering::Relaxed);
         let parts = |batch: O::Batch| batch.split(*micro_batch);
-        (step < *steps).then(|| MicroBatches(objective.batches(step).into_iter().flat_map(parts).collect()))
+        (step < *steps)
+            .then(|| objective.batches(step).into_iter().flat_map(parts).collect::<Vec<_>>().into())
     }
 }
 

@@ -3,6 +3,7 @@
 //! [`train()`] opens what a run needs and launches burn-train's learner with a strategy of ours, which takes everything in one
 //! piece and drives it.
 
+mod clock;
 mod controls;
 mod evaluation;
 mod events;

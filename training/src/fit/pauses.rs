@@ -8,7 +8,7 @@ use super::run::Stopped;
 use super::strategy::Fit;
 use crate::error::Result;
 use crate::machine::Usage;
-use crate::objective::Objective;
+use crate::objective::{Interrupt, Objective};
 use crate::view::Status;
 
 /// How often a paused run looks for the key that resumes it.
@@ -38,9 +38,17 @@ impl Surroundings {
 }
 
 impl<B: AutodiffBackend, O: Objective<B>> Fit<B, O> {
+    /// Breaks a step off when the run is to end.
+    pub(super) fn interrupt(&self) -> Interrupt {
+        let controls = self.work.controls.clone();
+        let end = self.clock.left().and_then(|left| Duration::try_from_secs_f64(left).ok());
+        let end = end.and_then(|left| Instant::now().checked_add(left));
+        Interrupt::when(move || controls.stop().is_some() || end.is_some_and(|end| Instant::now() >= end))
+    }
+
     /// Keys, signals and the time budget.
     pub(super) fn asked_to_stop(&mut self) -> Result<Option<Stopped>> {
-        let mut waiting = false;
+        let mut waiting = None;
         loop {
             if let Some(stopped) = self.work.controls.stop() {
                 return Ok(Some(stopped));
@@ -48,16 +56,16 @@ impl<B: AutodiffBackend, O: Objective<B>> Fit<B, O> {
             if self.work.controls.take_save() {
                 self.checkpoint()?;
             }
-            let minutes = self.work.run.recipe.training.max_minutes;
-            if minutes > 0.0 && self.clock.started.elapsed().as_secs_f64() >= minutes * 60.0 {
+            if waiting.is_none() && self.clock.left().is_some_and(|left| left <= 0.0) {
                 return Ok(Some(Stopped::TimeBudget));
             }
             if self.work.controls.paused() {
                 self.work.screen.set_status(Status::Paused);
-                waiting = true;
+                waiting.get_or_insert_with(Instant::now);
                 std::thread::sleep(PAUSE_POLL);
             } else {
-                if waiting {
+                if let Some(since) = waiting {
+                    self.clock.leave_out(since.elapsed());
                     self.work.screen.set_status(Status::Training);
                 }
                 return Ok(None);

@@ -10,6 +10,7 @@ use burn_train::{
 };
 use kiln_model::AutodiffBackend;
 
+use super::clock::Clock;
 use super::controls::Controls;
 use super::launch::device;
 use super::pauses::Surroundings;
@@ -49,6 +50,8 @@ pub(super) struct Work<O> {
     pub(super) screen: Screen,
     pub(super) controls: Controls,
     pub(super) observed: Arc<ObservedNorm>,
+    /// That of the learner: what moves one moves both.
+    pub(super) schedule: WarmupCosine,
     /// What the device can do, where it was measured.
     pub(super) peak: Option<Peak>,
 }
@@ -102,7 +105,7 @@ impl<B: AutodiffBackend, O: Objective<B>> SupervisedLearningStrategy<Components<
             valid,
             checkpoints: Checkpoints::new(folder, keep, config.clone(), components.event_store, saved),
             processor: components.event_processor,
-            clock: Clock { started: Instant::now(), earlier: work.state.seconds },
+            clock: Clock::new(work.state.seconds, recipe.training.max_minutes),
             last_loss: f64::NAN,
             last_evaluation: None,
             surroundings: Surroundings::default(),
@@ -130,19 +133,6 @@ pub(super) struct Fit<B: AutodiffBackend, O: Objective<B>> {
     last_evaluation: Option<EvaluationRecord>,
     checkpoints: Checkpoints<Components<B, O>>,
     processor: SupervisedTrainingEventProcessor<Components<B, O>>,
-}
-
-/// How long a run has trained.
-pub(super) struct Clock {
-    pub(super) started: Instant,
-    /// Seconds before this process took over.
-    earlier: f64,
-}
-
-impl Clock {
-    pub(super) fn seconds(&self) -> f64 {
-        self.earlier + self.started.elapsed().as_secs_f64()
-    }
 }
 
 impl<B: AutodiffBackend, O: Objective<B>> Fit<B, O> {
@@ -176,6 +166,7 @@ impl<B: AutodiffBackend, O: Objective<B>> Fit<B, O> {
             if patience > 0 && self.work.state.evaluations_since_best >= patience {
                 return Ok(Stopped::NoImprovement);
             }
+            self.keep_pace();
             self.step(&mut *batches)?;
             if self.early_sample_is_due() {
                 self.sample_early()?;

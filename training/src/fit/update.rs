@@ -15,19 +15,25 @@ use crate::run::{Record, StepRecord};
 const DROPOUT_SEED: u64 = 0x6B69_6C6E;
 
 impl<B: AutodiffBackend, O: Objective<B>> Fit<B, O> {
-    /// One optimizer update, left out if something is not finite.
+    /// One optimizer update, left out if something is not finite, and broken off if someone asks the run to stop.
     pub(super) fn step(
         &mut self,
         batches: &mut dyn DataLoaderIterator<MicroBatches<O::Batch>>,
     ) -> Result<()> {
         let started = Instant::now();
-        let batches = batches.next().expect("the loader has as many items as the run has steps");
-        let tokens: usize = batches.0.iter().map(O::Batch::num_tokens).sum();
+        let mut batches = batches.next().expect("the loader has as many items as the run has steps");
+        let tokens: usize = batches.batches.iter().map(O::Batch::num_tokens).sum();
+        let interrupt = self.interrupt();
+        batches.interrupt = interrupt.clone();
         let (seed, step) = (self.work.run.recipe.training.seed, self.work.state.step);
         // Seeded by step, so that a resumed run drops what the uninterrupted one would have dropped.
         B::seed(&self.device, mix(seed ^ DROPOUT_SEED, step as u64));
         self.learner.lr_step();
         let output = self.learner.train_step(batches);
+        if interrupt.is_obeyed() {
+            // The run ends here, without this step.
+            return Ok(());
+        }
         let skipped = self.work.observed.skipped();
         let loss = output.item.loss;
         if loss.is_finite() {

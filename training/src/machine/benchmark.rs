@@ -45,7 +45,7 @@ pub fn time_steps<B: AutodiffBackend>(
     for number in 0.. {
         let batch = random_batch(config, batch_size, number);
         let started = Instant::now();
-        let output = TrainStep::step(&model, MicroBatches(vec![batch]));
+        let output = TrainStep::step(&model, MicroBatches::from(vec![batch]));
         model = optimizer.step(1e-4, model, output.grads);
         // An error of the device shows in the next step.
         let _ = B::sync(device);

@@ -62,6 +62,8 @@ pub struct MemoryPlan {
     pub activations: u64,
     /// Scores of the vocabulary.
     pub logits: u64,
+    /// Tokens and targets of all windows of a step.
+    pub batches: u64,
     /// The program around it.
     pub program: u64,
     /// What is free; `None` where it is not known.
@@ -99,11 +101,14 @@ impl MemoryPlan {
         if training.micro_batch_size == 0 && largest > 0 {
             return Ok(plan(largest));
         }
+        let small = TrainingConfig { batch_size: 1, grad_accumulation: 1, ..training.clone() };
+        let one_fits = Self::of(config, &small, trained, device, 1, available).fits();
         Err(Error::Memory {
             micro_batch: wanted.micro_batch,
             needed: bytes(wanted.total()),
             available: bytes(available.unwrap_or_default()),
             largest,
+            too_many_windows: largest == 0 && one_fits,
         })
     }
 
@@ -129,6 +134,10 @@ impl MemoryPlan {
             optimizer: 2 * trained,
             activations: tokens.saturating_mul(activations * bytes),
             logits: tokens.saturating_mul(vocab).min(number(device.chunk_logits()).max(vocab)) * 2 * BYTES,
+            batches: number(training.batch_size)
+                .saturating_mul(number(training.grad_accumulation))
+                .saturating_mul(number(config.context_length))
+                .saturating_mul(2 * BYTES),
             program: PROGRAM,
             available,
         }
@@ -136,8 +145,8 @@ impl MemoryPlan {
 
     /// All of it.
     pub fn total(&self) -> u64 {
-        let fixed = self.weights + self.gradients + self.optimizer + self.logits + self.program;
-        fixed.saturating_add(self.activations)
+        let parts = [self.weights, self.gradients, self.optimizer, self.logits, self.batches, self.program];
+        parts.into_iter().fold(self.activations, u64::saturating_add)
     }
 
     fn fits(&self) -> bool {
@@ -167,6 +176,7 @@ impl fmt::Display for MemoryPlan {
             ("optimizer", self.optimizer),
             ("activations", self.activations),
             ("logits", self.logits),
+            ("batches", self.batches),
             ("program", self.program),
             ("together", self.total()),
         ] {

@@ -11,10 +11,10 @@ use super::{Learns, MicroBatch, MicroBatches};
 use crate::run::StepRecord;
 
 /// Loss and gradients of an optimizer step: the mean over the counted targets of all its micro-batches. Each one's mean
-/// weighs by its share of them, so that the gradients add up to that of one large batch.
+/// weighs by its share of them, so that the gradients add up to that of one large batch. A step that is broken off has no loss.
 pub fn mean_gradients<B: AutodiffBackend, M>(
     module: &M,
-    MicroBatches(batches): MicroBatches<M::Batch>,
+    MicroBatches { batches, interrupt }: MicroBatches<M::Batch>,
 ) -> TrainOutput<StepRecord>
 where
     M: Learns<B> + AutodiffModule<B>,
@@ -29,7 +29,13 @@ where
     let total: usize = batches.iter().map(M::Batch::num_targets).sum();
     let mut gradients = GradientsAccumulator::new();
     let mut mean: Option<Tensor<B::InnerBackend, 1>> = None;
-    for batch in batches {
+    for (index, batch) in batches.into_iter().enumerate() {
+        if index > 0 && interrupt.obey() {
+            return TrainOutput {
+                grads: GradientsParams::new(),
+                item: StepRecord { loss: f64::NAN, ..StepRecord::default() },
+            };
+        }
         // Where nothing counts, all losses are 0.
         let share = batch.num_targets() as f64 / total.max(1) as f64;
         let loss = module.loss(&batch) * share;

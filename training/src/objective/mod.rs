@@ -2,6 +2,7 @@
 //! alone; pretraining is the first.
 
 mod gradients;
+mod interrupt;
 mod pretrain;
 
 use std::fmt::{Debug, Display};
@@ -16,6 +17,7 @@ use crate::error::Result;
 use crate::run::{EvaluationRecord, StepRecord};
 
 pub use self::gradients::mean_gradients;
+pub use self::interrupt::Interrupt;
 pub use self::pretrain::{LanguageModel, Pretrain, SampleWriter};
 
 /// What one forward pass reads.
@@ -32,7 +34,18 @@ pub trait MicroBatch: Clone + Debug + Send + 'static {
 
 /// What one optimizer step reads, still on the host.
 #[derive(Clone, Debug)]
-pub struct MicroBatches<T>(pub Vec<T>);
+pub struct MicroBatches<T> {
+    /// In order.
+    pub batches: Vec<T>,
+    /// Breaks the step off between two of them.
+    pub interrupt: Interrupt,
+}
+
+impl<T> From<Vec<T>> for MicroBatches<T> {
+    fn from(batches: Vec<T>) -> Self {
+        Self { batches, interrupt: Interrupt::default() }
+    }
+}
 
 /// A module that knows its loss, on a backend with gradients or without.
 pub trait Learns<B: Backend> {

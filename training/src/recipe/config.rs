@@ -1,5 +1,7 @@
 //! Every number of a training recipe. The defaults are GPT-2's and nanoGPT's, not Burn's.
 
+use std::time::Duration;
+
 use kiln_model::{ComputePrecision, Role};
 use serde::{Deserialize, Serialize};
 
@@ -164,7 +166,8 @@ pub struct TrainingConfig {
     pub seed: u64,
     /// Where the run is written; empty for the next free `runs/NAME`.
     pub run_dir: String,
-    /// Minutes after which the run stops with a checkpoint; 0 for no limit.
+    /// Minutes after which the run stops with a checkpoint, all its processes together; 0 for no limit. Where they end before
+    /// the steps, the learning rate comes down by then.
     pub max_minutes: f64,
     /// Whether the run writes event files for TensorBoard as well.
     pub tensorboard: bool,
@@ -199,6 +202,12 @@ impl TrainingConfig {
     /// Windows that are computed at a time.
     pub fn micro_batch(&self) -> usize {
         if self.micro_batch_size == 0 { self.batch_size } else { self.micro_batch_size.min(self.batch_size) }
+    }
+
+    /// How long the run may train, if there is a limit.
+    pub fn time_limit(&self) -> Option<Duration> {
+        (self.max_minutes > 0.0)
+            .then(|| Duration::try_from_secs_f64(self.max_minutes * 60.0).unwrap_or(Duration::MAX))
     }
 
     /// Checks every value.

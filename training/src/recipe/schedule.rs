@@ -1,12 +1,17 @@
 //! The learning rate over a run: linear warm-up, a cosine down, then a floor, as in GPT-3 and nanoGPT.
 
 use std::f64::consts::PI;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use burn::lr_scheduler::LrScheduler;
 use burn::tensor::backend::Backend;
 
 /// `peak · (step + 1) / (warmup + 1)` during warm-up, then
 /// `floor + (peak - floor) · (1 + cos(π · progress)) / 2`, then `floor`; steps count from zero.
+///
+/// `progress` goes from 0 after warm-up to 1 at the end of the decay. It follows the steps, or the clock where a time limit
+/// ends the run before its steps: then a [`Decay`] is ahead of them.
 #[derive(Clone, Debug)]
 pub struct WarmupCosine {
     peak: f64,
@@ -14,12 +19,52 @@ pub struct WarmupCosine {
     warmup_steps: usize,
     decay_steps: usize,
     step: usize,
+    decay: Decay,
+}
+
+/// How far the decay has come where a time limit drives it, from 0 to 1; shared by the schedule, which the learner owns, and
+/// the loop, which knows the time.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Decay(Arc<AtomicU64>);
+
+impl Decay {
+    /// 0 where steps alone decide.
+    pub(crate) fn progress(&self) -> f64 {
+        f64::from_bits(self.0.load(Ordering::Relaxed))
+    }
+
+    pub(crate) fn set(&self, progress: f64) {
+        self.0.store(progress.to_bits(), Ordering::Relaxed);
+    }
 }
 
 impl WarmupCosine {
     /// A schedule that reaches `peak` after `warmup_steps` and `floor` at `decay_steps`.
     pub fn new(peak: f64, floor: f64, warmup_steps: usize, decay_steps: usize) -> Self {
-        Self { peak, floor, warmup_steps, decay_steps, step: 0 }
+        Self { peak, floor, warmup_steps, decay_steps, step: 0, decay: Decay::default() }
+    }
+
+    /// What moves the decay ahead of the steps.
+    pub(crate) fn decay(&self) -> Decay {
+        self.decay.clone()
+    }
+
+    /// Whether the learning rate still rises at update number `step`.
+    pub(crate) fn is_warming_up(&self, step: usize) -> bool {
+        step <= self.warmup_steps
+    }
+
+    /// Updates from number `step` on until the learning rate is down, by steps alone.
+    pub(crate) fn steps_until_floor(&self, step: usize) -> usize {
+        self.decay_steps.saturating_sub(step)
+    }
+
+    /// The share of the decay that lies behind update number `step`, from 0 to 1.
+    pub(crate) fn progress(&self, step: usize) -> f64 {
+        let done = step.saturating_sub(self.warmup_steps);
+        let all = self.decay_steps.saturating_sub(self.warmup_steps);
+        let by_steps = if done >= all { 1.0 } else { done as f64 / all as f64 };
+        by_steps.max(self.decay.progress())
     }
 
     /// The learning rate of update number `step`, counted from zero.
@@ -27,10 +72,10 @@ impl WarmupCosine {
         if step < self.warmup_steps {
             return self.peak * (step + 1) as f64 / (self.warmup_steps + 1) as f64;
         }
-        if step >= self.decay_steps {
+        let progress = self.progress(step);
+        if progress >= 1.0 {
             return self.floor;
         }
-        let progress = (step - self.warmup_steps) as f64 / (self.decay_steps - self.warmup_steps) as f64;
         self.floor + (self.peak - self.floor) * 0.5 * (1.0 + (PI * progress).cos())
     }
 }
@@ -56,6 +101,17 @@ impl LrScheduler for WarmupCosine {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_decay_ahead_of_the_steps_decides() {
+        let schedule = WarmupCosine::new(1e-3, 1e-4, 100, 2000);
+        let (early, late) = (schedule.at(200), schedule.at(1990));
+        schedule.decay().set(0.5);
+        assert_eq!((schedule.at(200), schedule.at(1990)), (0.00055, late));
+        assert!(early > 0.00055 && schedule.at(50) < 0.00055, "warm-up stays");
+        schedule.decay().set(1.0);
+        assert_eq!(schedule.at(200), 1e-4);
+    }
 
     /// Values of nanoGPT's `get_lr` (learning rate 1e-3, floor 1e-4, 100 warm-up steps, decay over 2,000).
     #[test]

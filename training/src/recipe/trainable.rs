@@ -100,7 +100,7 @@ mod tests {
         let model = freeze::<B, _>(model, &found, &patterns).expect("both match");
 
         let batch = Batch { inputs: vec![0, 1, 2, 3], targets: vec![1, 2, 3, 4], windows: 1, seq: 4 };
-        let output = TrainStep::step(&model, MicroBatches(vec![batch]));
+        let output = TrainStep::step(&model, MicroBatches::from(vec![batch]));
         assert_eq!(output.grads.len(), found.len() - 13);
         let mut optimizer = OptimizerConfig::default().adamw().init::<B, LanguageModel<B>>();
         let trained = optimizer.step(0.1, model, output.grads).gpt;

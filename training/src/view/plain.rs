@@ -19,11 +19,20 @@ pub(crate) struct PlainLines {
     evaluation: Option<usize>,
     sample: Option<usize>,
     skipped: usize,
+    told_of_limit: bool,
 }
 
 impl Default for PlainLines {
     fn default() -> Self {
-        Self { every: EVERY, written: None, step: 0, evaluation: None, sample: None, skipped: 0 }
+        Self {
+            every: EVERY,
+            written: None,
+            step: 0,
+            evaluation: None,
+            sample: None,
+            skipped: 0,
+            told_of_limit: false,
+        }
     }
 }
 
@@ -58,6 +67,14 @@ impl PlainLines {
             self.written = Some(now);
             self.step = progress.step();
             step_line(progress, out)?;
+        }
+        if let Some(step) = progress.steps_in_time().filter(|_| !self.told_of_limit) {
+            self.told_of_limit = true;
+            let step = thousands(step);
+            writeln!(
+                out,
+                "the time limit ends the run at about step {step}: the learning rate comes down by then"
+            )?;
         }
         if progress.skipped_steps() > self.skipped {
             self.skipped = progress.skipped_steps();

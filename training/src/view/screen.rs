@@ -48,6 +48,11 @@ impl Screen {
         self.dashboard.is_some()
     }
 
+    /// What one more step takes, with its share of evaluations, as far as it is known.
+    pub(crate) fn seconds_per_step(&self) -> Option<f64> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner).seconds_per_step()
+    }
+
     /// Shows what was measured.
     pub(crate) fn show(&mut self, record: &Record) {
         self.update(|progress| match record {

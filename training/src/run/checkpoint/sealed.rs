@@ -41,6 +41,11 @@ impl Checkpoint {
         &self.config
     }
 
+    /// Forgets how far a time limit has brought the learning rate down: the run that resumes here has another limit.
+    pub fn forget_time_limit(&mut self) {
+        self.state.decay = 0.0;
+    }
+
     pub(crate) fn state(&self) -> &RunState {
         &self.state
     }

@@ -21,6 +21,9 @@ pub(crate) struct RunState {
     pub(crate) seconds: f64,
     /// Learning rate of the last update; the learner forgets it.
     pub(crate) learning_rate: f64,
+    /// How far the learning rate's decay has come where the time limit drives it, from 0 to 1.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(crate) decay: f64,
     /// Step of the last evaluation; one that is due at `step` but was interrupted is still to be done.
     pub(crate) evaluated: Option<usize>,
     /// Evaluations so far; 0 in checkpoints that did not count them.
@@ -51,6 +54,7 @@ impl Default for RunState {
             tokens: 0,
             seconds: 0.0,
             learning_rate: 0.0,
+            decay: 0.0,
             evaluated: None,
             evaluations: 0,
             samples: 0,
@@ -62,4 +66,9 @@ impl Default for RunState {
             grad_norms: Window::default(),
         }
     }
+}
+
+/// Whether steps alone decide: nothing to write down.
+fn is_zero(decay: &f64) -> bool {
+    *decay == 0.0
 }

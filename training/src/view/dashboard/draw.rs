@@ -168,6 +168,7 @@ mod tests {
             backend: "ndarray".into(),
             run_dir: "runs/tales".into(),
             floor: Some(1.25),
+            time_limit: None,
             part: None,
         }
     }

@@ -5,7 +5,7 @@ mod read;
 mod tests;
 
 use std::path::PathBuf;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::run::{EvaluationRecord, History, StepRecord};
 use crate::view::curve::Curve;
@@ -19,6 +19,8 @@ use crate::view::throughput::{Spent, Throughput};
 pub(crate) struct RunInfo {
     /// Steps of the whole run.
     pub total_steps: usize,
+    /// How long it may train, where there is a limit.
+    pub time_limit: Option<Duration>,
     /// The model in a few words, such as `0.80 M parameters, 4 layers × 128`.
     pub model: String,
     /// Name of the backend.
@@ -42,6 +44,8 @@ pub(crate) struct Progress {
     latest: Option<StepRecord>,
     step: usize,
     tokens: u64,
+    seconds: f64,
+    steps_in_time: Option<usize>,
     throughput: Throughput,
     train: Curve,
     valid: Curve,
@@ -64,6 +68,8 @@ impl Progress {
             latest: None,
             step: 0,
             tokens: 0,
+            seconds: 0.0,
+            steps_in_time: None,
             throughput: Throughput::default(),
             train: Curve::default(),
             valid: Curve::default(),
@@ -81,6 +87,7 @@ impl Progress {
         self.skipped = skipped;
         for record in &history.steps {
             self.step = self.step.max(record.step);
+            self.seconds = record.seconds;
             self.train.push(record.step, record.loss);
         }
         for record in history.evaluations.iter().filter(|record| record.loss.is_finite()) {
@@ -104,6 +111,11 @@ impl Progress {
         self.throughput.mark(Instant::now(), Spent::Overhead);
         self.sample = Some(Sample::new(step, text));
         self.revision += 1;
+    }
+
+    /// The time limit ends the run at about `step`, before its last one.
+    pub(crate) fn on_fewer_steps(&mut self, step: usize) {
+        self.steps_in_time = Some(step);
     }
 
     /// A checkpoint has been written.
@@ -131,6 +143,7 @@ impl Progress {
         }
         self.step = record.step;
         self.tokens = record.tokens;
+        self.seconds = record.seconds;
         self.skipped = record.skipped;
         self.train.push(record.step, record.loss);
         self.latest = Some(record);

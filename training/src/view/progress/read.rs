@@ -29,13 +29,16 @@ impl Progress {
         self.step
     }
 
-    /// The share of the run that is done, from 0 to 1.
+    /// The share of the run that is done, from 0 to 1: of its steps, or of its time where that ends before them.
     pub(crate) fn fraction(&self) -> f64 {
-        if self.info.total_steps == 0 {
-            0.0
-        } else {
-            (self.step as f64 / self.info.total_steps as f64).min(1.0)
-        }
+        let steps = self.step as f64 / self.info.total_steps.max(1) as f64;
+        let time = self.info.time_limit.filter(|_| self.steps_in_time.is_some());
+        steps.max(time.map_or(0.0, |limit| self.seconds / limit.as_secs_f64())).min(1.0)
+    }
+
+    /// The step at which the time limit ends the run, about, where that is before the last one.
+    pub(crate) fn steps_in_time(&self) -> Option<usize> {
+        self.steps_in_time
     }
 
     /// Tokens seen, those of an interrupted run included.
@@ -53,12 +56,19 @@ impl Progress {
         self.finished.unwrap_or_else(Instant::now).saturating_duration_since(self.started)
     }
 
-    /// Time until the last step, evaluations included.
+    /// Time until the last step, evaluations included, or until the time limit if that is sooner.
     pub(crate) fn eta(&self) -> Option<Duration> {
-        match self.status {
-            Status::Finished => None,
-            _ => self.throughput.time_for(self.info.total_steps.saturating_sub(self.step)),
+        if self.status == Status::Finished {
+            return None;
         }
+        let steps = self.throughput.time_for(self.info.total_steps.saturating_sub(self.step))?;
+        let spent = Duration::try_from_secs_f64(self.seconds).unwrap_or_default();
+        Some(self.info.time_limit.map_or(steps, |limit| steps.min(limit.saturating_sub(spent))))
+    }
+
+    /// What one more step takes, with its share of evaluations, as far as it is known.
+    pub(crate) fn seconds_per_step(&self) -> Option<f64> {
+        self.throughput.time_for(1).map(|time| time.as_secs_f64())
     }
 
     /// The latest step of this process.
