@@ -36,11 +36,11 @@ struct Cli {
 
 const EXAMPLES: &str = "Examples:
   kiln                                          train on stories that the program makes up
-  kiln train --set data.path=my-book.txt        train on a text of your own
+  kiln train my-book.txt                        train on a text of your own
   kiln runs                                     the runs so far
   kiln info                                     how the newest one went
   kiln generate --prompt \"Once upon a time\"    continue a text
-  kiln train --run-dir runs/tales --resume      resume a run
+  kiln train --resume                           resume the newest run
   kiln help train                               more about one command";
 
 fn main() -> ExitCode {

@@ -27,7 +27,10 @@ fn a_dry_run_prints_the_recipe_and_writes_nothing() {
     assert_eq!(config["training"]["max_minutes"].as_float(), Some(2.0));
     assert_eq!(config["model"]["context_length"].as_integer(), Some(32));
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(said.starts_with("book.txt: 0.0 MB of text, 10 % of it for validation: "), "{said}");
+    assert!(
+        said.starts_with("book.txt: 1") && said.contains(" kB of text, 10 % of it for validation: "),
+        "{said}"
+    );
     assert!(said.contains("60 steps of") && said.contains("together"), "{said}");
     assert_eq!(std::fs::read_dir(folder.path()).expect("readable").count(), 1);
 }
@@ -41,6 +44,20 @@ fn what_is_set_wins_over_a_flag_and_a_flag_over_the_recipe() {
     let config: toml::Table = toml::from_str(&stdout(&output)).expect("a configuration");
     assert_eq!(config["training"]["steps"].as_integer(), Some(70));
     assert_eq!(config["model"]["n_layers"].as_integer(), Some(12));
+}
+
+#[test]
+fn the_names_of_other_programs_work_too() {
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    text(folder.path(), 400);
+    let flags = ["--batch_size=3", "--max_iters=7", "--learning_rate=0.002", "--block_size=24"];
+    // As `kiln` alone is `kiln train`, so is `kiln` with a text.
+    let output = kiln(folder.path(), ["book.txt", "--dry-run"].into_iter().chain(flags));
+    let config: toml::Table = toml::from_str(&stdout(&output)).expect("a configuration");
+    assert_eq!(config["training"]["batch_size"].as_integer(), Some(3));
+    assert_eq!(config["training"]["steps"].as_integer(), Some(7));
+    assert_eq!(config["optimizer"]["learning_rate"].as_float(), Some(0.002));
+    assert_eq!(config["model"]["context_length"].as_integer(), Some(24));
 }
 
 #[test]

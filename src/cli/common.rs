@@ -9,6 +9,9 @@ use super::precision::in_memory;
 /// The heading of the options that are alike in all commands.
 const COMPUTING: &str = "Where to compute";
 
+/// The heading of the options that say what comes out.
+pub const PRINTING: &str = "What is printed";
+
 /// Where to compute.
 #[derive(Args, Debug, Default, Clone)]
 pub struct BackendArgs {
@@ -25,10 +28,10 @@ pub struct BackendArgs {
 #[derive(Args, Debug, Clone)]
 pub struct ModelArgs {
     /// Print one JSON object.
-    #[arg(long)]
+    #[arg(long, help_heading = PRINTING)]
     pub json: bool,
     /// Number format of the weights; fewer bits are read faster and cost a little accuracy.
-    #[arg(long, value_parser = in_memory(), default_value = "f32")]
+    #[arg(long, value_parser = in_memory(), default_value = "f32", help_heading = COMPUTING)]
     pub dtype: Precision,
     #[command(flatten)]
     pub backend: BackendArgs,

@@ -13,7 +13,7 @@ pub enum Tokenize {
     /// Turn text into token ids.
     Encode {
         /// byte, gpt2, cl100k_base, o200k_base, or a model, run or tokenizer directory.
-        #[arg(long, value_name = "NAME|DIR")]
+        #[arg(long, value_name = "NAME|DIR", default_value = "gpt2")]
         tokenizer: String,
         #[command(flatten)]
         input: EncodeInput,
@@ -28,7 +28,7 @@ pub enum Tokenize {
     /// Turn token ids into text.
     Decode {
         /// byte, gpt2, cl100k_base, o200k_base, or a model, run or tokenizer directory.
-        #[arg(long, value_name = "NAME|DIR")]
+        #[arg(long, value_name = "NAME|DIR", default_value = "gpt2")]
         tokenizer: String,
         /// Token ids, with commas or spaces between them; `-`, or none: standard input.
         #[arg(long, value_name = "1,2,3", default_value = STANDARD_INPUT, hide_default_value = true)]
@@ -43,7 +43,7 @@ pub enum Tokenize {
         #[command(flatten)]
         source: SourceArgs,
         /// Most tokens to learn, the 256 bytes and end-of-text included.
-        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(257..))]
+        #[arg(long, value_name = "N", default_value_t = 4096, value_parser = clap::value_parser!(u32).range(257..))]
         vocab_size: u32,
         /// Directory for tokenizer.json and tokenizer_config.json.
         #[arg(long, value_name = "DIR", visible_alias = "to")]

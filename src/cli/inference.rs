@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::common::ModelArgs;
+use super::common::{ModelArgs, PRINTING};
 use super::data::SourceArgs;
 
 /// `kiln generate`
@@ -30,28 +30,28 @@ pub struct Generate {
     #[arg(long, value_name = "FILE", conflicts_with_all = ["prompt", "prompt_file"])]
     pub prompts: Option<PathBuf>,
     /// Texts for each prompt; the first draws from --seed, each further one from the next number.
-    #[arg(short = 'n', long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(help_heading = LENGTH, short = 'n', long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     #[arg(aliases = ["n", "samples", "num_samples", "num-return-sequences", "num_return_sequences"])]
     pub num_samples: u32,
     /// Most tokens to add; -1: as many as it takes to the end of the text.
-    #[arg(long, value_name = "N", default_value = "200", value_parser = count, allow_negative_numbers = true)]
+    #[arg(help_heading = LENGTH, long, value_name = "N", default_value = "200", value_parser = count, allow_negative_numbers = true)]
     #[arg(aliases = ["max_tokens", "max-new-tokens", "max_new_tokens", "n-predict", "predict"])]
     pub max_tokens: usize,
     /// End the text before this string, where \n, \t and \\ stand for a line break, a tab and a backslash; may be
     /// repeated.
-    #[arg(short = 'r', long, value_name = "TEXT", allow_hyphen_values = true)]
+    #[arg(help_heading = LENGTH, short = 'r', long, value_name = "TEXT", allow_hyphen_values = true)]
     #[arg(aliases = ["reverse-prompt", "stop-string", "stop-strings", "stop_strings"])]
     pub stop: Vec<String>,
     #[command(flatten)]
     pub sampling: SamplingArgs,
     /// Draw from this seed: the same one gives the same text; -1, or none: another one each time.
-    #[arg(short, long, value_name = "S", value_parser = seed, allow_negative_numbers = true)]
+    #[arg(help_heading = CHOOSING, short, long, value_name = "S", value_parser = seed, allow_negative_numbers = true)]
     pub seed: Option<i128>,
     /// Show the log-probability of each token, as the model gives it before anything below changes it.
-    #[arg(long)]
+    #[arg(help_heading = PRINTING, long)]
     pub logprobs: bool,
     /// With --json, show the N most probable tokens at each place too.
-    #[arg(long, value_name = "N", default_value_t = 0, alias = "n-probs", requires = "json")]
+    #[arg(help_heading = PRINTING, long, value_name = "N", default_value_t = 0, alias = "n-probs", requires = "json")]
     pub top_logprobs: usize,
     /// Tokenizer, for a model directory without one: gpt2, cl100k_base, …, or a directory.
     #[arg(long, value_name = "NAME|DIR")]
@@ -63,6 +63,10 @@ pub struct Generate {
     pub common: ModelArgs,
 }
 
+/// Headings of the help.
+const LENGTH: &str = "How many texts, and how long";
+const CHOOSING: &str = "How tokens are chosen";
+
 const GENERATE_EXAMPLES: &str = "Examples:
   kiln generate --model runs/tales --prompt \"Lily and the\" --stop '!'
   echo \"Once upon a time\" | kiln generate --model runs/tales -n 3
@@ -72,25 +76,25 @@ const GENERATE_EXAMPLES: &str = "Examples:
 #[derive(Args, Debug, Clone)]
 pub struct SamplingArgs {
     /// Sharpen the distribution below 1, flatten it above; 0 always takes the most probable token.
-    #[arg(long, value_name = "T", default_value_t = 0.8, allow_negative_numbers = true, alias = "temp")]
+    #[arg(help_heading = CHOOSING, long, value_name = "T", default_value_t = 0.8, allow_negative_numbers = true, alias = "temp")]
     pub temperature: f64,
     /// Consider only the K most probable tokens; 0 and -1 consider all.
-    #[arg(long, value_name = "K", default_value = "0", value_parser = top_k, allow_negative_numbers = true)]
+    #[arg(help_heading = CHOOSING, long, value_name = "K", default_value = "0", value_parser = top_k, allow_negative_numbers = true)]
     #[arg(alias = "top_k")]
     pub top_k: usize,
     /// Consider only the most probable tokens that together reach P.
-    #[arg(long, value_name = "P", default_value_t = 1.0, allow_negative_numbers = true, alias = "top_p")]
+    #[arg(help_heading = CHOOSING, long, value_name = "P", default_value_t = 1.0, allow_negative_numbers = true, alias = "top_p")]
     pub top_p: f64,
     /// Consider only tokens at least P times as probable as the most probable one; 0 considers all.
-    #[arg(long, value_name = "P", default_value_t = 0.0, allow_negative_numbers = true, alias = "min_p")]
+    #[arg(help_heading = CHOOSING, long, value_name = "P", default_value_t = 0.0, allow_negative_numbers = true, alias = "min_p")]
     pub min_p: f64,
     /// Divide the logits of tokens that occurred by this, or multiply them where they are negative; 1 changes
     /// nothing.
-    #[arg(long, value_name = "X", default_value_t = 1.0, allow_negative_numbers = true)]
+    #[arg(help_heading = CHOOSING, long, value_name = "X", default_value_t = 1.0, allow_negative_numbers = true)]
     #[arg(aliases = ["repeat_penalty", "repetition-penalty", "repetition_penalty"])]
     pub repeat_penalty: f64,
     /// Newest tokens that --repeat-penalty looks at, as in llama.cpp; -1: all, as in transformers.
-    #[arg(long, value_name = "N", default_value = "64", value_parser = count, allow_negative_numbers = true)]
+    #[arg(help_heading = CHOOSING, long, value_name = "N", default_value = "64", value_parser = count, allow_negative_numbers = true)]
     #[arg(alias = "repeat_last_n")]
     pub repeat_last_n: usize,
 }

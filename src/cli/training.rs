@@ -15,6 +15,9 @@ const TRAIN_EXAMPLES: &str = "Examples:
   kiln train --init-from runs/tales --set optimizer.learning_rate=1e-4
 `kiln config` lists every key.";
 
+/// The heading of what stands for a `--set`.
+const SHORTCUTS: &str = "Instead of --set";
+
 const SWEEP_EXAMPLES: &str = "Examples:
   kiln sweep --grid optimizer.learning_rate=1e-3,3e-3
   kiln sweep --grid model.n_layers=2,4 --grid model.dropout=0.0,0.1 --set training.steps=500";
@@ -62,28 +65,32 @@ pub struct Train {
 }
 
 /// What is changed most often; each stands for a `--set`, which wins over it.
+// The names that nanoGPT, litgpt and transformers have for them work too.
 #[derive(Args, Debug, Default)]
 pub struct Shortcuts {
     /// The same as TEXT.
-    #[arg(long, value_name = "TEXT", conflicts_with = "text")]
+    #[arg(long, value_name = "TEXT", conflicts_with = "text", help_heading = SHORTCUTS)]
     pub data: Option<PathBuf>,
     /// Optimizer updates: training.steps.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", help_heading = SHORTCUTS)]
+    #[arg(aliases = ["max-steps", "max_steps", "max-iters", "max_iters", "iters"])]
     pub steps: Option<usize>,
     /// Minutes after which the run stops; a recipe chosen for a text also aims at them: training.max_minutes.
-    #[arg(long, value_name = "M", value_parser = minutes)]
+    #[arg(long, value_name = "M", value_parser = minutes, help_heading = SHORTCUTS)]
+    #[arg(aliases = ["max-minutes", "max_minutes"])]
     pub minutes: Option<f64>,
     /// Peak learning rate: optimizer.learning_rate.
-    #[arg(long, value_name = "RATE")]
+    #[arg(long, value_name = "RATE", help_heading = SHORTCUTS, aliases = ["learning-rate", "learning_rate"])]
     pub lr: Option<f64>,
     /// Windows in a batch: training.batch_size.
-    #[arg(long, value_name = "B")]
+    #[arg(long, value_name = "B", help_heading = SHORTCUTS, aliases = ["batch-size", "batch_size"])]
     pub batch: Option<usize>,
     /// Tokens in a window: model.context_length.
-    #[arg(long, value_name = "T")]
+    #[arg(long, value_name = "T", help_heading = SHORTCUTS)]
+    #[arg(aliases = ["context-length", "context_length", "block-size", "block_size", "seq-len", "seq_len"])]
     pub context: Option<usize>,
     /// A published architecture, such as gpt2: model.preset.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", help_heading = SHORTCUTS)]
     pub preset: Option<String>,
 }
 

@@ -1,17 +1,25 @@
 //! The command line before it is parsed.
 
 use std::ffi::OsString;
+use std::path::Path;
 
-use clap::Command;
+use clap::{Command, CommandFactory as _};
 
-/// The arguments of this process. `kiln --set …` is `kiln train --set …`, as `kiln` alone is `kiln train`.
+/// The arguments of this process. `kiln --set …` is `kiln train --set …` and `kiln my-book.txt` is `kiln train my-book.txt`, as
+/// `kiln` alone is `kiln train`.
 pub fn arguments() -> Vec<OsString> {
-    with_command(std::env::args_os().collect())
+    with_command(std::env::args_os().collect(), |first| Path::new(first).exists())
 }
 
-fn with_command(mut arguments: Vec<OsString>) -> Vec<OsString> {
+fn with_command(mut arguments: Vec<OsString>, is_file: impl Fn(&str) -> bool) -> Vec<OsString> {
     let first = arguments.get(1).and_then(|first| first.to_str()).unwrap_or_default();
-    if first.starts_with('-') && !["-h", "--help", "-V", "--version"].contains(&first) {
+    let option = first.starts_with('-') && !["-h", "--help", "-V", "--version"].contains(&first);
+    let is_command = || {
+        let mut commands = crate::Cli::command();
+        commands.build();
+        commands.find_subcommand(first).is_some()
+    };
+    if option || (is_file(first) && !is_command()) {
         arguments.insert(1, "train".into());
     }
     arguments
@@ -28,15 +36,22 @@ pub fn accept_negative_numbers(command: Command) -> Command {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     use super::*;
 
     #[test]
     fn options_without_a_command_are_those_of_train() {
-        let typed = |words: &[&str]| with_command(words.iter().map(OsString::from).collect());
+        let is_file = |name: &str| ["my-book.txt", "data"].contains(&name);
+        let typed = |words: &[&str]| with_command(words.iter().map(OsString::from).collect(), is_file);
+        assert_eq!(typed(&["kiln", "my-book.txt"])[1], "train");
         assert_eq!(typed(&["kiln", "--set", "a.b=1"])[1], "train");
-        for words in [&["kiln"][..], &["kiln", "info"], &["kiln", "--help"], &["kiln", "-V"]] {
+        for words in [
+            &["kiln"][..],
+            &["kiln", "info"],
+            &["kiln", "data", "info"],
+            &["kiln", "none.txt"],
+            &["kiln", "--help"],
+            &["kiln", "-V"],
+        ] {
             assert_eq!(typed(words), words, "{words:?}");
         }
     }

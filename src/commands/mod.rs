@@ -41,6 +41,7 @@ pub enum Command {
     /// Train every combination of a grid of settings and rank them.
     Sweep(Sweep),
     /// List the runs of a folder, newest first.
+    #[command(aliases = ["list", "ls"])]
     Runs(Runs),
     /// Compare runs on one HTML page: curves, samples, configurations.
     Report(Report),

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::SourceFile;
 use super::format::Compression;
+use super::rewritten::{Rewrite, Rewritten};
 use crate::error::{Error, Result};
 
 const BUFFER: usize = 1 << 18;
@@ -113,55 +114,36 @@ struct Lossy<R> {
     inner: R,
     /// The front of a character whose rest has not been read.
     incomplete: Vec<u8>,
-    ready: Vec<u8>,
-    taken: usize,
 }
 
 impl<R: Read> Lossy<R> {
-    fn new(inner: R) -> Self {
-        Self { inner, incomplete: Vec::new(), ready: Vec::new(), taken: 0 }
-    }
-
-    fn refill(&mut self) -> io::Result<()> {
-        self.ready.clear();
-        self.taken = 0;
-        while self.ready.is_empty() {
-            let mut bytes = std::mem::take(&mut self.incomplete);
-            let carried = bytes.len();
-            bytes.resize(carried + (1 << 16), 0);
-            let read = self.inner.read(&mut bytes[carried..])?;
-            bytes.truncate(carried + read);
-            let end = bytes.len();
-            let mut at = 0;
-            for chunk in bytes.utf8_chunks() {
-                self.ready.extend_from_slice(chunk.valid().as_bytes());
-                at += chunk.valid().len() + chunk.invalid().len();
-                let unfinished = at == end
-                    && read > 0
-                    && std::str::from_utf8(chunk.invalid()).is_err_and(|error| error.error_len().is_none());
-                if unfinished {
-                    self.incomplete = chunk.invalid().to_vec();
-                } else if !chunk.invalid().is_empty() {
-                    self.ready.extend_from_slice("\u{FFFD}".as_bytes());
-                }
-            }
-            if read == 0 {
-                break;
-            }
-        }
-        Ok(())
+    fn new(inner: R) -> Rewritten<Self> {
+        Rewritten::new(Self { inner, incomplete: Vec::new() })
     }
 }
 
-impl<R: Read> Read for Lossy<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.taken == self.ready.len() {
-            self.refill()?;
+impl<R: Read> Rewrite for Lossy<R> {
+    fn piece(&mut self, ready: &mut Vec<u8>) -> io::Result<bool> {
+        let mut bytes = std::mem::take(&mut self.incomplete);
+        let carried = bytes.len();
+        bytes.resize(carried + (1 << 16), 0);
+        let read = self.inner.read(&mut bytes[carried..])?;
+        bytes.truncate(carried + read);
+        let end = bytes.len();
+        let mut at = 0;
+        for chunk in bytes.utf8_chunks() {
+            ready.extend_from_slice(chunk.valid().as_bytes());
+            at += chunk.valid().len() + chunk.invalid().len();
+            let unfinished = at == end
+                && read > 0
+                && std::str::from_utf8(chunk.invalid()).is_err_and(|error| error.error_len().is_none());
+            if unfinished {
+                self.incomplete = chunk.invalid().to_vec();
+            } else if !chunk.invalid().is_empty() {
+                ready.extend_from_slice("\u{FFFD}".as_bytes());
+            }
         }
-        let count = buffer.len().min(self.ready.len() - self.taken);
-        buffer[..count].copy_from_slice(&self.ready[self.taken..self.taken + count]);
-        self.taken += count;
-        Ok(count)
+        Ok(read > 0)
     }
 }
 

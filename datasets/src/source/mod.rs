@@ -14,6 +14,7 @@ mod listing;
 #[cfg(feature = "parquet")]
 mod parquet;
 mod python_json;
+mod rewritten;
 mod rows;
 mod source_file;
 mod spool;

@@ -7,6 +7,8 @@
 
 use std::io::{self, Read};
 
+use super::rewritten::{Rewrite, Rewritten};
+
 /// The longest run of bytes that are looked at together: two halves of a character.
 const LONGEST: usize = "\\ud83d\\ude00".len();
 
@@ -20,43 +22,19 @@ pub(super) struct PythonJson<R> {
     in_string: bool,
     /// Bytes that were read and not looked at.
     raw: Vec<u8>,
-    ready: Vec<u8>,
-    taken: usize,
 }
 
 impl<R: Read> PythonJson<R> {
-    pub(super) fn new(inner: R, halves: bool) -> Self {
-        Self { inner, halves, in_string: false, raw: Vec::new(), ready: Vec::new(), taken: 0 }
-    }
-
-    fn refill(&mut self) -> io::Result<()> {
-        self.ready.clear();
-        self.taken = 0;
-        while self.ready.is_empty() {
-            let held = self.raw.len();
-            self.raw.resize(held + (1 << 16), 0);
-            let read = self.inner.read(&mut self.raw[held..]);
-            self.raw.truncate(held + read.as_ref().map_or(0, |read| *read));
-            let is_end = read? == 0;
-            let mut at = 0;
-            // What may go on in the next piece waits for it.
-            while self.raw.len() - at >= if is_end { 1 } else { LONGEST } {
-                at += self.step(at);
-            }
-            self.raw.drain(..at);
-            if is_end {
-                break;
-            }
-        }
-        Ok(())
+    pub(super) fn new(inner: R, halves: bool) -> Rewritten<Self> {
+        Rewritten::new(Self { inner, halves, in_string: false, raw: Vec::new() })
     }
 
     /// Looks at what stands at `at`, and returns how many bytes it is.
-    fn step(&mut self, at: usize) -> usize {
+    fn step(&mut self, at: usize, ready: &mut Vec<u8>) -> usize {
         let rest = &self.raw[at..];
         if !self.in_string {
             if let Some(number) = NUMBERS.iter().find(|number| rest.starts_with(number)) {
-                self.ready.extend_from_slice(b"null");
+                ready.extend_from_slice(b"null");
                 return number.len();
             }
             self.in_string = rest[0] == b'"';
@@ -69,10 +47,10 @@ impl<R: Read> PythonJson<R> {
                 _ => (2.min(rest.len()), false),
             };
             let replacement = if is_half && self.halves { b"\\ufffd" } else { &rest[..length] };
-            self.ready.extend_from_slice(replacement);
+            ready.extend_from_slice(replacement);
             return length;
         }
-        self.ready.push(rest[0]);
+        ready.push(rest[0]);
         1
     }
 }
@@ -84,15 +62,20 @@ fn unit(bytes: &[u8]) -> Option<u16> {
     u16::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
 }
 
-impl<R: Read> Read for PythonJson<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.taken == self.ready.len() {
-            self.refill()?;
+impl<R: Read> Rewrite for PythonJson<R> {
+    fn piece(&mut self, ready: &mut Vec<u8>) -> io::Result<bool> {
+        let held = self.raw.len();
+        self.raw.resize(held + (1 << 16), 0);
+        let read = self.inner.read(&mut self.raw[held..]);
+        self.raw.truncate(held + read.as_ref().map_or(0, |read| *read));
+        let is_end = read? == 0;
+        let mut at = 0;
+        // What may go on in the next piece waits for it.
+        while self.raw.len() - at >= if is_end { 1 } else { LONGEST } {
+            at += self.step(at, ready);
         }
-        let count = buffer.len().min(self.ready.len() - self.taken);
-        buffer[..count].copy_from_slice(&self.ready[self.taken..self.taken + count]);
-        self.taken += count;
-        Ok(count)
+        self.raw.drain(..at);
+        Ok(!is_end)
     }
 }
 

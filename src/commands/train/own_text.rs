@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Result;
+use indicatif::DecimalBytes;
 use kiln_datasets::{Dataset, STANDARD_INPUT, Source};
 use kiln_model::{AutodiffBackend, ComputePrecision, GptConfig};
 use kiln_training::{DeviceKind, time_steps};
@@ -136,10 +137,10 @@ fn tell(recipe: &Recipe, path: &Path, bytes: u64, steps: usize, epochs: f64, tok
         kind => format!("{kind} with {} tokens", recipe.vocab_size),
     };
     print_message(format_args!(
-        "{}: {:.1} MB of text, {:.0} % of it for validation: {parameters:.1} M parameters ({n_layers} layers of width {d_model}, \
+        "{}: {} of text, {:.0} % of it for validation: {parameters:.1} M parameters ({n_layers} layers of width {d_model}, \
          context {context_length}), {tokenizer}",
         path.display(),
-        bytes as f64 / 1e6,
+        DecimalBytes(bytes),
         recipe.valid_fraction * 100.0,
     ));
     let seconds = steps as f64 * recipe.tokens_of_a_step() / tokens_per_second;
