@@ -43,6 +43,11 @@ impl ModelFiles {
         &self.special_tokens
     }
 
+    /// Tensors of the files that loading skips: those of [other heads](kiln_model::unused_heads).
+    pub fn unused_heads(&self) -> Vec<String> {
+        kiln_model::unused_heads(&self.directory, &self.config)
+    }
+
     /// Whether a tokenizer lies beside the weights: a model may come without one.
     pub fn has_tokenizer(&self) -> bool {
         Tokenizer::is_in(&self.directory)

@@ -88,5 +88,5 @@ pub use precision::{Channels, Precision};
 pub use tap::{NoTap, NormSite, Site, Tap, Watch};
 pub use weights::{
     Dtype, GgufVocabulary, SpecialTokens, load, load_config, load_weights, load_with_precision,
-    parameter_shapes, save, save_gguf,
+    parameter_shapes, save, save_gguf, unused_heads,
 };

@@ -4,7 +4,9 @@ use std::path::Path;
 
 use burn::tensor::{Int, Tensor, Tolerance};
 use burn_ndarray::NdArray;
-use kiln_model::{Dtype, Error, GptConfig, GptModel, KvCache, SpecialTokens, load, load_config, save};
+use kiln_model::{
+    Dtype, Error, GptConfig, GptModel, KvCache, SpecialTokens, load, load_config, save, unused_heads,
+};
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype as FileDtype, SafeTensors};
 
@@ -213,6 +215,7 @@ fn wrapped_names_wide_numbers_and_other_heads_are_read() {
         );
         let loaded: GptModel<B> = load(path, &Default::default()).expect("sound");
         assert_eq!(loaded.forward(tokens(&[1, 2, 3])).into_data(), expected, "{wrapper}");
+        assert_eq!(unused_heads(path, &config()), ["score.weight", "v_head.summary.weight"]);
     }
 }
 

@@ -17,13 +17,27 @@ pub(super) fn read(path: &Path) -> Result<GptConfig> {
     let file = json_file::parse(&text).map_err(|error| refuse(error.to_string()))?;
     // The type first: another architecture should be told apart from a damaged file.
     let family = Family::of_model_type(file.get("model_type").and_then(Value::as_str)).map_err(refuse)?;
-    let config = configuration(family, &file).map_err(|(key, reason)| {
+    let located = |key: &str, reason: String| {
         let line = text.lines().position(|line| line.contains(&format!("\"{key}\"")));
         let line = line.map(|line| format!("line {}: ", line + 1)).unwrap_or_default();
         refuse(format!("{line}{reason}"))
+    };
+    let config = configuration(family, &file).map_err(|(key, reason)| located(key, reason))?;
+    config.validate().map_err(|error| {
+        let reason = in_keys(family, error.to_string());
+        let key = reason.split(' ').next().unwrap_or_default().to_owned();
+        located(&key, reason)
     })?;
-    config.validate().map_err(|error| refuse(error.to_string()))?;
     Ok(config)
+}
+
+/// A message with the keys of the file in place of the fields that they set.
+fn in_keys(family: &Family, message: String) -> String {
+    family.keys.iter().fold(message, |message, key| match *key {
+        Key::Field(name, field) => message.replace(&format!("model.{field} "), &format!("{name} ")),
+        Key::FeedForward(name) => message.replace("model.d_ff ", &format!("{name} ")),
+        _ => message,
+    })
 }
 
 /// A key, and what is wrong with its value.
@@ -198,6 +212,14 @@ mod tests {
             refused(r#"{"model_type": "gpt2", "hidden_size": 64}"#),
             "line 1: hidden_size = 64, but n_embd is left out: hidden_size is what other architectures call it, and would \
              have no effect; write n_embd"
+        );
+        assert_eq!(
+            refused(r#"{"model_type": "gpt2", "n_head": 5, "n_embd": 128}"#),
+            "line 1: n_head = 5: does not divide n_embd = 128"
+        );
+        assert_eq!(
+            refused(r#"{"model_type": "gpt2", "n_inner": 0}"#),
+            "line 1: n_inner = 0: must be at least 1"
         );
         assert!(
             refused(r#"{"model_type": "gpt2", "n_head": 4, "num_attention_heads": 2}"#)

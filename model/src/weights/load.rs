@@ -36,6 +36,18 @@ pub fn load_config(directory: &Path) -> Result<GptConfig> {
     Ok(config)
 }
 
+/// The tensors in `directory` that belong to other heads than the one that predicts tokens, such as `v_head.weight`:
+/// loading skips them. Files that cannot be read have none.
+pub fn unused_heads(directory: &Path, config: &GptConfig) -> Vec<String> {
+    let family = Family::of(config);
+    let files = tensors::open(directory).unwrap_or_default();
+    let tensors = tensors_of(family, &files, false).unwrap_or_default();
+    let is_unused = |name: &&String| family.other_heads.iter().any(|head| name.starts_with(head));
+    let mut names: Vec<String> = tensors.keys().filter(is_unused).cloned().collect();
+    names.sort();
+    names
+}
+
 /// Opens the model in `directory`, in f32, to learn or to be saved.
 ///
 /// Files are mapped, not read into memory; weights in other formats become f32 one tensor at a time.

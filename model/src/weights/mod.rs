@@ -21,7 +21,7 @@ mod tensors;
 pub use dtype::Dtype;
 pub use family::parameter_shapes;
 pub use gguf::{GgufVocabulary, save_gguf};
-pub use load::{load, load_config, load_weights, load_with_precision};
+pub use load::{load, load_config, load_weights, load_with_precision, unused_heads};
 pub use save::save;
 pub use special_tokens::SpecialTokens;
 
