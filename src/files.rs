@@ -7,13 +7,44 @@ use anyhow::{Context, Result, bail};
 use kiln_datasets::{Tokenizer, open_input};
 use kiln_inference::ModelFiles;
 
-/// A tokenizer by name, or from a tokenizer, model or run directory.
+use crate::commands::newest;
+use crate::output::print_message;
+
+/// The model in `directory`, as [`newest::model_directory`] finds it. Says which of its weights are not used.
+pub fn open_model(directory: &Path) -> Result<ModelFiles> {
+    let files = ModelFiles::open(directory)?;
+    let unused = files.unused_heads();
+    if !unused.is_empty() {
+        print_message(format_args!(
+            "{}: only the head that predicts tokens is used, not {}",
+            directory.display(),
+            unused.join(", ")
+        ));
+    }
+    Ok(files)
+}
+
+/// The model that was named, in any of the ways that [`newest::model_directory`] knows.
+pub fn named_model(named: &Path) -> Result<ModelFiles> {
+    open_model(&newest::model_directory(Some(named))?)
+}
+
+/// A tokenizer by name, or from a tokenizer, model or run directory, or from a run or a fetched model by its name.
 pub fn tokenizer(name: &str) -> Result<Tokenizer> {
     let inside = Path::new(name).join("model");
     if !Path::new(name).join("tokenizer.json").exists() && inside.join("tokenizer.json").exists() {
         return Ok(Tokenizer::from_directory(&inside)?);
     }
-    Ok(Tokenizer::open(name)?)
+    match Tokenizer::open(name) {
+        Err(error @ kiln_datasets::Error::UnknownTokenizer { .. }) => {
+            let directory = newest::model_directory(Some(Path::new(name)));
+            match directory.ok().and_then(|directory| ModelFiles::open(directory).ok()) {
+                Some(files) => Ok(files.tokenizer()?),
+                None => Err(error.into()),
+            }
+        }
+        opened => Ok(opened?),
+    }
 }
 
 /// The tokenizer of a model: the named one, else the one in its directory.

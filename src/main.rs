@@ -41,6 +41,7 @@ const EXAMPLES: &str = "Examples:
   kiln info                                     how the newest one went
   kiln generate --prompt \"Once upon a time\"    continue a text
   kiln train --resume                           resume the newest run
+  kiln fetch gpt2                               a published model, to use as --model gpt2
   kiln help train                               more about one command";
 
 fn main() -> ExitCode {

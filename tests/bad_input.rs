@@ -76,6 +76,7 @@ fn configurations_that_cannot_be_used() {
     );
     refuse(path, &["train", "--set", "tokenizer.kind=gpt5"], &["gpt5", "hint:"]);
     refuse(path, &["train", "--set", "model.preset=gpt5"], &["gpt5", "gpt2-medium"]);
+    refuse(path, &["bench", "train", "--heads", "5"], &["--heads = 5", "--width = 128"]);
     refuse(path, &["train", "--backend", "abacus"], &["abacus", "hint:"]);
     if !cfg!(feature = "rocm") {
         refuse(path, &["train", "--backend", "rocm"], &["rocm", "--features rocm"]);

@@ -1,10 +1,9 @@
 //! What can go wrong outside our control.
 
-use std::fmt;
 use std::io::ErrorKind;
 use std::path::PathBuf;
 
-use crate::Location;
+use crate::{Absence, Location};
 
 /// Result of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -92,7 +91,7 @@ pub enum Error {
         path: PathBuf,
     },
     /// A folder that another process works in.
-    #[error("{}: another process is preparing a corpus here", path.display())]
+    #[error("{}: another process is writing here", path.display())]
     Busy {
         /// The folder.
         path: PathBuf,
@@ -110,6 +109,46 @@ pub enum Error {
         url: String,
         /// Why there is nothing.
         reason: Absence,
+    },
+    /// No server answered.
+    #[error("{url} cannot be reached: {reason}")]
+    Unreachable {
+        /// The address.
+        url: String,
+        /// What went wrong last.
+        reason: String,
+    },
+    /// A name that no model of the hub can have.
+    #[error(
+        "\"{name}\" cannot be the name of a model: expected NAME or OWNER/NAME, and @REVISION if you like"
+    )]
+    UnknownModel {
+        /// The name given.
+        name: String,
+    },
+    /// A model of the hub without weights in a format that is read.
+    #[error("{model}: it has {found}; Kiln reads model.safetensors, which is not there")]
+    OtherWeights {
+        /// The model.
+        model: String,
+        /// What is there.
+        found: String,
+    },
+    /// A folder that is to hold a model holds another one.
+    #[error("{}: belongs to another model, or to another revision of it", path.display())]
+    OtherModel {
+        /// Its `config.json`.
+        path: PathBuf,
+    },
+    /// The disk is full.
+    #[error("{}: {source}{}", path.display(), of_bytes(*size))]
+    NoSpace {
+        /// The file.
+        path: PathBuf,
+        /// Bytes that it has when it is whole.
+        size: Option<u64>,
+        /// What the system said.
+        source: std::io::Error,
     },
     /// A download that failed for good.
     #[error("{url}: {reason}")]
@@ -267,40 +306,17 @@ pub enum Error {
     },
 }
 
-/// Why a file of the network cannot be had.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Absence {
-    /// It has not been fetched, and nothing may be fetched now.
-    Offline,
-    /// The server wants to know who asks; its status.
-    Denied(String),
-    /// The server does not know it; its status.
-    Unknown(String),
-    /// Anything else.
-    Other(String),
-}
-
-impl fmt::Display for Absence {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Offline => f.write_str("not here yet"),
-            Self::Denied(reason) | Self::Unknown(reason) | Self::Other(reason) => f.write_str(reason),
-        }
-    }
-}
-
 impl Error {
     /// The class of this error in the standard library's terms: `InvalidInput` for a request that cannot be
     /// met, `InvalidData` for a file's contents, the system's own for a file that could not be read or
     /// written, `Other` for what failed on the way.
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::Io { source, .. } => source.kind(),
+            Self::Io { source, .. } | Self::NoSpace { source, .. } => source.kind(),
             Self::Document { source, .. } => source.kind(),
             Self::NotThere { .. } => ErrorKind::NotFound,
             Self::Busy { .. } => ErrorKind::ResourceBusy,
-            Self::Download { .. } | Self::Cancelled => ErrorKind::Other,
+            Self::Download { .. } | Self::Unreachable { .. } | Self::Cancelled => ErrorKind::Other,
             Self::NotUtf8 { .. }
             | Self::Utf16 { .. }
             | Self::LoneSurrogate { .. }
@@ -324,6 +340,11 @@ impl Error {
     pub(crate) fn format(path: impl Into<PathBuf>, reason: impl Into<String>) -> Self {
         Self::Format { path: path.into(), reason: reason.into() }
     }
+}
+
+/// How much room a file needs, for a message.
+fn of_bytes(size: Option<u64>) -> String {
+    size.map_or_else(String::new, |size| format!("; the whole file has {:.1} MB", size as f64 / 1e6))
 }
 
 /// The first names of a list, for a message.

@@ -38,13 +38,14 @@
 //! |---|---|---|
 //! | `prepare` | sources of many formats, `prepare`, `CorpusInfo` | flate2, zstd, globset, crossbeam-channel |
 //! | `parquet` | Parquet among these formats | parquet |
-//! | `fetch` | downloads, and the cache of the Hugging Face hub | ureq, hf-hub, sha2 |
+//! | `fetch` | corpora and models of the Hugging Face hub, and its cache | ureq, hf-hub, sha2 |
 //! | `huggingface` | every `tokenizer.json` that is not a byte-level BPE | tokenizers |
 
 #![warn(clippy::print_stderr, clippy::print_stdout, unreachable_pub)]
 // What a feature leaves out cannot be linked to.
 #![cfg_attr(not(all(feature = "prepare", feature = "fetch")), allow(rustdoc::broken_intra_doc_links))]
 
+mod absence;
 mod batch;
 mod dataset;
 mod error;
@@ -64,11 +65,15 @@ mod source;
 pub mod tales;
 mod tokenizer;
 
+pub use absence::Absence;
 pub use batch::{Batch, IGNORED, Windows};
 pub use dataset::{Dataset, TextSplits};
-pub use error::{Absence, Error, Result};
+pub use error::{Error, Result};
 #[cfg(feature = "fetch")]
-pub use fetch::{CORPORA, FetchOptions, FetchProgress, Fetched, HubDataset, KnownCorpus, Origin, fetch};
+pub use fetch::{
+    CORPORA, FetchOptions, FetchProgress, Fetched, HubDataset, HubModel, KnownCorpus, LocalModel,
+    ModelDownload, Origin, fetch,
+};
 #[cfg(feature = "prepare")]
 pub use info::CorpusInfo;
 pub use location::Location;

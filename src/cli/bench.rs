@@ -68,8 +68,8 @@ pub struct BenchTrain {
 /// A model with its own weights, or a shape with random ones.
 #[derive(Args, Debug, Clone)]
 pub struct ModelSource {
-    /// Model or run directory; default: random weights.
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["preset", "layers", "heads", "width", "vocab"])]
+    /// Model: a directory, the name of a run in runs/ or of a fetched model; default: random weights.
+    #[arg(short, long, value_name = "MODEL", conflicts_with_all = ["preset", "layers", "heads", "width", "vocab"])]
     pub model: Option<PathBuf>,
     #[command(flatten)]
     pub shape: ModelShape,

@@ -12,11 +12,11 @@ use super::data::SourceArgs;
 #[derive(Args, Debug)]
 #[command(after_help = GENERATE_EXAMPLES)]
 pub struct Generate {
-    /// Model or run: a directory, or the name of a run in runs/; default: the newest run.
+    /// Model or run: a directory, the name of a run in runs/ or of a fetched model; default: the newest run.
     #[arg(value_name = "MODEL|RUN", conflicts_with = "model")]
     pub target: Option<PathBuf>,
-    /// Model or run directory.
-    #[arg(short, long, value_name = "DIR")]
+    /// The same as MODEL|RUN.
+    #[arg(short, long, value_name = "MODEL")]
     pub model: Option<PathBuf>,
     /// Text to continue; - reads it from standard input, as does leaving it out where something is piped in. An
     /// empty one is the beginning of a text.
@@ -126,8 +126,8 @@ fn seed(text: &str) -> Result<i128, String> {
 /// `kiln score`
 #[derive(Args, Debug)]
 pub struct Score {
-    /// Model or run directory.
-    #[arg(long, value_name = "DIR")]
+    /// Model: a directory, the name of a run in runs/ or of a fetched model.
+    #[arg(short, long, value_name = "MODEL")]
     pub model: PathBuf,
     #[command(flatten)]
     pub input: ScoreInput,
@@ -161,11 +161,11 @@ const EVAL_EXAMPLES: &str = "Examples:
 #[derive(Args, Debug)]
 #[command(after_help = EVAL_EXAMPLES)]
 pub struct Eval {
-    /// Model or run: a directory, or the name of a run in runs/; default: the newest run.
+    /// Model or run: a directory, the name of a run in runs/ or of a fetched model; default: the newest run.
     #[arg(value_name = "MODEL|RUN")]
     pub target: Option<PathBuf>,
-    /// Model or run directory.
-    #[arg(long, value_name = "DIR", conflicts_with = "target")]
+    /// The same as MODEL|RUN.
+    #[arg(short, long, value_name = "MODEL", conflicts_with = "target")]
     pub model: Option<PathBuf>,
     /// Token shard, prepared folder (its validation split), or whatever --data of `kiln data prepare` takes: a file,
     /// a folder, `-` for standard input, …; default: the run's own validation split.

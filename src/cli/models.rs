@@ -11,8 +11,8 @@ use super::precision::in_files;
 /// `kiln export`
 #[derive(Args, Debug)]
 pub struct Export {
-    /// Model or run directory.
-    #[arg(long, value_name = "DIR")]
+    /// Model: a directory, the name of a run in runs/ or of a fetched model.
+    #[arg(short, long, value_name = "MODEL")]
     pub model: PathBuf,
     /// What to write: a directory with config.json, model.safetensors, tokenizer.json; or, with the ending .gguf,
     /// one file.
@@ -35,6 +35,34 @@ pub enum ExportFormat {
     Gguf,
 }
 
+const FETCH_EXAMPLES: &str = "Examples:
+  kiln fetch gpt2                               GPT-2 124M; then: kiln generate --model gpt2
+  kiln fetch openai-community/gpt2-medium       OWNER/NAME, as on huggingface.co
+  kiln fetch distilgpt2 --out models/small      a folder of its own instead of the cache
+  kiln fetch gpt2 --offline                     where it is, if it is here
+`kiln data fetch` fetches corpora.";
+
+/// `kiln fetch`
+#[derive(Args, Debug)]
+#[command(after_help = FETCH_EXAMPLES, arg_required_else_help = true)]
+pub struct Fetch {
+    /// Model of the Hugging Face hub: NAME or OWNER/NAME, and @REVISION if you like.
+    #[arg(value_name = "MODEL")]
+    pub model: String,
+    /// Branch, tag or commit; default: main.
+    #[arg(long, value_name = "REVISION")]
+    pub revision: Option<String>,
+    /// Folder to write; default: the cache of Hugging Face, where --model finds the model by its name.
+    #[arg(short = 'o', long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Use only what is here already.
+    #[arg(long)]
+    pub offline: bool,
+    /// Print one JSON object.
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// `kiln verify`
 #[derive(Subcommand, Debug)]
 pub enum Verify {
@@ -45,10 +73,11 @@ pub enum Verify {
 /// `kiln verify gpt2`
 #[derive(Args, Debug)]
 pub struct VerifyGpt2 {
-    /// Model directory with the weights of GPT-2 124M.
-    #[arg(long, value_name = "DIR")]
+    /// Model directory with the weights of GPT-2 124M; default: gpt2, as `kiln fetch gpt2` fetches it.
+    #[arg(long, value_name = "MODEL", default_value = "gpt2")]
     pub model: PathBuf,
-    /// The text of tinyshakespeare, whose beginning the steps read.
+    /// The text of tinyshakespeare, whose beginning the steps read; default: where `kiln data fetch tinyshakespeare`
+    /// puts it.
     #[arg(long, value_name = "FILE")]
     pub data: Option<PathBuf>,
     /// Print one JSON object.
@@ -63,11 +92,11 @@ pub struct VerifyGpt2 {
 #[command(after_help = "Examples:\n  kiln info\n  kiln info tales\n  kiln info --backends")]
 #[group(multiple = false)]
 pub struct Info {
-    /// Model or run: a directory, or the name of a run in runs/; default: the newest run.
+    /// Model or run: a directory, the name of a run in runs/ or of a fetched model; default: the newest run.
     #[arg(value_name = "MODEL|RUN")]
     pub target: Option<PathBuf>,
     /// Show architecture, parameters and tokenizer of a model or run directory.
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "MODEL")]
     pub model: Option<PathBuf>,
     /// Show how far the run in a run directory came, and how good it is.
     #[arg(long, value_name = "RUN_DIR")]

@@ -51,8 +51,9 @@ pub struct Train {
     /// Resume the run in --run-dir from its newest checkpoint.
     #[arg(long)]
     pub resume: bool,
-    /// Start from the weights and tokenizer of a model instead of random ones.
-    #[arg(long, value_name = "MODEL_DIR", conflicts_with = "resume")]
+    /// Start from the weights and tokenizer of a model instead of random ones: a directory, the name of a run in runs/
+    /// or of a fetched model.
+    #[arg(long, value_name = "MODEL", conflicts_with = "resume")]
     pub init_from: Option<PathBuf>,
     /// Print plain lines instead of the dashboard.
     #[arg(long)]

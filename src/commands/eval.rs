@@ -17,7 +17,7 @@ use crate::output::{self, print_message};
 
 pub fn run(args: Eval) -> Result<()> {
     let directory = newest::model_directory(args.target.as_deref().or(args.model.as_deref()))?;
-    let files = ModelFiles::open(&directory)?;
+    let files = crate::files::open_model(&directory)?;
     if args.batch_size == 0 {
         bail!("--batch-size 0: must be at least 1");
     }

@@ -4,7 +4,6 @@ use std::io::Write as _;
 use std::path::Path;
 
 use anyhow::Result;
-use kiln_inference::ModelFiles;
 use kiln_training::RunDir;
 
 use crate::backend::BACKENDS;
@@ -35,7 +34,7 @@ fn anything(path: &Path) -> Result<()> {
 }
 
 fn model(path: &Path) -> Result<()> {
-    let files = ModelFiles::open(path)?;
+    let files = crate::files::open_model(path)?;
     let config = files.config();
     let mut out = output::stdout();
     writeln!(out, "model            {}", files.directory().display())?;

@@ -5,9 +5,12 @@ mod completions;
 mod config;
 mod data;
 mod doctor;
+mod download_bar;
 mod eval;
 mod export;
+mod fetch;
 mod generate;
+mod hub_model;
 mod info;
 pub mod newest;
 mod report;
@@ -29,7 +32,7 @@ use crate::cli::bench::Bench;
 use crate::cli::common::{Completions, Doctor};
 use crate::cli::data::{Data, Tokenize};
 use crate::cli::inference::{Eval, Generate, Score};
-use crate::cli::models::{Export, Info, Verify};
+use crate::cli::models::{Export, Fetch, Info, Verify};
 use crate::cli::training::{Config, Report, Runs, Sweep, Train};
 use crate::failure::Reading;
 
@@ -60,6 +63,9 @@ pub enum Command {
     /// Measure how fast a part of this build is on this machine.
     #[command(subcommand)]
     Bench(Bench),
+    /// Fetch a model of the Hugging Face hub by its name, such as gpt2.
+    #[command(aliases = ["download", "pull"])]
+    Fetch(Fetch),
     /// Write a model for other programs: a Hugging Face directory or a GGUF file, in f32, bf16 or f16.
     Export(Export),
     /// Check a model against published numbers.
@@ -87,7 +93,12 @@ impl Command {
     pub fn computes(&self) -> bool {
         !matches!(
             self,
-            Self::Report(_) | Self::Runs(_) | Self::Info(_) | Self::Config(_) | Self::Completions(_)
+            Self::Report(_)
+                | Self::Runs(_)
+                | Self::Fetch(_)
+                | Self::Info(_)
+                | Self::Config(_)
+                | Self::Completions(_)
         )
     }
 
@@ -112,6 +123,7 @@ impl Command {
             Self::Tokenize(command) => tokenize::run(command)?,
             Self::Data(command) => data::run(command)?,
             Self::Bench(command) => bench::run(command)?,
+            Self::Fetch(args) => fetch::run(args)?,
             Self::Export(args) => export::run(args)?,
             Self::Report(args) => report::run(args)?,
             Self::Info(args) => info::run(args)?,

@@ -6,6 +6,7 @@ use std::time::SystemTime;
 use anyhow::{Result, bail};
 use kiln_training::{RunDir, RunView};
 
+use super::hub_model;
 use crate::output::print_message;
 
 /// The folder that runs are written to.
@@ -19,17 +20,23 @@ pub struct Found {
     pub changed: SystemTime,
 }
 
-/// The directory of a model: the named one, which may be a run of the folder `runs` by its name or a file of a model
-/// directory; without a name, the newest run that has a model.
+/// The directory of a model: the named one, which may be a file of a model directory, a run of the folder `runs` by its
+/// name or, where there is neither, a fetched model by its name; without a name, the newest run that has a model.
 pub fn model_directory(named: Option<&Path>) -> Result<PathBuf> {
     let Some(named) = named else {
         return newest("a model", |path| path.join("model").join("config.json").is_file());
     };
     let file = named.file_name().filter(|name| *name == "model.safetensors" || *name == "config.json");
-    Ok(match (file, named.parent()) {
-        (Some(_), Some(directory)) if named.is_file() => directory.to_owned(),
-        _ => by_name(named),
-    })
+    if let (Some(_), Some(directory)) = (file, named.parent())
+        && named.is_file()
+    {
+        return Ok(directory.to_owned());
+    }
+    let directory = by_name(named);
+    if directory.exists() {
+        return Ok(directory);
+    }
+    Ok(hub_model::find(named)?.unwrap_or(directory))
 }
 
 /// The directory of a run: the named one, which may be a run of the folder `runs` by its name; without a name, the newest.

@@ -1,10 +1,11 @@
 //! `kiln verify gpt2`: whether a model computes and learns what GPT-2 does, by llm.c's published losses.
 
 use std::io::Write as _;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
-use kiln_datasets::Tokenizer;
+use kiln_datasets::{FetchOptions, Tokenizer};
 use kiln_inference::ModelFiles;
 use kiln_model::AutodiffBackend;
 use kiln_training::{LLM_C_BATCH, LLM_C_CONTEXT, LLM_C_LOSSES, LLM_C_TOLERANCE, llm_c_losses};
@@ -17,7 +18,7 @@ use crate::output::{self, print_message};
 
 pub fn run(command: Verify) -> Result<ExitCode> {
     let Verify::Gpt2(args) = command;
-    let files = ModelFiles::open(&args.model)?;
+    let files = crate::files::named_model(&args.model)?;
     let config = files.config();
     let gpt2 = Tokenizer::open("gpt2")?;
     if config.vocab_size < gpt2.vocab_size() || config.context_length < LLM_C_CONTEXT {
@@ -30,15 +31,25 @@ pub fn run(command: Verify) -> Result<ExitCode> {
             LLM_C_CONTEXT
         );
     }
-    let Some(data) = &args.data else {
-        bail!(
-            "the check reads the beginning of tinyshakespeare, which is not part of Kiln\nhint: name the file, \
-             `--data tinyshakespeare.txt`"
-        );
+    let data = match &args.data {
+        Some(data) => data.clone(),
+        None => tinyshakespeare()?,
     };
-    let tokens = tokens(&read_text(data)?, &gpt2).with_context(|| data.display().to_string())?;
+    let tokens = tokens(&read_text(&data)?, &gpt2).with_context(|| data.display().to_string())?;
     let backend = args.backend.clone();
     dispatch_training(&backend, Verifying { args, files, tokens })
+}
+
+/// The text, where `kiln data fetch` puts it.
+fn tinyshakespeare() -> Result<PathBuf> {
+    let options = FetchOptions { offline: true, ..FetchOptions::from_env() };
+    match kiln_datasets::fetch("tinyshakespeare", None, &options, &mut |_| {}) {
+        Ok(fetched) => Ok(fetched.path),
+        Err(_) => bail!(
+            "the check reads the beginning of tinyshakespeare, which is not part of Kiln\nhint: `kiln data fetch \
+             tinyshakespeare`, or name the file, `--data tinyshakespeare.txt`"
+        ),
+    }
 }
 
 /// The first tokens of the text as llm.c prepares it: end-of-text before every paragraph, the blank line

@@ -65,7 +65,8 @@ fn model(error: &kiln_model::Error) -> Option<String> {
     use kiln_model::Error;
     Some(match error {
         Error::NoModel { .. } => {
-            "name a directory that `kiln train` or transformers' `save_pretrained` wrote".to_owned()
+            "name a directory that `kiln train` or transformers' `save_pretrained` wrote, or a model that `kiln fetch` fetched"
+                .to_owned()
         }
         Error::OtherWeights { path, .. }
             if path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("adapter")) =>
@@ -97,7 +98,7 @@ fn model(error: &kiln_model::Error) -> Option<String> {
 }
 
 fn datasets(error: &kiln_datasets::Error, reading: Reading) -> Option<String> {
-    use kiln_datasets::{Absence, Error};
+    use kiln_datasets::Error;
     Some(match error {
         Error::NotUtf8 { .. } => reading.encoding(),
         Error::Utf16 { .. } => "convert the file with `iconv -f utf-16 -t utf-8`".into(),
@@ -106,16 +107,20 @@ fn datasets(error: &kiln_datasets::Error, reading: Reading) -> Option<String> {
         Error::Document { source, .. } => return datasets(source, reading),
         Error::CompressedParquet { .. } => "unpack it first".into(),
         Error::Prepared { .. } => "choose another --out, or remove this folder".into(),
+        Error::UnknownCorpus { name } if name.starts_with("hf://") && !name.starts_with("hf://datasets/") => {
+            format!("`kiln fetch {name}` fetches models; datasets are hf://datasets/OWNER/NAME")
+        }
         Error::UnknownCorpus { .. } => {
             let names = kiln_datasets::CORPORA.map(|corpus| corpus.name).join(", ");
             format!("use {names}, or hf://datasets/OWNER/NAME")
         }
-        Error::NotThere { reason: Absence::Offline, .. } => "fetch it once without --offline".into(),
-        Error::NotThere { reason: Absence::Denied(_), .. } => {
-            "set HF_TOKEN to a token that may read it".into()
-        }
-        Error::NotThere { reason: Absence::Unknown(_), .. } => "check the name".into(),
-        Error::Download { .. } => "run the same command again; it continues where it stopped".into(),
+        Error::NotThere { .. }
+        | Error::Unreachable { .. }
+        | Error::UnknownModel { .. }
+        | Error::OtherWeights { .. }
+        | Error::OtherModel { .. }
+        | Error::NoSpace { .. }
+        | Error::Download { .. } => return fetching(error),
         Error::NoTextFile { .. } => {
             "ask for other files with --include, for instance `--include '*.rs'`".into()
         }
@@ -129,6 +134,45 @@ fn datasets(error: &kiln_datasets::Error, reading: Reading) -> Option<String> {
             format!("use more text or a smaller model.context_length{more}")
         }
         _ => return tokenizer(error),
+    })
+}
+
+/// Of errors about corpora and models from the network.
+fn fetching(error: &kiln_datasets::Error) -> Option<String> {
+    use kiln_datasets::{Absence, Error};
+    Some(match error {
+        Error::NotThere { reason: Absence::Offline, .. } => {
+            "fetch it once without --offline and HF_HUB_OFFLINE, or copy the cache of a machine that has it"
+                .into()
+        }
+        Error::NotThere { reason: Absence::Denied(_), .. } => {
+            "check the name; what is private needs HF_TOKEN, a token that may read it".into()
+        }
+        Error::NotThere { url, reason: Absence::Gated(_) } => {
+            let page = url.split("/resolve/").next().unwrap_or(url);
+            format!("accept its terms at {page}, then set HF_TOKEN to a token of the same account")
+        }
+        Error::NotThere { reason: Absence::Unknown(_), .. } => "check the name and the revision".into(),
+        Error::Unreachable { .. } => format!(
+            "check the network, HTTPS_PROXY and HF_ENDPOINT; or copy from a machine with a network: a folder that it \
+             fetched with --out or that `save_pretrained` wrote, or its cache, which is {} here",
+            kiln_datasets::FetchOptions::from_env().cache.display()
+        ),
+        Error::UnknownModel { name } if name.contains("datasets/") => {
+            format!("`kiln data fetch {name}` fetches datasets")
+        }
+        Error::UnknownModel { .. } => "for instance `kiln fetch openai-community/gpt2`".into(),
+        Error::OtherWeights { model, .. } => format!(
+            "fetch another repository of this model, or convert it with transformers: `python -c \"from transformers \
+             import AutoModelForCausalLM as M; M.from_pretrained('{model}').save_pretrained('NEW_DIR')\"`"
+        ),
+        Error::OtherModel { .. } => "name another --out, or remove this folder".into(),
+        Error::NoSpace { .. } => {
+            "make room, or name a folder on another disk with --out or HF_HUB_CACHE; the same command resumes"
+                .into()
+        }
+        Error::Download { .. } => "run the same command again; it resumes where it stopped".into(),
+        _ => return None,
     })
 }
 
@@ -169,7 +213,8 @@ fn training(error: &kiln_training::Error, reading: Reading) -> Option<String> {
                 .to_owned()
         }
         Error::Memory { largest: 0, .. } => {
-            "not even a single window fits; choose a smaller model or model.context_length".to_owned()
+            "not even a single window fits; choose a smaller model.context_length, model.n_layers or model.d_model"
+                .to_owned()
         }
         Error::Memory { largest, .. } => {
             format!(

@@ -1,19 +1,17 @@
 //! One file over HTTP: resumed where it stopped, tried again when the network fails, checked at the end.
 
-use std::fs::{File, OpenOptions};
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
+use ureq::Body;
 use ureq::http::{Response, StatusCode};
-use ureq::{Agent, Body};
 
-use super::{FetchOptions, FetchProgress};
-use crate::error::{Absence, Error, Result};
-
-/// Longest pause between attempts, whatever a server asks for.
-const LONGEST_PAUSE: Duration = Duration::from_secs(120);
+use super::FetchProgress;
+use super::client::{Client, Failure};
+use crate::error::{Error, Result};
 
 /// What is known of a file before it is here.
 #[derive(Clone, Debug, Default)]
@@ -24,6 +22,14 @@ pub(super) struct Expected {
 }
 
 impl Expected {
+    /// Whether the file at `path` is known to be this one.
+    pub(super) fn is_at(&self, path: &Path) -> Result<bool> {
+        match &self.sha256 {
+            Some(sha256) if path.is_file() => Ok(sha256_of(path)? == *sha256),
+            _ => Ok(false),
+        }
+    }
+
     /// How a file differs from what is expected, if it does.
     fn difference(&self, file: &mut File) -> std::io::Result<Option<String>> {
         if let Some(sha256) = &self.sha256 {
@@ -36,69 +42,7 @@ impl Expected {
     }
 }
 
-/// Downloads files.
-pub(super) struct Client {
-    agent: Agent,
-    endpoint: String,
-    token: Option<String>,
-    attempts: u32,
-    backoff: Duration,
-}
-
-/// Why an attempt ended.
-enum Failure {
-    /// Another attempt may help, after that pause if the server names one.
-    Passing { reason: String, pause: Option<Duration>, advanced: bool },
-    /// It will not.
-    Final(Error),
-}
-
-impl Failure {
-    fn passing(reason: impl Into<String>, pause: Option<Duration>) -> Self {
-        Self::Passing { reason: reason.into(), pause, advanced: false }
-    }
-
-    /// The failure of an attempt that had `before` bytes at its start and `after` at its end.
-    fn between(mut self, before: u64, after: u64) -> Self {
-        if let Self::Passing { advanced, .. } = &mut self {
-            *advanced = after > before;
-        }
-        self
-    }
-}
-
 impl Client {
-    pub(super) fn new(options: &FetchOptions) -> Self {
-        let config = Agent::config_builder()
-            .http_status_as_error(false)
-            .timeout_connect(Some(options.stall))
-            .timeout_recv_response(Some(options.stall))
-            .timeout_per_read(Some(options.stall))
-            .user_agent(concat!("kiln/", env!("CARGO_PKG_VERSION")))
-            .build();
-        let FetchOptions { endpoint, token, attempts, backoff, .. } = options.clone();
-        Self {
-            agent: config.into(),
-            endpoint: endpoint.trim_end_matches('/').to_owned(),
-            token,
-            attempts,
-            backoff,
-        }
-    }
-
-    /// Address of the hub, without a slash at its end.
-    pub(super) fn endpoint(&self) -> &str {
-        &self.endpoint
-    }
-
-    /// The text at `url`.
-    pub(super) fn text(&self, url: &str) -> Result<String> {
-        self.persist(url, &mut |_| {
-            let mut response = self.get(url, 0)?;
-            response.body_mut().read_to_string().map_err(|error| passing(&error))
-        })
-    }
-
     /// Downloads `url` to `path`.
     pub(super) fn download(
         &self,
@@ -115,11 +59,11 @@ impl Client {
             .truncate(false)
             .open(&partial)
             .map_err(Error::io(&partial))?;
-        if file.try_lock().is_err() {
+        if let Err(TryLockError::WouldBlock) = file.try_lock() {
             return Err(Error::Busy { path: partial });
         }
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let mut state = FetchProgress { file: name, bytes: 0, total: expected.size, retry: None };
+        let mut state = FetchProgress { file: name, total: expected.size, ..FetchProgress::default() };
         self.persist(url, &mut |retry| {
             state.retry = retry;
             let before = state.bytes;
@@ -135,29 +79,6 @@ impl Client {
         file.sync_all().and_then(|()| std::fs::rename(&partial, path)).map_err(Error::io(path))
     }
 
-    /// Repeats `attempt` while another one may help; each is told how the last one failed.
-    fn persist<T>(
-        &self,
-        url: &str,
-        attempt: &mut dyn FnMut(Option<String>) -> Result<T, Failure>,
-    ) -> Result<T> {
-        let (mut last, mut failures) = (None, 0);
-        loop {
-            let (reason, pause, advanced) = match attempt(last.take()) {
-                Ok(value) => return Ok(value),
-                Err(Failure::Final(error)) => return Err(error),
-                Err(Failure::Passing { reason, pause, advanced }) => (reason, pause, advanced),
-            };
-            failures = if advanced { 1 } else { failures + 1 };
-            if failures >= self.attempts {
-                return Err(Error::Download { url: url.to_owned(), reason });
-            }
-            let pause = pause.unwrap_or_else(|| self.backoff.saturating_mul(1 << (failures - 1).min(16)));
-            std::thread::sleep(pause.min(LONGEST_PAUSE));
-            last = Some(reason);
-        }
-    }
-
     /// One request for all that is missing, then a check of the whole.
     fn attempt(
         &self,
@@ -168,7 +89,11 @@ impl Client {
         state: &mut FetchProgress,
         progress: &mut dyn FnMut(&FetchProgress),
     ) -> Result<(), Failure> {
-        let broken = |error: std::io::Error| Failure::Final(Error::io(partial)(error));
+        if state.retry.is_some() {
+            progress(state);
+        }
+        let size = expected.size;
+        let broken = |error: std::io::Error| Failure::Final(unwritten(partial, size, error));
         let here = file.seek(SeekFrom::End(0)).map_err(broken)?;
         if expected.size.is_none_or(|size| here != size) || here == 0 {
             let (mut response, here) = self.request(url, here, file, &broken)?;
@@ -216,41 +141,15 @@ impl Client {
         }
         Ok((response, 0))
     }
+}
 
-    /// The response to a request for a file from a byte on.
-    fn get(&self, url: &str, from: u64) -> Result<Response<Body>, Failure> {
-        let mut request = self.agent.get(url);
-        if from > 0 {
-            request = request.header("Range", format!("bytes={from}-"));
+/// The error of a file that could not be written to the end.
+fn unwritten(path: &Path, size: Option<u64>, source: std::io::Error) -> Error {
+    match source.kind() {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
+            Error::NoSpace { path: path.to_owned(), size, source }
         }
-        if let Some(token) = self.token.as_ref().filter(|_| url.starts_with(&format!("{}/", self.endpoint))) {
-            request = request.header("Authorization", format!("Bearer {token}"));
-        }
-        let response = request.call().map_err(|error| match error {
-            ureq::Error::BadUri(_) | ureq::Error::Http(_) => {
-                let reason = Absence::Other(error.to_string());
-                Failure::Final(Error::NotThere { url: url.to_owned(), reason })
-            }
-            error => passing(&error),
-        })?;
-        let status = response.status();
-        let refuse = |reason: fn(String) -> Absence| {
-            let reason = reason(status.to_string());
-            Err(Failure::Final(Error::NotThere { url: url.to_owned(), reason }))
-        };
-        match status.as_u16() {
-            200 | 206 => Ok(response),
-            401 | 403 => refuse(Absence::Denied),
-            404 | 410 => refuse(Absence::Unknown),
-            // All of the file is here already, or it has become shorter.
-            416 => Err(Failure::passing(status.to_string(), Some(Duration::ZERO))),
-            408 | 425 | 429 | 500..=599 => {
-                let seconds = response.headers().get("Retry-After");
-                let seconds = seconds.and_then(|value| value.to_str().ok()?.trim().parse().ok());
-                Err(Failure::passing(status.to_string(), seconds.map(Duration::from_secs)))
-            }
-            _ => Err(Failure::Final(Error::Download { url: url.to_owned(), reason: status.to_string() })),
-        }
+        _ => Error::io(path)(source),
     }
 }
 
@@ -265,17 +164,13 @@ fn receive(
     let mut body = response.body_mut().as_reader();
     let mut bytes = vec![0; 1 << 16];
     loop {
-        match body.read(&mut bytes).map_err(|error| passing(&error))? {
+        match body.read(&mut bytes).map_err(|error| Failure::passing(error.to_string(), None))? {
             0 => return Ok(()),
             count => file.write_all(&bytes[..count]).map_err(broken)?,
         }
         state.bytes = file.stream_position().map_err(broken)?;
         progress(state);
     }
-}
-
-fn passing(error: &dyn std::error::Error) -> Failure {
-    Failure::passing(error.to_string(), None)
 }
 
 /// First byte of a part, by its `Content-Range: bytes 100-199/200`.
@@ -292,7 +187,7 @@ fn partial(path: &Path) -> PathBuf {
 }
 
 /// SHA-256 of a file in hexadecimal digits.
-pub(super) fn sha256_of(path: &Path) -> Result<String> {
+fn sha256_of(path: &Path) -> Result<String> {
     File::open(path).and_then(|mut file| digest(&mut file)).map_err(Error::io(path))
 }
 

@@ -1,7 +1,6 @@
 //! The model to measure: one from a directory, or a shape with random weights.
 
 use anyhow::{Result, bail};
-use kiln_inference::ModelFiles;
 use kiln_model::{Backend, GptConfig, GptModel, PRESETS};
 
 use crate::cli::bench::{ModelShape, ModelSource};
@@ -18,8 +17,22 @@ pub fn config(shape: &ModelShape, context: usize) -> Result<GptConfig> {
     };
     config.vocab_size = vocab.unwrap_or(default_vocab);
     config.context_length = context;
-    config.validate()?;
+    config.validate().map_err(in_options)?;
     Ok(config)
+}
+
+/// The error with the options in place of the model's own words.
+fn in_options(error: kiln_model::Error) -> anyhow::Error {
+    let options = [
+        ("model.n_layers", "--layers"),
+        ("model.n_heads", "--heads"),
+        ("model.d_model", "--width"),
+        ("model.context_length", "--context"),
+        ("model.vocab_size", "--vocab"),
+    ];
+    let message =
+        options.iter().fold(error.to_string(), |message, (key, option)| message.replace(key, option));
+    anyhow::Error::msg(message)
 }
 
 /// The model, with room for `context` tokens.
@@ -29,7 +42,7 @@ pub fn open<B: Backend>(source: &ModelSource, context: usize, device: &B::Device
         let config = config(&source.shape, context)?;
         return Ok(config.init::<B>(1337, device)?.with_precision(precision)?);
     };
-    let files = ModelFiles::open(directory)?;
+    let files = crate::files::named_model(directory)?;
     let longest = files.config().context_length;
     if context > longest {
         bail!(

@@ -32,7 +32,7 @@ const COMPANIONS: [&str; 9] = [
 
 pub fn run(args: Export) -> Result<()> {
     let format = destination::format(&args.to, args.format)?;
-    let files = ModelFiles::open(&args.model)?;
+    let files = crate::files::named_model(&args.model)?;
     destination::check_free(&args.to, format)?;
     // Nothing is computed: any backend will do.
     dispatch(&BackendArgs::default(), Exporting { args, format, files })

@@ -31,7 +31,8 @@ pub fn run(args: Generate) -> Result<()> {
     };
     // All mistakes before the weights are read.
     options.sampling.validate()?;
-    let files = ModelFiles::open(newest::model_directory(args.model.as_deref().or(args.target.as_deref()))?)?;
+    let directory = newest::model_directory(args.model.as_deref().or(args.target.as_deref()))?;
+    let files = crate::files::open_model(&directory)?;
     let tokenizer = crate::files::tokenizer_of(&files, args.tokenizer.as_deref())?;
     let mut texts = Vec::new();
     for prompt in prompts::read(&args)? {

@@ -37,7 +37,7 @@ pub(super) fn prepare(args: &Train) -> Result<Option<Prepared>> {
     let folder = run_folder::new_run(args.run_dir.as_deref(), &settings)?;
     let had_data = Dataset::is_in(&folder.join("data"));
     let text = Text::of(&settings)?;
-    let init_from = args.init_from.as_deref().map(ModelFiles::open).transpose()?;
+    let init_from = args.init_from.as_deref().map(crate::files::named_model).transpose()?;
     let tokenizer = match (&init_from, settings.tokenizer.kind.as_str()) {
         (Some(model), _) if model.has_tokenizer() => tokenizer_of_model(model, &settings, &origin)?,
         (_, kind) => {
