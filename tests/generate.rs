@@ -325,3 +325,21 @@ fn a_damaged_model_is_refused_by_every_command_that_reads_it() {
     }
     assert!(!path.join("out").exists());
 }
+
+#[test]
+fn heads_that_are_not_used_are_named_once() {
+    let folder = trained(&[]);
+    let path = folder.path();
+    let weights = path.join("run/model/model.safetensors");
+    let bytes = std::fs::read(&weights).expect("readable");
+    let file = safetensors::SafeTensors::deserialize(&bytes).expect("whole");
+    let score = [0; 64];
+    let score = safetensors::tensor::TensorView::new(safetensors::Dtype::F32, vec![2, 8], &score);
+    let tensors = file.tensors().into_iter().chain([("score.weight".to_owned(), score.expect("it fits"))]);
+    let bytes = safetensors::serialize(tensors, None).expect("tensors");
+    std::fs::write(&weights, bytes).expect("writable");
+    let written = kiln(path, ["generate", "--model", "run", "-p", "the", "--max-tokens", "2"]);
+    let message = String::from_utf8_lossy(&written.stderr).into_owned();
+    stdout(&written);
+    assert_eq!(message.matches("score.weight").count(), 1, "{message}");
+}
