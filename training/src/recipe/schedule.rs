@@ -11,7 +11,7 @@ use burn::tensor::backend::Backend;
 /// `floor + (peak - floor) · (1 + cos(π · progress)) / 2`, then `floor`; steps count from zero.
 ///
 /// `progress` goes from 0 after warm-up to 1 at the end of the decay. It follows the steps, or the clock where a time limit
-/// ends the run before its steps: then a [`Decay`] is ahead of them.
+/// ends the run before its steps.
 #[derive(Clone, Debug)]
 pub struct WarmupCosine {
     peak: f64,
