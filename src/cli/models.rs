@@ -90,18 +90,21 @@ pub struct VerifyGpt2 {
 /// `kiln info`
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  kiln info\n  kiln info tales\n  kiln info --backends")]
-#[group(multiple = false)]
+#[group(skip)]
 pub struct Info {
     /// Model or run: a directory, the name of a run in runs/ or of a fetched model; default: the newest run.
-    #[arg(value_name = "MODEL|RUN")]
+    #[arg(value_name = "MODEL|RUN", group = "what")]
     pub target: Option<PathBuf>,
     /// Show architecture, parameters and tokenizer of a model or run directory.
-    #[arg(long, value_name = "MODEL")]
+    #[arg(long, value_name = "MODEL", group = "what")]
     pub model: Option<PathBuf>,
     /// Show how far the run in a run directory came, and how good it is.
-    #[arg(long, value_name = "RUN_DIR")]
+    #[arg(long, value_name = "RUN_DIR", group = "what")]
     pub run: Option<PathBuf>,
     /// List the backends of this build.
-    #[arg(long)]
+    #[arg(long, group = "what")]
     pub backends: bool,
+    /// Print one JSON object.
+    #[arg(long)]
+    pub json: bool,
 }

@@ -5,94 +5,172 @@ use std::path::Path;
 
 use anyhow::Result;
 use kiln_training::RunDir;
+use serde_json::{Map, Value, json};
 
 use crate::backend::BACKENDS;
 use crate::cli::models::Info;
 use crate::commands::newest;
 use crate::output;
 
+/// A line of what is said, and the same for a program.
+struct Fact {
+    name: &'static str,
+    words: String,
+    keys: Vec<(&'static str, Value)>,
+}
+
+/// What is said of a run, or of a model: its name in JSON, and the facts.
+type Part = (&'static str, Vec<Fact>);
+
 pub fn run(args: Info) -> Result<()> {
-    match (&args.model, &args.run, args.backends) {
-        (_, _, true) => backends(),
-        (Some(path), ..) => model(&newest::model_directory(Some(path))?),
-        (_, Some(path), _) => run_directory(&newest::run_directory(Some(path))?),
-        _ => anything(&newest::run_directory(args.target.as_deref())?),
-    }
+    let parts = match (&args.model, &args.run, args.backends) {
+        (_, _, true) => return print_backends(args.json),
+        (Some(path), ..) => vec![model(&newest::model_directory(Some(path))?)?],
+        (_, Some(path), _) => vec![run_directory(&newest::run_directory(Some(path))?)?],
+        _ => anything(&newest::run_directory(args.target.as_deref())?)?,
+    };
+    if args.json { print_json(&parts) } else { print(&parts) }
 }
 
 /// A run and its best model, or a model.
-fn anything(path: &Path) -> Result<()> {
+fn anything(path: &Path) -> Result<Vec<Part>> {
     if RunDir::look(path).is_err() {
-        return model(&newest::model_directory(Some(path))?);
+        return Ok(vec![model(&newest::model_directory(Some(path))?)?]);
     }
-    run_directory(path)?;
+    let mut parts = vec![run_directory(path)?];
     if path.join("model").join("config.json").is_file() {
-        writeln!(output::stdout())?;
-        model(path)?;
+        parts.push(model(path)?);
     }
-    Ok(())
+    Ok(parts)
 }
 
-fn model(path: &Path) -> Result<()> {
+fn model(path: &Path) -> Result<Part> {
     let files = crate::files::open_model(path)?;
     let config = files.config();
-    let mut out = output::stdout();
-    writeln!(out, "model            {}", files.directory().display())?;
-    writeln!(out, "parameters       {}", config.num_parameters())?;
-    writeln!(out, "layers           {}", config.n_layers)?;
-    writeln!(out, "heads            {} of width {}", config.n_heads, config.head_dim())?;
-    writeln!(out, "width            {}", config.d_model)?;
-    writeln!(out, "feed-forward     {}, {:?}", config.d_ff, config.activation)?;
-    writeln!(out, "context length   {}", config.context_length)?;
-    writeln!(out, "vocabulary       {}", config.vocab_size)?;
-    writeln!(
-        out,
-        "head             {}",
-        if config.tied_head { "tied to the token embedding" } else { "its own" }
-    )?;
-    writeln!(out, "biases           {}", if config.bias { "yes" } else { "no" })?;
-    let tokenizer = match files.tokenizer() {
-        Ok(tokenizer) => tokenizer,
-        Err(error) => {
-            writeln!(out, "tokenizer        none ({error})")?;
-            return Ok(());
+    let activation = format!("{:?}", config.activation);
+    let head = if config.tied_head { "tied to the token embedding" } else { "its own" };
+    let biases = if config.bias { "yes" } else { "no" };
+    let mut facts = vec![
+        text("model", "directory", files.directory().display().to_string()),
+        number("parameters", "parameters", config.num_parameters()),
+        number("layers", "layers", config.n_layers),
+        Fact {
+            name: "heads",
+            words: format!("{} of width {}", config.n_heads, config.head_dim()),
+            keys: vec![("heads", config.n_heads.into()), ("head_width", config.head_dim().into())],
+        },
+        number("width", "width", config.d_model),
+        Fact {
+            name: "feed-forward",
+            words: format!("{}, {activation}", config.d_ff),
+            keys: vec![("feed_forward", config.d_ff.into()), ("activation", activation.into())],
+        },
+        number("context length", "context_length", config.context_length),
+        number("vocabulary", "vocabulary", config.vocab_size),
+        Fact { name: "head", words: head.to_owned(), keys: vec![("tied_head", config.tied_head.into())] },
+        Fact { name: "biases", words: biases.to_owned(), keys: vec![("biases", config.bias.into())] },
+    ];
+    match files.tokenizer() {
+        Ok(tokenizer) => {
+            facts.push(text("tokenizer", "tokenizer", tokenizer.name().to_owned()));
+            facts.extend(tokenizer.characters().map(|characters| {
+                let characters: String = characters.iter().collect();
+                let words = format!("{characters:?}");
+                Fact { name: "characters", words, keys: vec![("characters", characters.into())] }
+            }));
         }
-    };
-    writeln!(out, "tokenizer        {}", tokenizer.name())?;
-    if let Some(characters) = tokenizer.characters() {
-        writeln!(out, "characters       {:?}", characters.iter().collect::<String>())?;
+        Err(error) => facts.push(missing("tokenizer", "tokenizer", format!("none ({error})"))),
     }
-    Ok(())
+    Ok(("model", facts))
 }
 
-fn run_directory(path: &Path) -> Result<()> {
+fn run_directory(path: &Path) -> Result<Part> {
     let run = newest::look(path)?;
-    let history = run.history()?;
-    let mut out = output::stdout();
-    writeln!(out, "run              {}", path.display())?;
+    let (history, validation) = (run.history()?, run.validation_text()?);
+    let mut facts = vec![text("run", "run_dir", path.display().to_string())];
     let Some(last) = history.steps.last() else {
-        writeln!(out, "steps            none yet")?;
-        return Ok(());
+        facts.push(Fact { name: "steps", words: "none yet".to_owned(), keys: vec![("steps", 0.into())] });
+        return Ok(("run", facts));
     };
-    writeln!(out, "steps            {}", last.step)?;
-    writeln!(out, "tokens           {}", last.tokens)?;
-    writeln!(out, "time             {:.0} s", last.seconds)?;
-    match last.loss {
-        loss if loss.is_finite() => writeln!(out, "training loss    {loss:.4}")?,
-        _ => writeln!(out, "training loss    not finite")?,
-    }
+    let seconds = format!("{:.0} s", last.seconds);
+    facts.extend([
+        number("steps", "steps", last.step),
+        Fact { name: "tokens", words: last.tokens.to_string(), keys: vec![("tokens", last.tokens.into())] },
+        Fact { name: "time", words: seconds, keys: vec![("seconds", last.seconds.into())] },
+    ]);
+    facts.push(match history.training_loss() {
+        Some(latest) => loss("training loss", "training_loss", latest),
+        None => missing("training loss", "training_loss", "not finite".to_owned()),
+    });
     match history.best() {
-        Some(best) => writeln!(out, "best validation  {:.4} at step {}", best.loss, best.step)?,
-        None => writeln!(out, "best validation  none yet")?,
+        Some(best) => {
+            facts.push(Fact {
+                name: "best validation",
+                words: format!("{:.4} at step {}", best.loss, best.step),
+                keys: vec![("loss", best.loss.into()), ("best_step", best.step.into())],
+            });
+            facts.push(loss("perplexity", "perplexity", best.perplexity()));
+            let bits = validation.as_ref().and_then(|text| text.bits_per_byte(best.loss));
+            facts.extend(bits.map(|bits| loss("bits per byte", "bits_per_byte", bits)));
+        }
+        None => facts.push(missing("best validation", "loss", "none yet".to_owned())),
     }
+    facts.extend(validation.and_then(|text| text.floor).map(|floor| loss("floor", "floor", floor)));
     if run.model().join("config.json").is_file() {
-        writeln!(out, "best model       {}", run.model().display())?;
+        facts.push(text("best model", "model", run.model().display().to_string()));
+    }
+    Ok(("run", facts))
+}
+
+fn text(name: &'static str, key: &'static str, text: String) -> Fact {
+    Fact { name, words: text.clone(), keys: vec![(key, text.into())] }
+}
+
+fn number(name: &'static str, key: &'static str, number: usize) -> Fact {
+    Fact { name, words: number.to_string(), keys: vec![(key, number.into())] }
+}
+
+fn loss(name: &'static str, key: &'static str, loss: f64) -> Fact {
+    Fact { name, words: format!("{loss:.4}"), keys: vec![(key, loss.into())] }
+}
+
+fn missing(name: &'static str, key: &'static str, why: String) -> Fact {
+    Fact { name, words: why, keys: vec![(key, Value::Null)] }
+}
+
+fn print(parts: &[Part]) -> Result<()> {
+    let mut out = output::stdout();
+    for (number, (_, facts)) in parts.iter().enumerate() {
+        if number > 0 {
+            writeln!(out)?;
+        }
+        for Fact { name, words, .. } in facts {
+            writeln!(out, "{name:<15}  {words}")?;
+        }
     }
     Ok(())
 }
 
-fn backends() -> Result<()> {
+/// Prints an object for each part, under its name.
+fn print_json(parts: &[Part]) -> Result<()> {
+    let object = |facts: &[Fact]| -> Map<String, Value> {
+        let keys = facts.iter().flat_map(|fact| &fact.keys);
+        keys.map(|(key, value)| ((*key).to_owned(), value.clone())).collect()
+    };
+    let parts: Map<String, Value> =
+        parts.iter().map(|(name, facts)| ((*name).to_owned(), object(facts).into())).collect();
+    writeln!(output::stdout(), "{}", Value::from(parts))?;
+    Ok(())
+}
+
+fn print_backends(json: bool) -> Result<()> {
     let mut out = output::stdout();
+    if json {
+        let backend = |(name, built_in, what): &(&str, bool, &str)| json!({ "name": name, "built_in": built_in, "description": what });
+        let backends: Vec<Value> = BACKENDS.iter().map(backend).collect();
+        writeln!(out, "{}", json!({ "backends": backends }))?;
+        return Ok(());
+    }
     for (name, built, what) in BACKENDS {
         writeln!(out, "{name:<8} {:<12} {what}", if built { "built in" } else { "not built" })?;
     }

@@ -74,7 +74,7 @@ impl Line {
     }
 
     fn json(&self) -> Value {
-        json!({ "run_dir": self.found.path, "state": self.state, "steps": self.steps, "steps_of": self.of,
+        json!({ "run_dir": self.found.path.display().to_string(), "state": self.state, "steps": self.steps, "steps_of": self.of,
             "loss": self.best.map(|best| best.0), "best_step": self.best.map(|best| best.1), "tokens": self.tokens,
             "seconds": self.seconds })
     }

@@ -84,6 +84,8 @@ pub use recipe::{
     AdamW, AdamWOptimizer, ClipGlobalNorm, Moments, OptimizerConfig, Recipe, ScheduleConfig, TrainingConfig,
     WarmupCosine,
 };
-pub use run::{Checkpoint, EvaluationRecord, History, Record, RunDir, RunView, SampleRecord, StepRecord};
+pub use run::{
+    Checkpoint, EvaluationRecord, History, Record, RunDir, RunView, SampleRecord, StepRecord, ValidationText,
+};
 pub use verify::{LLM_C_BATCH, LLM_C_CONTEXT, LLM_C_LOSSES, LLM_C_TOLERANCE, llm_c_losses};
 pub use view::{Frontend, Part, report, restore_terminal};

@@ -17,10 +17,12 @@ use super::loader::{StepLoader, ValidationLoader};
 use super::run::{Run, Summary};
 use super::strategy::{Components, Strategy, Work};
 use crate::error::{Error, Result};
-use crate::machine::Peak;
+use crate::machine::peak_tokens_per_second;
 use crate::objective::Objective;
 use crate::recipe::{ClipGlobalNorm, ObservedNorm, Recipe, WarmupCosine, freeze};
-use crate::run::{EventFile, Found, History, JsonLines, Record, RunDir, RunState, SampleRecord};
+use crate::run::{
+    EventFile, Found, History, JsonLines, Record, RunDir, RunState, SampleRecord, ValidationText,
+};
 use crate::view::{Progress, RunInfo, Screen};
 
 /// Trains `model` on `objective` until the steps are done, a limit is reached, or someone asks to stop.
@@ -71,6 +73,9 @@ fn prepare_directory<B: AutodiffBackend, O: Objective<B>>(
     let checkpoints = run.directory.checkpoints();
     std::fs::create_dir_all(&checkpoints).map_err(Error::io(checkpoints))?;
     objective.save_tokenizer(&run.directory.model())?;
+    if let Some(text) = objective.validation_text() {
+        ValidationText { floor: run.floor, ..text }.write(&run.directory.validation_file())?;
+    }
     restore_best(objective, model, run)
 }
 
@@ -121,14 +126,15 @@ fn open<B: AutodiffBackend, O: Objective<B>>(
     let history: History = metrics.kept.into_iter().collect();
     warn_of_gaps(directory, &state, &history, samples.kept.len());
     let progress = progress(&run, objective.describe(model), &state, &history, samples.kept.last());
-    let (screen, keys) = Screen::open(progress, run.frontend).map_err(Error::io(directory.path()))?;
-    let peak = screen.is_dashboard().then(|| {
-        let precision = run.recipe.training.precision;
-        Peak::measure::<B::InnerBackend>(objective.flops_per_token(model), precision, &device::<B, _>(model))
-    });
+    let (mut screen, keys) = Screen::open(progress, run.frontend).map_err(Error::io(directory.path()))?;
+    if screen.is_dashboard() {
+        let (flops, precision) = (objective.flops_per_token(model), run.recipe.training.precision);
+        let peak = peak_tokens_per_second::<B::InnerBackend>(flops, precision, &device::<B, _>(model));
+        screen.update(|progress| progress.set_peak(peak));
+    }
     let controls = Controls::new(keys, run.stop.clone());
     let (metrics, samples) = (metrics.file, samples.file);
-    Ok(Work { objective, run, state, metrics, events, samples, screen, controls, observed, schedule, peak })
+    Ok(Work { objective, run, state, metrics, events, samples, screen, controls, observed, schedule })
 }
 
 /// Says what a resumed run has measured and its files no longer have.

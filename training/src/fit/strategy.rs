@@ -16,7 +16,6 @@ use super::launch::device;
 use super::pauses::Surroundings;
 use super::run::{Run, Stopped, Summary};
 use crate::error::{Error, Result};
-use crate::machine::Peak;
 use crate::objective::Objective;
 use crate::recipe::{AdamWOptimizer, ClipGlobalNorm, ObservedNorm, TrainingConfig, WarmupCosine};
 use crate::run::{Checkpoints, EvaluationRecord, EventFile, JsonLines, Record, RunState, SampleRecord};
@@ -52,8 +51,6 @@ pub(super) struct Work<O> {
     pub(super) observed: Arc<ObservedNorm>,
     /// That of the learner: what moves one moves both.
     pub(super) schedule: WarmupCosine,
-    /// What the device can do, where it was measured.
-    pub(super) peak: Option<Peak>,
 }
 
 /// [`SupervisedLearningStrategy`] that fits an objective: an epoch is `eval_interval` steps. The trait takes `&self` and

@@ -78,7 +78,6 @@ impl<B: AutodiffBackend, O: Objective<B>> Fit<B, O> {
             grad_norm_z: state.grad_norms.push(grad_norm),
             seconds: state.seconds,
             skipped: state.skipped,
-            utilization: self.work.peak.as_mut().and_then(|peak| peak.utilization(tokens, seconds)),
             memory: self.surroundings.memory(),
         }
     }

@@ -8,4 +8,4 @@ pub use self::benchmark::{StepTimes, time_steps};
 pub use self::memory::{DeviceKind, MemoryPlan};
 
 pub(crate) use self::memory::Usage;
-pub(crate) use self::utilization::Peak;
+pub(crate) use self::utilization::peak_tokens_per_second;

@@ -11,35 +11,15 @@ const LONG_ENOUGH: Duration = Duration::from_millis(20);
 const SIZES: [usize; 5] = [512, 1024, 2048, 4096, 8192];
 /// Products that are timed; the fastest counts.
 const REPETITIONS: usize = 5;
-/// Weight of the newest step in the moving average.
-const NEWEST: f64 = 0.1;
 
-/// What a device can do at best, and what a model asks of it.
-#[derive(Clone, Debug)]
-pub(crate) struct Peak {
-    flops_per_second: f64,
+/// Tokens a second that `device` would train on if all of a step went as fast as large matrix products in this precision. Times
+/// a few of those, in a fraction of a second.
+pub(crate) fn peak_tokens_per_second<B: Backend>(
     flops_per_token: f64,
-    utilization: Option<f64>,
-}
-
-impl Peak {
-    /// Times a few matrix products on `device` in this precision: a fraction of a second.
-    pub(crate) fn measure<B: Backend>(
-        flops_per_token: f64,
-        precision: ComputePrecision,
-        device: &B::Device,
-    ) -> Self {
-        let flops_per_second = matmul_flops_per_second::<B>(precision, device);
-        Self { flops_per_second, flops_per_token, utilization: None }
-    }
-
-    /// From 0 to 1, as a moving average with this step in it.
-    pub(crate) fn utilization(&mut self, tokens: usize, seconds: f64) -> Option<f64> {
-        let now = self.flops_per_token * tokens as f64 / seconds / self.flops_per_second;
-        let average = self.utilization.map_or(now, |before| before + NEWEST * (now - before));
-        self.utilization = Some(average);
-        self.utilization
-    }
+    precision: ComputePrecision,
+    device: &B::Device,
+) -> f64 {
+    matmul_flops_per_second::<B>(precision, device) / flops_per_token
 }
 
 /// Floating-point operations a second in square matrix products, the fastest of a few.

@@ -14,7 +14,7 @@ use burn_train::{InferenceStep, TrainStep};
 use kiln_model::{AutodiffBackend, Backend, Parameter};
 
 use crate::error::Result;
-use crate::run::{EvaluationRecord, StepRecord};
+use crate::run::{EvaluationRecord, StepRecord, ValidationText};
 
 pub use self::gradients::mean_gradients;
 pub use self::interrupt::Interrupt;
@@ -89,6 +89,11 @@ pub trait Objective<B: AutodiffBackend>: Send + Sync + 'static {
 
     /// The validation split, front to back.
     fn validation_batches(&self) -> Box<dyn Iterator<Item = Self::Batch> + '_>;
+
+    /// What is known of the validation split's text, where it is one text.
+    fn validation_text(&self) -> Option<ValidationText> {
+        None
+    }
 
     /// Floating-point operations of a step on one token, forward and backward.
     fn flops_per_token(&self, module: &Self::Module) -> f64;

@@ -15,7 +15,7 @@ use super::gradients::scalar;
 use super::{Learns, MicroBatch, MicroBatches, Objective, mean_gradients};
 use crate::TrainingConfig;
 use crate::error::Result;
-use crate::run::{EvaluationRecord, StepRecord};
+use crate::run::{EvaluationRecord, StepRecord, ValidationText};
 
 /// A [`GptModel`] that learns to predict the next token.
 #[derive(Module, Debug)]
@@ -138,6 +138,10 @@ impl<B: AutodiffBackend> Objective<B> for Pretrain<B> {
 
     fn validation_batches(&self) -> Box<dyn Iterator<Item = Batch> + '_> {
         Box::new(self.windows())
+    }
+
+    fn validation_text(&self) -> Option<ValidationText> {
+        Some(ValidationText::of(&self.dataset.valid))
     }
 
     fn flops_per_token(&self, module: &LanguageModel<B>) -> f64 {

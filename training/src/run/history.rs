@@ -2,6 +2,9 @@
 
 use super::record::{EvaluationRecord, Record, StepRecord};
 
+/// Most steps that count as the latest.
+const LONGEST_WINDOW: usize = 100;
+
 /// The records of a run, in order.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct History {
@@ -16,6 +19,17 @@ impl History {
     pub fn best(&self) -> Option<&EvaluationRecord> {
         let finite = self.evaluations.iter().filter(|record| record.loss.is_finite());
         finite.min_by(|a, b| a.loss.total_cmp(&b.loss))
+    }
+
+    /// The training loss of the latest steps: the mean of their finite losses, over a twenty-fifth of the run and a hundred
+    /// steps at most. `None` if the last step's is not finite.
+    pub fn training_loss(&self) -> Option<f64> {
+        self.steps.last().filter(|record| record.loss.is_finite())?;
+        let window = (self.steps.len() / 25).clamp(1, LONGEST_WINDOW);
+        let latest = &self.steps[self.steps.len() - window..];
+        let finite = latest.iter().map(|record| record.loss).filter(|loss| loss.is_finite());
+        let (sum, n) = finite.fold((0.0, 0), |(sum, n), loss| (sum + loss, n + 1));
+        Some(sum / f64::from(n))
     }
 
     /// Runs of steps up to `last` that have no record, each by its first and its last step.
@@ -63,6 +77,21 @@ impl FromIterator<Record> for History {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_training_loss_is_a_mean_over_the_latest_steps() {
+        let history = |losses: &[f64]| History {
+            steps: losses.iter().map(|loss| StepRecord { loss: *loss, ..StepRecord::default() }).collect(),
+            ..History::default()
+        };
+        assert_eq!(history(&[]).training_loss(), None);
+        assert_eq!(history(&[3.0, 2.0]).training_loss(), Some(2.0));
+        let mut losses = vec![9.0; 96];
+        losses.extend([1.0, f64::NAN, 3.0, 2.0]);
+        assert_eq!(history(&losses).training_loss(), Some(2.0));
+        losses.push(f64::NAN);
+        assert_eq!(history(&losses).training_loss(), None);
+    }
 
     #[test]
     fn steps_without_a_record_are_named() {

@@ -2,7 +2,7 @@
 //! burn-train receive the same record.
 //!
 //! A new metric is a field here, a value where the record is made (`fit/update.rs` or `fit/evaluation.rs`), and a row on the
-//! dashboard (`view/dashboard/panels.rs`); a line in [`StepRecord::FIGURES`] adds it to TensorBoard and burn-train.
+//! dashboard (`view/dashboard/numbers.rs`); a line in [`StepRecord::FIGURES`] adds it to TensorBoard and burn-train.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -47,9 +47,6 @@ pub struct StepRecord {
     /// Steps so far that were left out because something was not finite; on the screen only.
     #[serde(skip)]
     pub skipped: usize,
-    /// Model FLOPs utilisation, from 0 to 1, where it is measured; on the screen only.
-    #[serde(skip)]
-    pub utilization: Option<f64>,
     /// Bytes of memory in use, where the system tells; on the screen only.
     #[serde(skip)]
     pub memory: Option<u64>,

@@ -10,7 +10,7 @@ use super::run_view::RunView;
 use crate::error::{Error, Result};
 
 /// A run directory, held by this process alone while it lives: `config.toml`, `data/`, `model/`, `checkpoint/`,
-/// `metrics.jsonl`, `samples.jsonl`, `loss.svg`, `experiment.log`, `tensorboard/` where it is wanted, and `failure.txt` where
+/// `metrics.jsonl`, `samples.jsonl`, `validation.json`, `loss.svg`, `experiment.log`, `tensorboard/` where it is wanted, and `failure.txt` where
 /// the run failed. It is a [`RunView`] that may be written to.
 #[derive(Debug)]
 pub struct RunDir {
@@ -119,8 +119,8 @@ impl RunDir {
     pub fn discard(path: &Path, keep_data: bool) {
         let view = RunView::new(path);
         // Best effort throughout: the error that matters is the one already in hand.
-        for file in [view.config_file(), view.metrics(), view.samples_file(), view.log(), view.failure_file()]
-        {
+        let written = [view.config_file(), view.metrics(), view.samples_file(), view.validation_file()];
+        for file in written.into_iter().chain([view.log(), view.failure_file()]) {
             let _ = std::fs::remove_file(file);
         }
         Dataset::discard(&view.data(), keep_data);

@@ -7,6 +7,7 @@ use super::checkpoint::{self, Checkpoint};
 use super::history::History;
 use super::json_lines::{damaged_lines, read_all};
 use super::record::{Record, SampleRecord};
+use super::validation_text::ValidationText;
 use crate::error::{Error, Result};
 
 /// What is in a run directory, and what it is called there. Reading disturbs no one who trains in it.
@@ -57,6 +58,15 @@ impl RunView {
     /// [`Error::Io`] if it cannot be read.
     pub fn history(&self) -> Result<History> {
         Ok(read_all::<Record>(&self.metrics())?.into_iter().collect())
+    }
+
+    /// What is known of the text that the run is judged by; nothing of runs by older versions.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] if it cannot be read, [`Error::Format`] if it is damaged.
+    pub fn validation_text(&self) -> Result<Option<ValidationText>> {
+        ValidationText::read(&self.validation_file())
     }
 
     /// When something was last measured, where the system tells.
@@ -134,6 +144,10 @@ impl RunView {
 
     pub(crate) fn samples_file(&self) -> PathBuf {
         self.path.join("samples.jsonl")
+    }
+
+    pub(crate) fn validation_file(&self) -> PathBuf {
+        self.path.join("validation.json")
     }
 
     pub(crate) fn loss_svg(&self) -> PathBuf {

@@ -49,6 +49,18 @@ pub(crate) fn duration(duration: Duration) -> String {
     }
 }
 
+/// A time below or about a second, to three digits: `850 µs`, `22.4 ms`, `1.35 s`; a longer one as [`duration`] has it.
+pub(crate) fn short_duration(time: Duration) -> String {
+    let (value, unit) = match time.as_secs_f64() {
+        s if s < 1e-3 => (s * 1e6, "µs"),
+        s if s < 1.0 => (s * 1e3, "ms"),
+        s if s < 100.0 => (s, "s"),
+        _ => return duration(time),
+    };
+    let decimals = if value < 9.995 { 2 } else { usize::from(value < 99.95) };
+    format!("{value:.decimals$} {unit}")
+}
+
 /// How long ago, in one unit, so that it does not flicker: `12 s`, `7 min`, `3 h`, `2 d`.
 pub(crate) fn age(duration: Duration) -> String {
     match duration.as_secs() {
@@ -114,6 +126,10 @@ mod tests {
         assert_eq!(
             [31, 725, 11_262, 184_020].map(|s| duration(Duration::from_secs(s))),
             ["0:31", "12:05", "3:07:42", "2 d 03:07"]
+        );
+        assert_eq!(
+            [850, 22_400, 1_350_000, 125_000_000].map(|us| short_duration(Duration::from_micros(us))),
+            ["850 µs", "22.4 ms", "1.35 s", "2:05"]
         );
         assert_eq!([0.742, 12.3, 1.2e9, f64::NAN, 0.0].map(short), ["0.742", "12.30", "1.2e9", "NaN", "0"]);
         assert_eq!([9.8e-4, 0.0].map(learning_rate), ["9.80e-4", "0"]);

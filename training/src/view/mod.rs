@@ -14,6 +14,7 @@ mod plain;
 mod progress;
 mod report;
 mod sample;
+mod scale;
 mod screen;
 mod status;
 mod throughput;

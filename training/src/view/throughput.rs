@@ -50,6 +50,12 @@ impl Throughput {
         Some(tokens as f64 / seconds)
     }
 
+    /// Time of a step, over the latest steps, without those held up.
+    pub(crate) fn step_time(&self) -> Option<Duration> {
+        let (seconds, _, n) = self.usual()?;
+        Some(Duration::from_secs_f64(seconds / n as f64))
+    }
+
     /// How long `steps` more steps take, with the share of evaluations and checkpoints seen so far.
     pub(crate) fn time_for(&self, steps: usize) -> Option<Duration> {
         let (seconds, _, n) = self.usual()?;

@@ -1,161 +1,130 @@
 //! The picture as a whole: which parts are shown, and where, on a terminal of any size.
 
 use ratatui::Frame;
-use ratatui::layout::{Constraint, Layout, Margin, Rect};
-use ratatui::style::Color;
-use ratatui::text::{Line, Text};
-use ratatui::widgets::{Block, BorderType, Padding, Paragraph, Wrap};
+use ratatui::layout::{Constraint, Layout, Rect};
+use ratatui::text::Text;
 
-use super::chart::{LossChart, legend};
-use super::panels::{self, DIM, FAINT};
-use crate::view::format::thousands;
+use super::look::{Look, Tab};
+use super::loss_chart::LossChart;
+use super::{header, help, key_line, loss_chart, numbers, sample_pane, small_charts};
 use crate::view::progress::Progress;
 
-/// Columns that leave room for a panel of numbers beside the chart.
+/// Columns and rows that leave room for a panel of numbers beside the chart.
 const PANELS: (u16, u16) = (64, 18);
 /// Columns from which the sample stands beside the chart, not below it.
 const WIDE: u16 = 120;
+/// Columns and rows from which there is room for everything at once.
+const LARGE: (u16, u16) = (160, 44);
+/// Rows of the small charts below the losses.
+const CHARTS: u16 = 13;
 
 /// Draws the state of a run into all of `frame`, whatever its size.
-pub(super) fn draw(frame: &mut Frame, progress: &Progress) {
+pub(super) fn draw(frame: &mut Frame, progress: &Progress, look: &mut Look) {
     let area = frame.area();
     if area.width < PANELS.0 || area.height < PANELS.1 {
-        draw_compact(frame, area, progress);
-        return;
+        draw_compact(frame, area, progress, look);
+    } else {
+        draw_panels(frame, area, progress, look);
     }
-    let [header, body, keys] =
-        Layout::vertical([Constraint::Length(3), Constraint::Fill(1), Constraint::Length(1)]).areas(area);
-    draw_header(frame, header, progress);
-    draw_keys(frame, keys, progress);
+    if look.help {
+        help::draw(frame, progress, look);
+    }
+}
+
+fn draw_panels(frame: &mut Frame, area: Rect, progress: &Progress, look: &mut Look) {
+    let rows = [Constraint::Length(header::HEIGHT), Constraint::Fill(1), Constraint::Length(1)];
+    let [top, body, keys] = Layout::vertical(rows).areas(area);
+    header::draw(frame, top, progress);
+    key_line::draw(frame, keys, progress, look, 1);
     if area.width >= WIDE {
         let side = (area.width * 3 / 10).clamp(38, 52);
         let [left, right] = Layout::horizontal([Constraint::Fill(1), Constraint::Length(side)]).areas(body);
-        let needed = numbers_height(progress);
-        let [numbers, sample] =
-            Layout::vertical([Constraint::Length(needed.min(body.height - 6)), Constraint::Fill(1)])
-                .areas(right);
-        draw_chart(frame, left, progress);
-        draw_numbers(frame, numbers, progress);
-        draw_sample(frame, sample, progress);
-    } else {
-        let [left, right] = Layout::horizontal([Constraint::Fill(1), Constraint::Length(28)]).areas(body);
-        let below = (body.height * 3 / 8).clamp(5, 14);
-        let [chart, sample] = Layout::vertical([Constraint::Fill(1), Constraint::Length(below)]).areas(left);
-        draw_chart(frame, chart, progress);
-        draw_sample(frame, sample, progress);
-        draw_numbers(frame, right, progress);
+        let needed = numbers::height(progress).min(body.height - 6);
+        let [above, below] = Layout::vertical([Constraint::Length(needed), Constraint::Fill(1)]).areas(right);
+        draw_charts(frame, left, progress, look, area.width >= LARGE.0 && area.height >= LARGE.1);
+        numbers::draw(frame, above, progress);
+        sample_pane::draw(frame, below, progress, look);
+        return;
+    }
+    let [left, right] = Layout::horizontal([Constraint::Fill(1), Constraint::Length(28)]).areas(body);
+    numbers::draw(frame, right, progress);
+    if look.tab == Tab::Charts {
+        return small_charts::draw(frame, left, progress, look.zoom);
+    }
+    let below = (body.height * 3 / 8).clamp(5, 14);
+    let [chart, sample] = Layout::vertical([Constraint::Fill(1), Constraint::Length(below)]).areas(left);
+    loss_chart::draw(frame, chart, progress, *look);
+    sample_pane::draw(frame, sample, progress, look);
+}
+
+/// The chart of the tab; where there is room, the small charts below the losses.
+fn draw_charts(frame: &mut Frame, area: Rect, progress: &Progress, look: &Look, large: bool) {
+    match look.tab {
+        Tab::Charts => small_charts::draw(frame, area, progress, look.zoom),
+        Tab::Loss if large => {
+            let rows = [Constraint::Fill(1), Constraint::Length(CHARTS)];
+            let [above, below] = Layout::vertical(rows).areas(area);
+            loss_chart::draw(frame, above, progress, *look);
+            small_charts::draw(frame, below, progress, look.zoom);
+        }
+        Tab::Loss => loss_chart::draw(frame, area, progress, *look),
     }
 }
 
-/// The most important lines first, and the chart where some rows are left for it.
-fn draw_compact(frame: &mut Frame, area: Rect, progress: &Progress) {
+/// The most important lines first; a chart, and the beginning of the sample, where some rows are left for them.
+fn draw_compact(frame: &mut Frame, area: Rect, progress: &Progress, look: &mut Look) {
     let mut lines = vec![
-        panels::gauge(progress, area.width),
-        panels::losses(progress),
-        panels::clock(progress, area.width),
+        header::gauge(progress, area.width),
+        header::losses(progress),
+        header::clock(progress, area.width),
     ];
-    let spare = area.height.saturating_sub(lines.len() as u16 + 1);
+    let has_keys = area.height > lines.len() as u16 + 1;
     if area.height >= 10 {
-        lines.insert(0, panels::status(progress));
+        lines.insert(0, header::status(progress));
     }
-    let [text, chart, keys] = Layout::vertical([
-        Constraint::Length(lines.len() as u16),
+    let text = lines.len() as u16;
+    // The chart has a few rows first.
+    let spare = area.height.saturating_sub(text + 1 + small_charts::LEAST.1);
+    let sample = if spare < 2 { 0 } else { spare.min(4).max(spare / 3) };
+    let rows = [
+        Constraint::Length(text),
         Constraint::Fill(1),
-        Constraint::Length(u16::from(spare > 0)),
-    ])
-    .areas(area);
-    frame.render_widget(Text::from(lines), text);
-    frame.render_widget(LossChart(progress), chart);
-    draw_keys(frame, keys, progress);
-}
-
-fn draw_header(frame: &mut Frame, area: Rect, progress: &Progress) {
-    let area = area.inner(Margin { horizontal: 1, vertical: 0 });
-    let [first, second, third] = Layout::vertical([Constraint::Length(1); 3]).areas(area);
-    draw_apart(frame, first, panels::title(progress), panels::status(progress));
-    frame.render_widget(panels::gauge(progress, area.width), second);
-    let run_dir = Line::styled(progress.info().run_dir.display().to_string(), DIM);
-    draw_apart(frame, third, panels::clock(progress, area.width), run_dir);
-}
-
-/// One line at the left and one at the right, which gives way where there is no room for both.
-fn draw_apart(frame: &mut Frame, area: Rect, left: Line, right: Line) {
-    let right_width = right.width() as u16;
-    if left.width() as u16 + 2 + right_width <= area.width {
-        let x = area.right() - right_width;
-        frame.render_widget(right, Rect { x, width: right_width, ..area });
+        Constraint::Length(sample),
+        Constraint::Length(u16::from(has_keys)),
+    ];
+    let [above, chart, below, keys] = Layout::vertical(rows).areas(area);
+    frame.render_widget(Text::from(lines), above);
+    match look.tab {
+        Tab::Loss => frame.render_widget(LossChart { progress, look: *look }, chart),
+        Tab::Charts => small_charts::draw(frame, chart, progress, look.zoom),
     }
-    frame.render_widget(left, area);
-}
-
-fn draw_chart(frame: &mut Frame, area: Rect, progress: &Progress) {
-    let block =
-        panel("loss".into()).title_top(legend(progress).right_aligned()).padding(Padding::horizontal(1));
-    let inner = block.inner(area);
-    frame.render_widget(block, area);
-    frame.render_widget(LossChart(progress), inner);
-}
-
-/// Rows of the panel of numbers with a blank line between its groups.
-fn numbers_height(progress: &Progress) -> u16 {
-    let groups = panels::numbers(progress);
-    (groups.iter().map(|group| group.len() + 1).sum::<usize>() + 1).max(3) as u16
-}
-
-fn draw_numbers(frame: &mut Frame, area: Rect, progress: &Progress) {
-    let block = panel("numbers".into()).padding(Padding::horizontal(1));
-    let inner = block.inner(area);
-    frame.render_widget(block, area);
-    let groups = panels::numbers(progress);
-    let rows: usize = groups.iter().map(Vec::len).sum();
-    // Blank lines between the groups, from the top, as far as they fit.
-    let mut blanks = usize::from(inner.height).saturating_sub(rows);
-    let mut lines = Vec::new();
-    for group in groups {
-        if !lines.is_empty() && blanks > 0 {
-            lines.push(Line::default());
-            blanks -= 1;
-        }
-        lines.extend(group.into_iter().map(|row| row.line(inner.width)));
+    if sample > 0 {
+        sample_pane::draw_plain(frame, below, progress, look);
     }
-    frame.render_widget(Text::from(lines), inner);
-}
-
-fn draw_sample(frame: &mut Frame, area: Rect, progress: &Progress) {
-    let (title, text) = match progress.sample() {
-        Some(sample) => {
-            (format!("sample at step {}", thousands(sample.step)), Text::raw(sample.text.as_str()))
-        }
-        None => ("sample".into(), Text::styled("What the model writes, from the first evaluation on.", DIM)),
-    };
-    let block = panel(title).padding(Padding::horizontal(1));
-    frame.render_widget(Paragraph::new(text).wrap(Wrap { trim: false }).block(block), area);
-}
-
-fn draw_keys(frame: &mut Frame, area: Rect, progress: &Progress) {
-    let area = area.inner(Margin { horizontal: u16::from(area.width >= PANELS.0), vertical: 0 });
-    draw_apart(frame, area, panels::keys(progress), panels::saved(progress));
-}
-
-fn panel(title: String) -> Block<'static> {
-    // Its own colour, or it would have that of the frame.
-    let title = Line::styled(format!(" {title} "), Color::Reset);
-    Block::bordered().border_type(BorderType::Rounded).border_style(FAINT).title_top(title)
+    key_line::draw(frame, keys, progress, look, u16::from(area.width >= PANELS.0));
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, Instant};
+
     use ratatui::Terminal;
     use ratatui::backend::TestBackend;
+    use ratatui::crossterm::event::KeyCode;
 
+    use super::super::look::Zoom;
     use super::*;
     use crate::run::{EvaluationRecord, StepRecord};
     use crate::view::progress::RunInfo;
     use crate::view::status::Status;
 
     fn screen(progress: &Progress, width: u16, height: u16) -> Vec<String> {
+        look_at(progress, Look::default(), width, height)
+    }
+
+    fn look_at(progress: &Progress, mut look: Look, width: u16, height: u16) -> Vec<String> {
         let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
-        terminal.draw(|frame| draw(frame, progress)).unwrap();
+        terminal.draw(|frame| draw(frame, progress, &mut look)).unwrap();
         let buffer = terminal.backend().buffer();
         let row = |y| (0..width).map(|x| buffer[(x, y)].symbol()).collect();
         (0..height).map(row).collect()
@@ -168,7 +137,7 @@ mod tests {
             backend: "ndarray".into(),
             run_dir: "runs/tales".into(),
             floor: Some(1.25),
-            time_limit: None,
+            time_limit: Some(Duration::from_secs(210)),
             part: None,
         }
     }
@@ -179,14 +148,16 @@ mod tests {
 
     fn running() -> Progress {
         let mut progress = Progress::new(info());
+        progress.set_peak(120_000.0);
+        let mut now = Instant::now();
         for step in 1..=1_000 {
             let loss = 1.5 + 3.0 / step as f64;
             let skipped = usize::from(step == 1_000);
-            let (memory, utilization) = (Some(3 << 29), Some(0.341));
-            let tokens = 4096 * step as u64;
-            let record =
-                StepRecord { step, loss, tokens, skipped, memory, utilization, ..StepRecord::default() };
-            progress.on_step(StepRecord { learning_rate: 9.8e-4, grad_norm: 0.742, ..record });
+            let (tokens, memory) = (4096 * step as u64, Some(3 << 29));
+            let record = StepRecord { step, loss, tokens, skipped, memory, ..StepRecord::default() };
+            let record = StepRecord { learning_rate: 9.8e-4, grad_norm: 0.742, ..record };
+            now += Duration::from_millis(100);
+            progress.on_step_at(now, StepRecord { tokens_per_second: 40_960.0, ..record });
             if step % 250 == 0 {
                 progress.on_evaluation(evaluation(step, 2.0 - step as f64 / 2000.0));
             }
@@ -198,7 +169,7 @@ mod tests {
 
     #[test]
     fn shows_everything_at_80_by_24_and_wider() {
-        for (width, height) in [(80, 24), (140, 40), (200, 60)] {
+        for (width, height) in [(80, 24), (100, 30), (140, 40), (200, 50)] {
             let screen = screen(&running(), width, height).join("\n");
             for text in [
                 "0.80 M parameters, 4 layers × 128 · ndarray",
@@ -206,6 +177,7 @@ mod tests {
                 "50.0 %  1,000 / 2,000",
                 "elapsed",
                 "left",
+                "budget 3:30",
                 "runs/tales",
                 "━● validation",
                 "┄┄ floor",
@@ -227,7 +199,9 @@ mod tests {
                 "0 s ago",
                 "sample at step 1,000",
                 "there was a fox.",
-                "q quit   s save now   p pause",
+                "40,960",
+                "last checkpoint",
+                "q quit  s save  p pause  tab charts  ? help",
                 "saved 0 s ago",
                 "500",
                 "┤",
@@ -246,6 +220,84 @@ mod tests {
         );
         assert!(screen[2].contains("validation 1.5000") && screen[3].contains("elapsed"), "{screen:#?}");
         assert!(screen[4].contains("│") && screen[11].contains("q quit"), "{screen:#?}");
+    }
+
+    #[test]
+    fn a_small_terminal_has_room_for_the_beginning_of_the_sample() {
+        let screen = screen(&running(), 60, 15).join("\n");
+        for text in
+            ["training 1.50", "│", "sample at step 1,000", "Once upon a time", "q quit", "saved 0 s ago"]
+        {
+            assert!(screen.contains(text), "no {text:?}:\n{screen}");
+        }
+    }
+
+    #[test]
+    fn charts_have_a_tab_and_a_large_terminal_shows_everything() {
+        let charts = Look { tab: Tab::Charts, ..Look::default() };
+        for (look, width, height) in
+            [(charts, 80, 24), (charts, 100, 30), (charts, 140, 40), (Look::default(), 200, 50)]
+        {
+            let screen = look_at(&running(), look, width, height).join("\n");
+            for title in ["╭ learning rate ─", "╭ gradient norm ─", "╭ tokens/s ─", "╭ memory ─"]
+            {
+                assert!(screen.contains(title), "no {title:?} at {width}×{height}:\n{screen}");
+            }
+            for text in ["9.80e-4 ╮", "0.742 ╮", "1.50 GiB ╮", "40,960", "numbers", "validation loss"] {
+                assert!(screen.contains(text), "no {text:?} at {width}×{height}:\n{screen}");
+            }
+            assert_eq!(screen.contains("━● validation"), look == Look::default(), "{screen}");
+        }
+        let wide = look_at(&running(), charts, 140, 40).join("\n");
+        assert!(wide.contains("40,960 · 100 ms a step") && wide.contains("tab loss"), "{wide}");
+    }
+
+    #[test]
+    fn zoom_and_scale_are_told() {
+        let look = Look { zoom: Zoom::LastFifth, logarithmic: true, ..Look::default() };
+        let screen = look_at(&running(), look, 80, 24).join("\n");
+        assert!(screen.contains("last fifth · logarithmic ╯") && !screen.contains("┄┄ floor"), "{screen}");
+        assert!(!look_at(&running(), Look::default(), 80, 24).join("\n").contains("last fifth"));
+    }
+
+    #[test]
+    fn a_long_sample_says_that_there_is_more_and_scrolls() {
+        let mut progress = running();
+        let text: String = (1..=40).map(|n| format!("It was line number {n}.\n")).collect();
+        progress.on_sample(1_000, &text);
+        for (width, height) in [(60, 15), (80, 24), (100, 30), (200, 50)] {
+            let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
+            let mut look = Look::default();
+            let mut show = |look: &mut Look, progress: &Progress| {
+                terminal.draw(|frame| draw(frame, progress, look)).unwrap();
+                terminal.backend().to_string()
+            };
+            let first = show(&mut look, &progress);
+            assert!(first.contains("line number 1.") && first.contains("more lines"), "{first}");
+            look.sample_scroll.handle(KeyCode::End);
+            let last = show(&mut look, &progress);
+            assert!(last.contains("line number 40.") && !last.contains("line number 1."), "{last}");
+            let mut later = progress.clone();
+            later.on_sample(1_100, "A new one.");
+            assert!(show(&mut look, &later).contains("A new one."), "the next is read from its beginning");
+        }
+    }
+
+    #[test]
+    fn the_help_explains_keys_and_words() {
+        for (width, height) in [(60, 15), (80, 24), (100, 30), (200, 50)] {
+            let mut look = Look { help: true, ..Look::default() };
+            let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
+            let mut seen = String::new();
+            for _ in 0..60 {
+                terminal.draw(|frame| draw(frame, &running(), &mut look)).unwrap();
+                seen += &terminal.backend().to_string();
+                look.help_scroll.handle(KeyCode::Down);
+            }
+            for word in ["save a checkpoint", "Tab", "floor", "MFU", "perplexity", "logarithmic", "Ctrl-C"] {
+                assert!(seen.contains(word), "no {word:?} at {width}×{height}:\n{seen}");
+            }
+        }
     }
 
     #[test]
@@ -291,10 +343,18 @@ mod tests {
         let mut single = Progress::new(info());
         single.on_step(StepRecord { step: 1, loss: 3.0, tokens: 1, ..StepRecord::default() });
         let runs = [Progress::new(RunInfo::default()), broken, huge, single, running()];
-        let heights = (1..=30).chain([40, 80]);
+        let heights = (1..=20).chain([24, 30, 44, 80]);
         for (run, height) in heights.flat_map(|height| runs.iter().map(move |run| (run, height))) {
-            for width in (1..=30).chain([39, 40, 63, 64, 65, 79, 80, 119, 120, 121, 250]) {
-                screen(run, width, height);
+            for width in (1..=12).chain([24, 39, 40, 63, 64, 79, 80, 119, 120, 160, 250]) {
+                let looks = [
+                    Look::default(),
+                    Look { tab: Tab::Charts, zoom: Zoom::LastHalf, ..Look::default() },
+                    Look { logarithmic: true, zoom: Zoom::FullHeight, ..Look::default() },
+                    Look { help: true, ..Look::default() },
+                ];
+                for look in looks {
+                    look_at(run, look, width, height);
+                }
             }
         }
     }

@@ -7,9 +7,10 @@ use std::io;
 use std::io::IsTerminal as _;
 #[cfg(unix)]
 use std::os::fd::{AsFd as _, BorrowedFd};
+use std::thread;
 use std::time::Duration;
 
-use ratatui::crossterm::event::{self, Event};
+use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 #[cfg(unix)]
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
@@ -24,8 +25,14 @@ pub(super) fn listen(timeout: Duration, mut handle: impl FnMut(&Event) -> io::Re
         // crossterm cannot be asked without waiting: the terminal's size may have changed meanwhile.
         return if event::poll(Duration::ZERO)? { handle(&event::read()?) } else { Ok(()) };
     }
+    let mut heard = false;
     while event::poll(Duration::ZERO)? {
+        heard = true;
         handle(&event::read()?)?;
+    }
+    if !heard {
+        // Half a sequence, or a key that crossterm notices only with the next one: it came together with a change of size.
+        thread::sleep(timeout);
     }
     Ok(())
 }
@@ -68,4 +75,24 @@ fn wait(terminal: BorrowedFd<'_>, timeout: Duration) -> io::Result<bool> {
 #[cfg(not(unix))]
 fn is_ready(timeout: Duration) -> io::Result<bool> {
     event::poll(timeout)
+}
+
+/// Whether a key goes down, and not up.
+pub(super) fn is_press(key: &KeyEvent) -> bool {
+    key.kind == KeyEventKind::Press
+}
+
+/// Whether a letter is typed, large or small.
+pub(super) fn is_letter(key: &KeyEvent, letter: char) -> bool {
+    is_char(key, letter) && !key.modifiers.contains(KeyModifiers::CONTROL)
+}
+
+/// Whether a letter is typed together with Control.
+pub(super) fn is_control(key: &KeyEvent, letter: char) -> bool {
+    is_char(key, letter) && key.modifiers.contains(KeyModifiers::CONTROL)
+}
+
+fn is_char(key: &KeyEvent, letter: char) -> bool {
+    let KeyCode::Char(typed) = key.code else { return false };
+    is_press(key) && typed.eq_ignore_ascii_case(&letter) && !key.modifiers.contains(KeyModifiers::ALT)
 }

@@ -1,201 +1,26 @@
-//! The dashboard's thread: draws when something changed, listens to keys, and leaves the terminal as it was.
+//! The dashboard: the run on a terminal, drawn by a thread of its own, which also listens to the keys.
+//!
+//! `painter` runs the thread on the `alternate_screen` with what the `keyboard` sends: a `Command` for the run, or a change of
+//! the `Look` at it. `draw` lays out what is shown, each part of it a file of its own.
 
 mod alternate_screen;
-mod chart;
+mod command;
 mod draw;
+mod header;
+mod help;
+mod key_line;
 mod keyboard;
-mod panels;
-
-use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::Sender;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
-
-use ratatui::Terminal;
-use ratatui::backend::CrosstermBackend;
-use ratatui::crossterm::event::{Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
-#[cfg(unix)]
-use signal_hook::consts::SIGHUP;
-use signal_hook::consts::SIGINT;
-
-use self::alternate_screen::Frames;
-use self::draw::draw;
-use crate::view::progress::Progress;
+mod look;
+mod loss_chart;
+mod numbers;
+mod painter;
+mod plot;
+mod sample_pane;
+mod scroll;
+mod small_charts;
+mod style;
 
 pub use self::alternate_screen::restore;
 
-/// Least time between two pictures.
-const FRAME: Duration = Duration::from_millis(250);
-/// How long the end of the dashboard waits for its thread.
-const PATIENCE: Duration = Duration::from_secs(1);
-/// Most time between two pictures: the clocks run where nothing else changes.
-const CLOCK: Duration = Duration::from_secs(1);
-
-/// What the person at the keyboard asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Command {
-    /// Stop after this step, with a checkpoint (`q`).
-    Quit,
-    /// Stop after this step, with a checkpoint, and start the next of several runs (`n`).
-    Next,
-    /// Write a checkpoint now (`s`).
-    Save,
-    /// Pause, or end a pause (`p`).
-    Pause,
-}
-
-/// The dashboard on the screen, until it is dropped.
-///
-/// It is drawn to standard error on the terminal's alternate screen. However the process ends, by dropping
-/// this, by a panic in any thread, or by a signal whose handler calls [`restore`], the terminal is as before,
-/// and nothing is written to it by the dashboard afterwards. Control-C, which sends no signal in raw mode, is turned
-/// into `SIGINT`.
-#[derive(Debug)]
-pub(crate) struct Dashboard {
-    stop: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Dashboard {
-    /// Takes the terminal over and draws `shared` from a thread of its own.
-    ///
-    /// # Errors
-    /// There is no terminal, it refuses raw mode, or another dashboard is on it.
-    pub(crate) fn start(shared: Arc<Mutex<Progress>>, commands: Sender<Command>) -> io::Result<Self> {
-        alternate_screen::enter()?;
-        let start = || {
-            let terminal = Terminal::new(CrosstermBackend::new(Frames::default()))?;
-            let stop = Arc::new(AtomicBool::new(false));
-            let mut painter = Painter { terminal, shared, commands, stop: Arc::clone(&stop) };
-            let thread = thread::Builder::new().name("dashboard".into()).spawn(move || {
-                let ended = painter.run();
-                // Before the painter goes, which would still write to a terminal that may be gone.
-                restore();
-                drop(painter);
-                // The system says so too, but only to the process that leads the terminal's session. Whoever handles
-                // the signal decides what becomes of the run.
-                #[cfg(unix)]
-                if ended.is_err() && keyboard::is_gone() {
-                    let _ = signal_hook::low_level::raise(SIGHUP);
-                }
-            })?;
-            Ok(Self { stop, thread: Some(thread) })
-        };
-        start().inspect_err(|_| restore())
-    }
-}
-
-impl Drop for Dashboard {
-    fn drop(&mut self) {
-        restore();
-        self.stop.store(true, Ordering::Relaxed);
-        let Some(thread) = self.thread.take() else { return };
-        // A write to a terminal that is gone, or held by Control-S, may never return; the end of the process ends it.
-        let end = Instant::now() + PATIENCE;
-        while !thread.is_finished() && Instant::now() < end {
-            thread::sleep(Duration::from_millis(5));
-        }
-    }
-}
-
-struct Painter {
-    terminal: Terminal<CrosstermBackend<Frames>>,
-    shared: Arc<Mutex<Progress>>,
-    commands: Sender<Command>,
-    stop: Arc<AtomicBool>,
-}
-
-impl Painter {
-    fn run(&mut self) -> io::Result<()> {
-        let mut drawn: Option<(Instant, u64)> = None;
-        while !self.stop.load(Ordering::Relaxed) && alternate_screen::is_ours() {
-            if drawn.is_none_or(|(at, revision)| self.is_due(at, revision)) {
-                // Copied, so that the trainer never waits for a picture.
-                let progress = self.shared.lock().unwrap_or_else(PoisonError::into_inner).clone();
-                drawn = Some((Instant::now(), progress.revision()));
-                self.terminal.draw(|frame| draw(frame, &progress))?;
-            }
-            keyboard::listen(FRAME, |event| {
-                if self.handle(event)? {
-                    drawn = None;
-                }
-                Ok(())
-            })?;
-        }
-        Ok(())
-    }
-
-    fn is_due(&self, at: Instant, revision: u64) -> bool {
-        let age = at.elapsed();
-        let changed = || self.shared.lock().unwrap_or_else(PoisonError::into_inner).revision() != revision;
-        age >= CLOCK || (age >= FRAME && changed())
-    }
-
-    /// Whether the run can do it.
-    fn is_offered(&self, command: Command) -> bool {
-        let progress = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
-        command != Command::Next || progress.info().part.is_some()
-    }
-
-    /// Whether the picture has to be drawn at once.
-    fn handle(&mut self, event: &Event) -> io::Result<bool> {
-        match event {
-            Event::Resize(..) => return Ok(true),
-            Event::Key(key) if is_key(key, 'l', true) => {
-                self.terminal.clear()?;
-                return Ok(true);
-            }
-            // A key like any other while the terminal is ours; whoever handles the signal handles both.
-            Event::Key(key) if is_key(key, 'c', true) => signal_hook::low_level::raise(SIGINT)?,
-            Event::Key(key) => {
-                if let Some(command) = command(key).filter(|command| self.is_offered(*command)) {
-                    // Nobody listens any more where the run is coming to its end.
-                    let _ = self.commands.send(command);
-                }
-            }
-            _ => {}
-        }
-        Ok(false)
-    }
-}
-
-fn command(key: &KeyEvent) -> Option<Command> {
-    let keys = [('q', Command::Quit), ('n', Command::Next), ('s', Command::Save), ('p', Command::Pause)];
-    keys.into_iter().find(|(letter, _)| is_key(key, *letter, false)).map(|(_, command)| command)
-}
-
-fn is_key(key: &KeyEvent, letter: char, control: bool) -> bool {
-    let KeyCode::Char(typed) = key.code else { return false };
-    key.kind == KeyEventKind::Press
-        && typed.eq_ignore_ascii_case(&letter)
-        && key.modifiers.contains(KeyModifiers::CONTROL) == control
-        && !key.modifiers.contains(KeyModifiers::ALT)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn keys_are_commands() {
-        let press = |letter, modifiers| command(&KeyEvent::new(KeyCode::Char(letter), modifiers));
-        let (none, control) = (KeyModifiers::NONE, KeyModifiers::CONTROL);
-        assert_eq!(press('q', none), Some(Command::Quit));
-        assert_eq!(press('Q', KeyModifiers::SHIFT), Some(Command::Quit));
-        assert_eq!(press('n', none), Some(Command::Next));
-        assert_eq!(press('s', none), Some(Command::Save));
-        assert_eq!(press('p', none), Some(Command::Pause));
-        assert_eq!(
-            [
-                press('c', none),
-                press('c', control),
-                press('q', control),
-                press('q', KeyModifiers::ALT),
-                press('x', none)
-            ],
-            [None; 5]
-        );
-    }
-}
+pub(crate) use self::command::Command;
+pub(crate) use self::painter::Dashboard;

@@ -1,6 +1,6 @@
 //! The picture a run leaves behind: its losses, and its learning rate below, as an SVG file.
 
-mod scale;
+mod axis;
 #[cfg(test)]
 mod tests;
 
@@ -13,12 +13,13 @@ use plotters::coord::Shift;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use self::scale::{Axis, Scale, rounded};
+use self::axis::Axis;
 use crate::error::Result;
 use crate::run::History;
-use crate::view::axis::ticks;
+use crate::view::axis::{rounded, scientific_label, ticks};
 use crate::view::curve::{Curve, CurvePoint};
 use crate::view::format::thousands;
+use crate::view::scale::Scale;
 
 const SIZE: (u32, u32) = (960, 600);
 /// Units of the drawing to a pixel: plotters rounds to whole units, and curves would have steps otherwise.
@@ -38,6 +39,8 @@ const FLOOR: RGBColor = RGBColor(0x2d, 0x93, 0x4c);
 
 /// The smoothed line averages over this part of the run on both sides.
 const SMOOTHNESS: usize = 80;
+/// Marks of the losses.
+const MOST_MARKS: usize = 8;
 /// Validation losses beyond this number are a line without markers.
 const MOST_MARKERS: usize = 60;
 
@@ -149,9 +152,13 @@ fn draw_losses(area: &Area, losses: &Losses, steps: Range<f64>) -> Drawn {
     let (low, high) = (scale.place(lowest), scale.place(highest));
     let margin = (high - low).max(1e-3) * 0.05;
     let (low, high) = (low - margin, high + margin);
-    let marks = scale.marks(low, high);
-    let mut chart =
-        axes(area, steps.clone(), low..high, marks, &|y| scale.label(*y), "loss in nats per token")?;
+    let marks = scale.marks(low, high, MOST_MARKS).into_iter().map(|mark| scale.place(mark)).collect();
+    let name = match scale {
+        Scale::Linear => "loss in nats per token",
+        Scale::Logarithmic => "loss in nats per token, logarithmic scale",
+    };
+    let label = |y: &f64| rounded(scale.value(*y)).to_string();
+    let mut chart = axes(area, steps.clone(), low..high, marks, &label, name)?;
 
     let place = |step, loss| (step, scale.place(loss));
     let raw = train.iter().map(|p| place(p.step, p.value.max(f64::MIN_POSITIVE)));
@@ -189,9 +196,8 @@ fn smoothed(points: &[CurvePoint]) -> Vec<(f64, f64)> {
 fn draw_rates(area: &Area, rates: &Curve, steps: Range<f64>) -> Drawn {
     let Some((_, highest)) = range(rates.points().map(|p| p.value)) else { return Ok(()) };
     let high = if highest > 0.0 { highest * 1.08 } else { 1.0 };
-    let label = |rate: &f64| if *rate == 0.0 { "0".to_owned() } else { format!("{rate:e}") };
-    let marks = ticks(0.0, high, 3).into_iter().map(rounded).collect();
-    let mut chart = axes(area, steps, 0.0..high, marks, &label, "learning rate")?;
+    let label = |rate: &f64| scientific_label(*rate);
+    let mut chart = axes(area, steps, 0.0..high, ticks(0.0, high, 3), &label, "learning rate")?;
     let line = rates.points().map(|p| (p.step, p.value));
     chart.draw_series(LineSeries::new(line, GREY.stroke_width(px(2) as u32)))?;
     Ok(())

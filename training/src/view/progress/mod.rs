@@ -1,12 +1,14 @@
 //! The state of a run as the display needs it: plain data that the trainer updates.
 
 mod read;
+mod step_curves;
 #[cfg(test)]
 mod tests;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+pub(crate) use self::step_curves::StepCurves;
 use crate::run::{EvaluationRecord, History, StepRecord};
 use crate::view::curve::Curve;
 use crate::view::part::Part;
@@ -47,7 +49,8 @@ pub(crate) struct Progress {
     seconds: f64,
     steps_in_time: Option<usize>,
     throughput: Throughput,
-    train: Curve,
+    peak_tokens_per_second: Option<f64>,
+    steps: StepCurves,
     valid: Curve,
     evaluation: Option<EvaluationRecord>,
     best: Option<EvaluationRecord>,
@@ -71,7 +74,8 @@ impl Progress {
             seconds: 0.0,
             steps_in_time: None,
             throughput: Throughput::default(),
-            train: Curve::default(),
+            peak_tokens_per_second: None,
+            steps: StepCurves::default(),
             valid: Curve::default(),
             evaluation: None,
             best: None,
@@ -88,12 +92,17 @@ impl Progress {
         for record in &history.steps {
             self.step = self.step.max(record.step);
             self.seconds = record.seconds;
-            self.train.push(record.step, record.loss);
+            self.steps.push(record);
         }
         for record in history.evaluations.iter().filter(|record| record.loss.is_finite()) {
             self.record(*record);
         }
         self.revision += 1;
+    }
+
+    /// The device would train on this many tokens a second if all of a step went as fast as large matrix products.
+    pub(crate) fn set_peak(&mut self, tokens_per_second: f64) {
+        self.peak_tokens_per_second = Some(tokens_per_second);
     }
 
     /// An optimizer step is done.
@@ -145,7 +154,7 @@ impl Progress {
         self.tokens = record.tokens;
         self.seconds = record.seconds;
         self.skipped = record.skipped;
-        self.train.push(record.step, record.loss);
+        self.steps.push(&record);
         self.latest = Some(record);
         self.revision += 1;
     }

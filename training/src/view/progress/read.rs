@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Progress, RunInfo};
+use super::{Progress, RunInfo, StepCurves};
 use crate::run::{EvaluationRecord, StepRecord};
 use crate::view::curve::Curve;
 use crate::view::sample::Sample;
@@ -51,6 +51,11 @@ impl Progress {
         self.throughput.tokens_per_second()
     }
 
+    /// Time of a step, over the same steps.
+    pub(crate) fn step_time(&self) -> Option<Duration> {
+        self.throughput.step_time()
+    }
+
     /// Time since this process started the run, until its end where it has one.
     pub(crate) fn elapsed(&self) -> Duration {
         self.finished.unwrap_or_else(Instant::now).saturating_duration_since(self.started)
@@ -78,12 +83,12 @@ impl Progress {
 
     /// The smoothed training loss.
     pub(crate) fn train_loss(&self) -> Option<f64> {
-        self.train.latest()
+        self.steps.loss.latest()
     }
 
-    /// Training losses.
-    pub(crate) fn train(&self) -> &Curve {
-        &self.train
+    /// What was measured of the steps.
+    pub(crate) fn steps(&self) -> &StepCurves {
+        &self.steps
     }
 
     /// Validation losses.
@@ -121,8 +126,8 @@ impl Progress {
         self.latest?.memory
     }
 
-    /// Model FLOPs utilisation, from 0 to 1.
+    /// Model FLOPs utilisation, from 0 to 1, over the same steps as [`tokens_per_second`](Self::tokens_per_second).
     pub(crate) fn utilization(&self) -> Option<f64> {
-        self.latest?.utilization
+        Some(self.tokens_per_second()? / self.peak_tokens_per_second?)
     }
 }

@@ -79,5 +79,23 @@ fn a_resumed_run_goes_on_where_it_was() {
     assert_eq!(progress.best(), Some(evaluation(5, 2.5)));
     progress.on_step(StepRecord { skipped: 3, ..report(6, 2.9) });
     assert_eq!(progress.skipped_steps(), 3);
-    assert_eq!((progress.step(), progress.tokens(), progress.train().points().count()), (6, 600, 6));
+    assert_eq!((progress.step(), progress.tokens(), progress.steps().loss.points().count()), (6, 600, 6));
+}
+
+#[test]
+fn utilization_and_speed_are_of_the_same_steps() {
+    let mut progress = fresh(1000);
+    let mut now = Instant::now();
+    progress.on_step_at(now, report(1, 3.0));
+    assert_eq!(progress.utilization(), None);
+    progress.set_peak(4000.0);
+    for (steps, millis) in [(200, 200), (400, 50)] {
+        for _ in 0..steps {
+            now += Duration::from_millis(millis);
+            progress.on_step_at(now, report(progress.step() + 1, 3.0));
+            let speed = progress.tokens_per_second().expect("two steps");
+            assert!((progress.utilization().expect("a peak") - speed / 4000.0).abs() < 1e-12);
+        }
+    }
+    assert_eq!(progress.step_time(), Some(Duration::from_millis(50)));
 }

@@ -1,16 +1,22 @@
 "use strict";
-// Runs: { name, config, train, valid, rates, norms, speeds, samples, step, tokens, seconds, best }; points are
-// [step, tokens, seconds, value]. Text of a run only ever becomes text, never markup.
+// Runs: { name, config, train, valid, rates, norms, speeds, samples, step, tokens, seconds, best, bits_per_byte, floor,
+// training_loss, origin }; points are [step, tokens, seconds, value]. Text of a run only ever becomes text, never markup.
 const { runs } = JSON.parse(document.getElementById("data").textContent);
 const SVG = "http://www.w3.org/2000/svg";
 const AXES = [
-  { name: "step", show: (x) => x.toLocaleString("en") },
+  { name: "step", show: count },
   { name: "tokens", show: short },
   { name: "time", show: duration },
 ];
-// Losses in nats a token compare only where texts and tokens are the same.
-const origin = (run) => Object.keys(run.config).filter((key) => /^(data|tokenizer)\./.test(key)).map((key) => `${key}=${run.config[key]}`).join("\n");
-const comparable = runs.every((run) => origin(run) === origin(runs[0]));
+// Losses in nats a token compare only where texts and tokens are the same: runs of one origin follow each other.
+const origins = [...new Set(runs.map((run) => run.origin))];
+const comparable = origins.length === 1;
+const bestLoss = (run) => run.best?.[1] ?? Infinity;
+/// Whether a run has the lowest loss of those that compare with it.
+function isBest(run) {
+  const alike = runs.filter((other) => other.origin === run.origin);
+  return run.best && (alike.length > 1 || comparable) && alike.every((other) => bestLoss(run) <= bestLoss(other));
+}
 const view = { axis: 0, series: "both", scale: "linear", keys: runs.length > 1 ? "differences" : "all" };
 
 function element(parent, name, attributes = {}, text) {
@@ -20,6 +26,9 @@ function element(parent, name, attributes = {}, text) {
   if (text !== undefined) made.textContent = text;
   parent.append(made);
   return made;
+}
+function count(x) {
+  return x.toLocaleString("en");
 }
 function short(x) {
   for (const [size, unit] of [[1e12, " T"], [1e9, " B"], [1e6, " M"], [1e3, " k"]]) {
@@ -34,8 +43,8 @@ function duration(seconds) {
   if (s < 3600) return `${Math.floor(s / 60)}:${two(s % 60)}`;
   return `${Math.floor(s / 3600)}:${two(Math.floor(s / 60) % 60)}:${two(s % 60)}`;
 }
-const loss = (x) => (x === null || x === undefined ? "–" : x.toFixed(4));
-const rate = (x) => (x === 0 ? "0" : x.toExponential(2).replace("e-", "e−"));
+const loss = (x) => x.toFixed(4);
+const rate = (x, mark) => (x === 0 ? "0" : (mark ? Number(x.toPrecision(3)).toExponential() : x.toExponential(2)).replace("e-", "e−"));
 const color = (index) => `--color: var(--c${index % 8})`;
 
 /// Round numbers between low and high.
@@ -110,7 +119,8 @@ function chart(box, curves, { height, log, zero, label, show }) {
       if (!nearest || x > curve.points.at(-1)[0] * 1.02) continue;
       const row = element(tip, "div");
       element(row, "span", { class: "dot", style: color(curve.run) });
-      row.append(`${runs[curve.run].name} ${curve.kind === "valid" ? "validation " : curve.kind === "train" ? "training " : ""}${show(nearest[1])}`);
+      const kind = { valid: "validation ", train: "training ", floor: "floor " }[curve.kind] ?? "";
+      row.append(`${runs[curve.run].name} ${kind}${show(nearest[1])}`);
     }
     tip.hidden = false;
     const place = (at / width) * bounds.width;
@@ -127,7 +137,7 @@ function draw() {
   const along = (points) => points.map((p) => [p[view.axis], p[3]]);
   const curves = (kind) => runs.map((run, index) => ({ run: index, kind, points: along(run[kind]) })).filter((c) => c.points.length);
   const wanted = view.series === "both" ? ["train", "valid"] : [view.series];
-  chart(document.getElementById("losses"), wanted.flatMap(curves), {
+  chart(document.getElementById("losses"), [...floors(along), ...wanted.flatMap(curves)], {
     height: 400, log: view.scale === "log", label: "loss in nats per token",
     show: (y, mark) => (mark ? String(Number(y.toFixed(4))) : y.toFixed(4)),
   });
@@ -138,11 +148,31 @@ function draw() {
   }
 }
 
-/// What the columns after the name are sorted by.
-function sortable(run, last) {
-  const best = run.best ?? [Infinity, Infinity];
-  return [best[1], best[0], best[1], last?.[3] ?? Infinity, run.step, run.tokens, run.seconds, run.seconds > 0 ? run.tokens / run.seconds : 0];
+/// A level line for each text whose floor is known, as long as its longest run.
+function floors(along) {
+  return origins.flatMap((origin) => {
+    const alike = runs.map((run, index) => ({ run, index })).filter(({ run }) => run.origin === origin && run.floor && run.train.length);
+    if (alike.length === 0) return [];
+    const end = Math.max(...alike.map(({ run }) => along(run.train).at(-1)[0]));
+    const [{ run, index }] = alike;
+    return [{ run: index, kind: "floor", points: [[0, run.floor], [end, run.floor]] }];
+  });
 }
+
+/// The columns of the results: name, what is sorted by (least first means best first), and how it is shown.
+const COLUMNS = [
+  ["run", (run) => run.name, (x) => x],
+  ["bits per byte", (run) => run.bits_per_byte, loss],
+  ["best validation", (run) => run.best?.[1], loss],
+  ["floor", (run) => run.floor, loss],
+  ["at step", (run) => run.best?.[0], count],
+  ["perplexity", (run) => run.best && Math.exp(run.best[1]), (x) => x.toFixed(2)],
+  ["last training", (run) => run.training_loss, loss],
+  ["steps", (run) => run.step, count],
+  ["tokens", (run) => run.tokens, short],
+  ["time", (run) => run.seconds, duration],
+  ["tokens/s", (run) => (run.seconds > 0 ? run.tokens / run.seconds : undefined), short],
+];
 
 /// Sorts the rows by a column whose head is pressed, the other way round when it is pressed again.
 function sortByHeads(head, body, rows) {
@@ -152,8 +182,10 @@ function sortByHeads(head, body, rows) {
       const up = cell.getAttribute("aria-sort") !== "ascending";
       for (const other of head.children) other.removeAttribute("aria-sort");
       cell.setAttribute("aria-sort", up ? "ascending" : "descending");
-      const compare = (a, b) => (typeof a === "string" ? a.localeCompare(b) : a - b);
-      rows.sort((a, b) => compare(a.values[column], b.values[column]) * (up ? 1 : -1));
+      // What is missing comes last, either way.
+      const compare = (a, b) => (typeof a === "string" ? a.localeCompare(b) : a - b) * (up ? 1 : -1);
+      const missing = (a, b) => (a === undefined) - (b === undefined);
+      rows.sort(({ values: { [column]: a } }, { values: { [column]: b } }) => missing(a, b) || compare(a, b) || 0);
       body.append(...rows.map(({ row }) => row));
     };
     cell.addEventListener("click", sort);
@@ -162,34 +194,33 @@ function sortByHeads(head, body, rows) {
 }
 
 function results() {
+  const columns = COLUMNS.filter(([, value]) => runs.some((run) => (value(run) ?? undefined) !== undefined));
   const table = document.getElementById("results");
   const head = element(element(table, "thead"), "tr");
-  for (const name of ["run", "best validation", "at step", "perplexity", "last training", "steps", "tokens", "time", "tokens/s"]) {
-    element(head, "th", name === "run" ? {} : { class: "number" }, name);
-  }
+  for (const [name] of columns) element(head, "th", name === "run" ? {} : { class: "number" }, name);
   const body = element(table, "tbody");
-  const rows = [];
   const order = runs.map((_, index) => index);
-  const best = (index) => (runs[index].best ? runs[index].best[1] : Infinity);
-  if (comparable) order.sort((a, b) => best(a) - best(b) || a - b);
-  for (const index of order) {
+  const place = (index) => origins.indexOf(runs[index].origin);
+  order.sort((a, b) => place(a) - place(b) || Math.sign(bestLoss(runs[a]) - bestLoss(runs[b])) || a - b);
+  const rows = order.map((index) => {
     const run = runs[index];
     const row = element(body, "tr");
-    const name = element(row, "th", { scope: "row", title: run.path });
-    element(name, "span", { class: "dot", style: color(index) });
-    name.append(run.name);
-    const last = run.train.at(-1);
-    const cells = [
-      loss(run.best?.[1]), run.best ? run.best[0].toLocaleString("en") : "–", run.best ? Math.exp(run.best[1]).toFixed(2) : "–",
-      loss(last?.[3]), run.step.toLocaleString("en"), short(run.tokens), duration(run.seconds),
-      run.seconds > 0 ? short(run.tokens / run.seconds) : "–",
-    ];
-    cells.forEach((text, i) => element(row, "td", { class: i === 0 && comparable ? "number best" : "number" }, text));
-    rows.push({ row, values: [run.name, ...sortable(run, last)] });
-  }
+    const values = columns.map(([, value]) => value(run) ?? undefined);
+    columns.forEach(([name, , show], i) => {
+      if (name === "run") {
+        const cell = element(row, "th", { scope: "row", title: run.path });
+        element(cell, "span", { class: "dot", style: color(index) });
+        return cell.append(run.name);
+      }
+      const best = name === "best validation" && isBest(run);
+      const text = values[i] === undefined ? "–" : show(values[i]);
+      element(row, "td", { class: best ? "number best" : "number", "data-name": name }, text);
+    });
+    return { row, values };
+  });
   sortByHeads(head, body, rows);
   const words = runs.length === 1 ? "One run" : comparable ? `${runs.length} runs, the best first` : `${runs.length} runs`;
-  const note = comparable ? "" : " Their texts or tokenizers differ: so do the units, and one loss is not better than another.";
+  const note = comparable ? "" : " Their texts or tokenizers differ, so losses in nats compare only within each kind; the best of a kind is marked.";
   document.getElementById("lead").textContent = `${words}. Losses in nats per token.${note}`;
 }
 
