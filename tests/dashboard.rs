@@ -136,8 +136,10 @@ fn shows_the_run_obeys_keys_and_leaves_the_terminal_clean() {
             "last checkpoint",
             "sample at step",
             "quit",
-            "save now",
+            "save",
             "pause",
+            "charts",
+            "help",
             "left",
         ];
         shown.iter().chain(&more).all(|word| screen.contains(word))
@@ -201,6 +203,46 @@ fn signals_leave_the_terminal_clean() {
         terminal.wait("exit code", |screen| screen.contains(code));
         terminal.assert_clean();
     }
+}
+
+#[test]
+fn keys_change_what_is_seen_and_not_the_run() {
+    let Some(terminal) = Terminal::open("look", 80, 24) else { return };
+    terminal.train();
+    terminal.wait("dashboard", |screen| screen.contains("tokens/s") && screen.contains("sample at step"));
+
+    terminal.keys(&["Tab"]);
+    let charts = ["╭ learning rate", "╭ gradient norm", "╭ tokens/s", "╭ memory", "tab loss"];
+    terminal.wait("charts", |screen| charts.iter().all(|chart| screen.contains(chart)));
+    terminal.keys(&["1"]);
+    terminal.wait("losses", |screen| screen.contains("╭ loss") && screen.contains("tab charts"));
+    for shown in ["last half", "last fifth", "full height"] {
+        terminal.keys(&["z"]);
+        terminal.wait(shown, |screen| screen.contains(shown));
+    }
+    terminal.keys(&["l"]);
+    terminal.wait("scale", |screen| screen.contains("full height · logarithmic"));
+
+    terminal.keys(&["?"]);
+    terminal.wait("help", |screen| screen.contains("save a checkpoint now") && screen.contains("perplexity"));
+    terminal.keys(&["End"]);
+    terminal.wait("end of the help", |screen| screen.contains("MFU") && screen.contains("budget"));
+    // In the help `q` leaves the help.
+    terminal.keys(&["q"]);
+    terminal.wait("no help", |screen| screen.contains("● training") && screen.contains("╭ loss"));
+    terminal.keys(&["h"]);
+    terminal.wait("help again", |screen| screen.contains("╭ help"));
+    terminal.keys(&["Escape"]);
+    terminal.wait("no help", |screen| !screen.contains("╭ help") && screen.contains("tab charts"));
+
+    let resize = ["resize-window", "-x", "60", "-y", "15"];
+    assert!(terminal.command(&resize).expect("tmux is there").status.success());
+    terminal.wait("sample in a small terminal", |screen| {
+        screen.contains("sample at step") && screen.lines().all(|line| line.chars().count() <= 60)
+    });
+    terminal.keys(&["q"]);
+    terminal.wait("exit code", |screen| screen.contains("code 0"));
+    terminal.assert_clean();
 }
 
 /// A terminal that is closed under the dashboard, which a signal alone does not show: reading it fails from then on.

@@ -239,8 +239,7 @@ mod tests {
             [(charts, 80, 24), (charts, 100, 30), (charts, 140, 40), (Look::default(), 200, 50)]
         {
             let screen = look_at(&running(), look, width, height).join("\n");
-            for title in ["╭ learning rate ─", "╭ gradient norm ─", "╭ tokens/s ─", "╭ memory ─"]
-            {
+            for title in ["╭ learning rate ", "╭ gradient norm ", "╭ tokens/s ", "╭ memory "] {
                 assert!(screen.contains(title), "no {title:?} at {width}×{height}:\n{screen}");
             }
             for text in ["9.80e-4 ╮", "0.742 ╮", "1.50 GiB ╮", "40,960", "numbers", "validation loss"] {

@@ -180,10 +180,11 @@ mod tests {
         let fifth = rows(&progress, look(Zoom::LastFifth, false));
         assert!(fifth[22].contains("850") && !fifth[22].contains("500"), "{fifth:#?}");
         let logarithmic = rows(&progress, look(Zoom::FullHeight, true));
-        let row_of = |rows: &[String], mark| rows.iter().position(|row| row.trim_start().starts_with(mark));
-        let (two, four) = (row_of(&logarithmic, "2.0 ┤"), row_of(&logarithmic, "4.0 ┤"));
-        let eight = row_of(&logarithmic, "8.0 ┤");
-        let (Some(two), Some(four), Some(eight)) = (two, four, eight) else { panic!("{logarithmic:#?}") };
-        assert!((two - four).abs_diff(four - eight) <= 1, "equal ratios are equally far: {logarithmic:#?}");
+        let row = |mark: &str| logarithmic.iter().position(|row| row.trim_start().starts_with(mark));
+        let [Some(one), Some(two), Some(five), Some(ten)] = ["1 ┤", "2 ┤", "5 ┤", "10 ┤"].map(row)
+        else {
+            panic!("{logarithmic:#?}")
+        };
+        assert!((one - two).abs_diff(five - ten) <= 1, "equal ratios are equally far: {logarithmic:#?}");
     }
 }
