@@ -25,7 +25,7 @@ fn number(value: &Value) -> f64 {
 }
 
 /// Trains a run on the embedded corpus and evaluates it over its whole validation split.
-fn run<'a>(folder: &Path, name: &str, more: impl IntoIterator<Item = &'a str>) {
+fn run<'a>(folder: &Path, name: &'a str, more: impl IntoIterator<Item = &'a str>) {
     let steps = [
         "--set",
         "training.steps=30",

@@ -248,7 +248,7 @@ mod tests {
             assert_eq!(screen.contains("━● validation"), look == Look::default(), "{screen}");
         }
         let wide = look_at(&running(), charts, 140, 40).join("\n");
-        assert!(wide.contains("40,960 · 100 ms a step") && wide.contains("tab loss"), "{wide}");
+        assert!(wide.contains("40,960 · 100 ms/step") && wide.contains("tab loss"), "{wide}");
     }
 
     #[test]

@@ -75,7 +75,7 @@ fn gradient_norm(progress: &Progress) -> SmallChart<'_> {
 fn speed(progress: &Progress) -> SmallChart<'_> {
     SmallChart {
         value: progress.tokens_per_second().map(format::rate),
-        detail: progress.step_time().map(|time| format!("{} a step", format::short_duration(time))),
+        detail: progress.step_time().map(|time| format!("{}/step", format::short_duration(time))),
         labels: |marks| marks.iter().map(|mark| count_label(*mark)).collect(),
         noisy: true,
         ..SmallChart::of("tokens/s", &progress.steps().tokens_per_second)

@@ -22,6 +22,9 @@ fn says_what_it_shows() {
         assert!(svg.contains(text), "no {text}");
     }
     assert!(svg.matches("<circle").count() == 3, "two evaluations and the legend's");
+    assert!(svg.contains("loss in nats per token") && !svg.contains("logarithmic"));
+    let steep = picture(&curve(2000, |step| 1.0 + 9.0 / step as f64), &[], None, &[]);
+    assert!(steep.contains("loss in nats per token, logarithmic scale"));
 }
 
 #[test]
