@@ -46,8 +46,8 @@ impl Axes {
         Self { first, last: last.max(first + 1.0), low: low - margin, high: high + margin, scale, labels }
     }
 
-    /// The same axes, with zero as their lower edge.
-    pub(super) fn from_zero(self) -> Self {
+    /// The same axes, with zero as the lower edge.
+    pub(super) fn with_zero(self) -> Self {
         Self { low: 0.0, ..self }
     }
 

@@ -139,7 +139,7 @@ impl<'a> SmallChart<'a> {
         let (low, high) = (seen().reduce(f64::min)?, seen().reduce(f64::max)?);
         let scale = (self.scale)(low, high);
         let axes = Axes::fitting((start, last), (low, high), scale, self.labels);
-        Some(if scale == Scale::Linear { axes.from_zero() } else { axes })
+        Some(if scale == Scale::Linear { axes.with_zero() } else { axes })
     }
 
     fn points(&self, value: impl Fn(&CurvePoint) -> f64) -> Vec<Point> {
