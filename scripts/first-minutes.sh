@@ -31,14 +31,14 @@ wait_for() {
     echo "first-minutes: the screen never showed: $1" >&2
     exit 1
 }
-at_prompt() { wait_for "^\\\$ $1\$" "${2:-60}"; }
+at_prompt() { wait_for "^\\$ ?\$" "${1:-60}"; }
 picture() {
     screen >"$out/$1.txt"
     terminal capture-pane -e -p -t first | python3 "$here/terminal-picture.py" >"$out/$1.svg"
     echo "$SECONDS s: $1"
 }
 
-at_prompt "" 10
+at_prompt 10
 type_line "kiln"
 wait_for "sample at step (25|50)\b" 120
 picture 1-noise-turns-into-words
@@ -66,7 +66,7 @@ wait_for "^more: " 180
 picture 8-resumed
 
 type_line "clear; kiln generate tales -p 'Lily and the' -n 2 --seed 7"
-at_prompt "" 60
+at_prompt 60
 picture 9-generate
 type_line "clear; kiln runs; kiln eval tales; kiln report runs; kiln info"
 wait_for "perplexity" 60

@@ -87,7 +87,11 @@ function chart(box, curves, { height, log, zero, label, show }) {
   const Y = (y) => height - bottom - ((Math.min(Math.max(place(y), low), high) - low) / (high - low)) * (height - top - bottom);
   const svg = element(box, "svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": label });
   const marks = useLog ? logTicks(Math.exp(low), Math.exp(high)) : ticks(low, high, Math.max(3, height / 46));
+  let above = Infinity;
   for (const y of marks) {
+    // Labels must not touch.
+    if (above - Y(y) < 15) continue;
+    above = Y(y);
     element(svg, "line", { class: "grid", x1: left, x2: width - right, y1: Y(y), y2: Y(y) });
     element(svg, "text", { x: left - 8, y: Y(y) + 4, "text-anchor": "end" }, show(y, true));
   }
