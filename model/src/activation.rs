@@ -20,6 +20,9 @@ pub enum Activation {
     /// `max(x, 0)`.
     #[serde(rename = "relu")]
     Relu,
+    /// `max(x, 0)²` (<https://arxiv.org/abs/2109.08668>).
+    #[serde(rename = "relu2")]
+    Relu2,
     /// `x σ(x)`, also called swish.
     #[serde(rename = "silu", alias = "swish")]
     Silu,
@@ -35,6 +38,7 @@ impl Activation {
             Self::GeluTanh => x.clone() * (tanh_argument(x).tanh() + 1.0) * 0.5,
             Self::Gelu => x.clone() * normal_cdf(x),
             Self::Relu => relu(x),
+            Self::Relu2 => relu(x).square(),
             Self::Silu => x.clone() * sigmoid(x),
         }
     }
@@ -55,6 +59,7 @@ impl Activation {
                 normal_cdf(x.clone()) + x * density
             }
             Self::Relu => x.clone().greater_elem(0.0).float().cast(x.dtype()),
+            Self::Relu2 => relu(x) * 2.0,
             // σ (1 + x (1 - σ)).
             Self::Silu => {
                 let sigmoid = sigmoid(x.clone());

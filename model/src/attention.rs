@@ -5,20 +5,27 @@ use burn::tensor::{Bool, Int, Tensor, TensorData};
 
 use crate::kv_cache::{LayerCache, padded};
 use crate::linear::Initializer;
-use crate::{Backend, GptConfig, Heads, Linear, Site, Tap, Watch, backend};
+use crate::rotary::Angles;
+use crate::{Backend, GptConfig, Heads, Linear, NoTap, Norm, NormSite, Site, Tap, Watch, backend};
 
 /// `softmax(Q Kᵀ · scale + causal mask) V` for `n_heads` heads side by side, between two linear maps
 /// (<https://arxiv.org/abs/1706.03762>, §3.2).
 ///
-/// One matrix, `c_attn`, makes queries, keys and values together; `c_proj` mixes the heads' results.
+/// One matrix, `c_attn`, makes queries, keys and values together; `c_proj` mixes the heads' results. Where there are fewer heads
+/// of keys and values than of queries, neighbouring query heads share one.
 #[derive(Module, Debug)]
 pub struct Attention<B: Backend> {
-    /// `d_model → 3 · d_model`: queries, keys, values.
+    /// `d_model → (n_heads + 2 · n_kv_heads) · head_dim`: queries, keys, values.
     pub c_attn: Linear<B>,
-    /// `d_model → d_model`, back onto the residual stream.
+    /// `n_heads · head_dim → d_model`, back onto the residual stream.
     pub c_proj: Linear<B>,
+    /// Normalises the queries of each head, `[head_dim]`.
+    pub q_norm: Option<Norm<B>>,
+    /// Normalises the keys of each head, `[head_dim]`.
+    pub k_norm: Option<Norm<B>>,
     dropout: f64,
-    n_heads: usize,
+    #[module(skip)]
+    heads: Heads,
     scale: f64,
 }
 
@@ -30,15 +37,24 @@ impl<B: Backend> Attention<B> {
         initializer: &mut Initializer,
         device: &B::Device,
     ) -> Self {
-        let d_model = config.d_model;
-        let head_scale = if config.scale_attention { (config.head_dim() as f64).powf(-0.5) } else { 1.0 };
+        let (d_model, heads) = (config.d_model, config.heads());
+        let head_scale = if config.scale_attention { (heads.head_dim as f64).powf(-0.5) } else { 1.0 };
         let layer_scale = if config.scale_attention_by_layer { 1.0 / (layer + 1) as f64 } else { 1.0 };
         let residual_scale = (2.0 * config.n_layers as f64).powf(-0.5);
+        let head_norm = || config.qk_norm.then(|| Norm::rms(heads.head_dim, config.norm_epsilon, device));
         Self {
-            c_attn: Linear::new([d_model, 3 * d_model], config.bias, 1.0, initializer, device),
-            c_proj: Linear::new([d_model, d_model], config.bias, residual_scale, initializer, device),
+            c_attn: Linear::new([d_model, heads.qkv_width()], config.bias.qkv, 1.0, initializer, device),
+            c_proj: Linear::new(
+                [heads.width(), d_model],
+                config.bias.attention_out,
+                residual_scale,
+                initializer,
+                device,
+            ),
+            q_norm: head_norm(),
+            k_norm: head_norm(),
             dropout: config.dropout,
-            n_heads: config.n_heads,
+            heads,
             scale: head_scale * layer_scale,
         }
     }
@@ -47,8 +63,9 @@ impl<B: Backend> Attention<B> {
         self.dropout = dropout;
     }
 
-    /// Attends to the positions of the same sequence: to its own and those before it. With a cache, `input` holds the
-    /// positions that follow the cached ones, and is added to the cache. `layer` says which block this is to the tap.
+    /// Attends to the positions of the same sequence: to its own and those before it. With `angles`, queries and keys turn by
+    /// them. With a cache, `input` holds the positions that follow the cached ones, and is added to the cache. `layer` says
+    /// which block this is to the tap.
     ///
     /// # Shapes
     ///
@@ -58,21 +75,44 @@ impl<B: Backend> Attention<B> {
         &self,
         input: Tensor<B, 3>,
         layer: usize,
+        angles: Option<&Angles<B>>,
         cache: Option<&mut LayerCache<B>>,
         tap: &mut impl Tap<B>,
     ) -> Tensor<B, 3> {
-        let qkv = self.c_attn.forward(input); // [batch, seq, 3 * d_model]
+        let qkv = self.c_attn.forward(input); // [batch, seq, (n_heads + 2 * n_kv_heads) * head_dim]
         let mixed = if tap.watches() == Watch::Everything {
-            self.formula(qkv, layer, cache, tap)
-        } else if let Some(cache) = cache {
-            let [query, key, value] = self.split_heads(qkv); // [batch, n_heads, seq, head_dim] each
-            join_heads(backend::cached_attention(query, cache.append(key, value), self.scale))
+            self.formula(qkv, layer, angles, cache, tap)
         } else {
-            let dropout = if B::ad_enabled(&qkv.device()) { self.dropout } else { 0.0 };
-            let heads = self.heads(&qkv);
-            backend::attention(qkv, heads, self.scale, dropout)
-        }; // [batch, seq, d_model]
+            let mut qkv = self.normalised(qkv);
+            if let Some(angles) = angles {
+                qkv = angles.turn_joint(qkv, self.heads);
+            }
+            self.fused(qkv, cache)
+        }; // [batch, seq, n_heads * head_dim]
         backend::dropout(self.c_proj.forward(mixed), self.dropout)
+    }
+
+    /// Scores, mask, softmax and mix as one operation.
+    fn fused(&self, qkv: Tensor<B, 3>, cache: Option<&mut LayerCache<B>>) -> Tensor<B, 3> {
+        let Some(cache) = cache else {
+            let dropout = if B::ad_enabled(&qkv.device()) { self.dropout } else { 0.0 };
+            return backend::attention(qkv, self.heads, self.scale, dropout);
+        };
+        let [query, key, value] = self.split_heads(qkv); // [batch, n_heads or n_kv_heads, seq, head_dim] each
+        join_heads(backend::cached_attention(query, cache.append(key, value), self.scale))
+    }
+
+    /// Each head's queries and keys, normalised where the model does that: the shape of `qkv`.
+    fn normalised(&self, qkv: Tensor<B, 3>) -> Tensor<B, 3> {
+        let (Some(q_norm), Some(k_norm)) = (&self.q_norm, &self.k_norm) else { return qkv };
+        let Heads { n_heads, n_kv_heads, head_dim } = self.heads;
+        let [batch, seq, width] = qkv.dims();
+        let heads = qkv.reshape([batch, seq, n_heads + 2 * n_kv_heads, head_dim]);
+        let part = |first, count| heads.clone().narrow(2, first, count); // [batch, seq, count, head_dim]
+        let query = q_norm.fused(part(0, n_heads));
+        let key = k_norm.fused(part(n_heads, n_kv_heads));
+        let value = part(n_heads + n_kv_heads, n_kv_heads);
+        Tensor::cat(vec![query, key, value], 2).reshape([batch, seq, width])
     }
 
     /// Step by step what [`forward`](Self::forward) computes in one operation.
@@ -80,18 +120,35 @@ impl<B: Backend> Attention<B> {
         &self,
         qkv: Tensor<B, 3>,
         layer: usize,
+        angles: Option<&Angles<B>>,
         cache: Option<&mut LayerCache<B>>,
         tap: &mut impl Tap<B>,
     ) -> Tensor<B, 3> {
         let [query, key, value] = self.split_heads(qkv);
         let query = tap.at(Site::Query(layer), query); // [batch, n_heads, new, head_dim]
-        let key = tap.at(Site::Key(layer), key); // [batch, n_heads, new, head_dim]
-        let value = tap.at(Site::Value(layer), value); // [batch, n_heads, new, head_dim]
+        let key = tap.at(Site::Key(layer), key); // [batch, n_kv_heads, new, head_dim]
+        let value = tap.at(Site::Value(layer), value); // [batch, n_kv_heads, new, head_dim]
         let [_, _, new, _] = query.dims();
+
+        // Where the model does so, each head is normalised, and turned by its position.
+        let place = |heads: Tensor<B, 4>, norm: &Option<Norm<B>>| {
+            let heads = match norm {
+                Some(norm) => norm.formula(heads, NormSite::Final, &mut NoTap),
+                None => heads,
+            };
+            match angles {
+                Some(angles) => angles.turn(heads),
+                None => heads,
+            }
+        };
+        let query = place(query, &self.q_norm); // [batch, n_heads, new, head_dim]
+        let key = place(key, &self.k_norm); // [batch, n_kv_heads, new, head_dim]
         let (keys, values, lengths) = match cache {
             Some(cache) => padded(cache.append(key, value)),
             None => (key, value, vec![new]),
-        }; // [batch, n_heads, seq, head_dim]
+        }; // [batch, n_kv_heads, seq, head_dim]
+        // Neighbouring heads of queries share keys and values.
+        let [keys, values] = [keys, values].map(|heads| shared(heads, self.heads.group())); // [batch, n_heads, seq, head_dim]
 
         // How well each query matches each key.
         let scores = backend::matmul(query, keys.swap_dims(2, 3)) * self.scale; // [batch, n_heads, new, seq]
@@ -106,15 +163,10 @@ impl<B: Backend> Attention<B> {
         join_heads(mixed) // [batch, new, d_model]
     }
 
-    /// The heads side by side in `[batch, seq, 3 * d_model]`: each head of queries has keys and values of its own.
-    fn heads(&self, qkv: &Tensor<B, 3>) -> Heads {
-        let [_, _, width] = qkv.dims();
-        Heads { n_heads: self.n_heads, n_kv_heads: self.n_heads, head_dim: width / (3 * self.n_heads) }
-    }
-
-    /// `[batch, seq, 3 * d_model]` to queries, keys and values, each `[batch, n_heads, seq, head_dim]`.
+    /// The joint projection to queries, `[batch, n_heads, seq, head_dim]`, and keys and values, each
+    /// `[batch, n_kv_heads, seq, head_dim]`.
     fn split_heads(&self, qkv: Tensor<B, 3>) -> [Tensor<B, 4>; 3] {
-        let Heads { n_heads, n_kv_heads, head_dim } = self.heads(&qkv);
+        let Heads { n_heads, n_kv_heads, head_dim } = self.heads;
         let [batch, seq, _] = qkv.dims();
         let heads = qkv.reshape([batch, seq, n_heads + 2 * n_kv_heads, head_dim]).swap_dims(1, 2);
         let parts = [(0, n_heads), (n_heads, n_kv_heads), (n_heads + n_kv_heads, n_kv_heads)];
@@ -122,7 +174,14 @@ impl<B: Backend> Attention<B> {
     }
 }
 
-/// `[batch, n_heads, seq, head_dim] → [batch, seq, d_model]`.
+/// Each head as often as heads of queries share it, one behind the other.
+fn shared<B: Backend>(heads: Tensor<B, 4>, group: usize) -> Tensor<B, 4> {
+    let [batch, n_kv_heads, seq, head_dim] = heads.dims();
+    let repeated = heads.unsqueeze_dim::<5>(2).expand([batch, n_kv_heads, group, seq, head_dim]);
+    repeated.reshape([batch, n_kv_heads * group, seq, head_dim])
+}
+
+/// `[batch, n_heads, seq, head_dim] → [batch, seq, n_heads * head_dim]`.
 fn join_heads<B: Backend>(heads: Tensor<B, 4>) -> Tensor<B, 3> {
     let [batch, n_heads, seq, head_dim] = heads.dims();
     heads.swap_dims(1, 2).reshape([batch, seq, n_heads * head_dim])

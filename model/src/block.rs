@@ -5,18 +5,19 @@ use burn::tensor::Tensor;
 
 use crate::kv_cache::LayerCache;
 use crate::linear::Initializer;
-use crate::{Attention, Backend, FeedForward, GptConfig, LayerNorm, NormSite, Site, Tap};
+use crate::rotary::Angles;
+use crate::{Attention, Backend, FeedForward, GptConfig, Norm, NormSite, Site, Tap};
 
 /// `x + attn(ln_1(x))`, then `x + mlp(ln_2(x))`: the norms come first ("pre-norm"), so the residual stream itself
 /// is never rescaled and gradients reach the first block unhindered.
 #[derive(Module, Debug)]
 pub struct Block<B: Backend> {
     /// Normalises what attention reads.
-    pub ln_1: LayerNorm<B>,
+    pub ln_1: Norm<B>,
     /// Moves information between positions.
     pub attn: Attention<B>,
     /// Normalises what the feed-forward network reads.
-    pub ln_2: LayerNorm<B>,
+    pub ln_2: Norm<B>,
     /// Transforms each position.
     pub mlp: FeedForward<B>,
 }
@@ -29,16 +30,16 @@ impl<B: Backend> Block<B> {
         initializer: &mut Initializer,
         device: &B::Device,
     ) -> Self {
-        let layer_norm = || LayerNorm::new(config.d_model, config.bias, config.layer_norm_epsilon, device);
         Self {
-            ln_1: layer_norm(),
+            ln_1: Norm::new(config, device),
             attn: Attention::new(config, layer, initializer, device),
-            ln_2: layer_norm(),
+            ln_2: Norm::new(config, device),
             mlp: FeedForward::new(config, initializer, device),
         }
     }
 
-    /// `layer` says which block this is to the tap; with a cache, `input` holds the positions that follow the cached ones.
+    /// `layer` says which block this is to the tap; `angles` are those of the positions, where they are rotary; with a cache,
+    /// `input` holds the positions that follow the cached ones.
     ///
     /// # Shapes
     ///
@@ -48,12 +49,13 @@ impl<B: Backend> Block<B> {
         &self,
         input: Tensor<B, 3>,
         layer: usize,
+        angles: Option<&Angles<B>>,
         cache: Option<&mut LayerCache<B>>,
         tap: &mut impl Tap<B>,
     ) -> Tensor<B, 3> {
         let input = tap.at(Site::ResidPre(layer), input); // [batch, seq, d_model], as is everything here
         let normalised = self.ln_1.forward(input.clone(), NormSite::Ln1(layer), tap);
-        let attended = self.attn.forward(normalised, layer, cache, tap);
+        let attended = self.attn.forward(normalised, layer, angles, cache, tap);
         let attended = tap.at(Site::AttnOut(layer), attended);
         let residual = tap.at(Site::ResidMid(layer), input + attended);
         let normalised = self.ln_2.forward(residual.clone(), NormSite::Ln2(layer), tap);

@@ -5,9 +5,10 @@ use burn::tensor::{Element, Int, Tensor, TensorData};
 
 use crate::linear::Initializer;
 use crate::loss::cross_entropy;
+use crate::rotary::Angles;
 use crate::{
-    Backend, Block, ComputePrecision, Embedding, GptConfig, KvCache, LayerNorm, NoTap, NormSite, Site, Tap,
-    Watch, backend,
+    Backend, Block, ComputePrecision, Embedding, GptConfig, KvCache, NoTap, Norm, NormSite, Positions, Site,
+    Tap, Watch, backend,
 };
 
 /// A GPT-2 style language model (<https://cdn.openai.com/better-language-models/language_models_are_unsupervised_multitask_learners.pdf>).
@@ -17,12 +18,12 @@ use crate::{
 pub struct GptModel<B: Backend> {
     /// Token embedding, `[vocab, d_model]`; also the head that scores tokens, unless `lm_head` is set.
     pub wte: Embedding<B>,
-    /// Position embedding, `[context_length, d_model]`.
-    pub wpe: Embedding<B>,
+    /// Position embedding, `[context_length, d_model]`, where positions are learned.
+    pub wpe: Option<Embedding<B>>,
     /// The stack of blocks.
     pub h: Vec<Block<B>>,
     /// Normalises the stream before the head reads it.
-    pub ln_f: LayerNorm<B>,
+    pub ln_f: Norm<B>,
     /// A head of its own, `[vocab, d_model]`; `None` when it is tied to `wte`.
     pub lm_head: Option<Embedding<B>>,
     // Checkpoints know the field by this name.
@@ -35,6 +36,14 @@ pub struct GptModel<B: Backend> {
 struct Description {
     config: GptConfig,
     precision: ComputePrecision,
+}
+
+/// Where the tokens of a pass stand in their sequences.
+struct Place<B: Backend> {
+    /// Position of the first, one for each sequence or one for all.
+    starts: Vec<usize>,
+    /// By how much their queries and keys turn, where positions are rotary.
+    angles: Option<Angles<B>>,
 }
 
 impl<B: Backend> GptModel<B> {
@@ -52,11 +61,13 @@ impl<B: Backend> GptModel<B> {
         let vocabulary = |initializer: &mut Initializer| {
             Embedding::new(config.vocab_size, config.d_model, initializer, device)
         };
+        let wte = vocabulary(initializer);
+        let learned = config.positions == Positions::Learned;
         Self {
-            wte: vocabulary(initializer),
-            wpe: Embedding::new(config.context_length, config.d_model, initializer, device),
+            wte,
+            wpe: learned.then(|| Embedding::new(config.context_length, config.d_model, initializer, device)),
             h: (0..config.n_layers).map(|layer| Block::new(config, layer, initializer, device)).collect(),
-            ln_f: LayerNorm::new(config.d_model, config.bias, config.layer_norm_epsilon, device),
+            ln_f: Norm::new(config, device),
             lm_head: (!config.tied_head).then(|| vocabulary(initializer)),
             config: Description { config: config.clone(), precision: ComputePrecision::default() },
         }
@@ -94,12 +105,12 @@ impl<B: Backend> GptModel<B> {
     pub fn with_context_length(mut self, context_length: usize) -> Self {
         let longest = self.config().context_length;
         assert!((1..=longest).contains(&context_length), "a context of {context_length} out of {longest}");
-        if context_length < longest {
+        if let Some(wpe) = self.wpe.take_if(|_| context_length < longest) {
             // Detached, or the gradient would stop at the longer table, which is no parameter any more.
-            self.wpe.weight =
-                self.wpe.weight.map(|weight| weight.narrow(0, 0, context_length).detach().require_grad());
-            self.config.config.context_length = context_length;
+            let weight = wpe.weight.map(|weight| weight.narrow(0, 0, context_length).detach().require_grad());
+            self.wpe = Some(Embedding { weight });
         }
+        self.config.config.context_length = context_length;
         self
     }
 
@@ -174,12 +185,12 @@ impl<B: Backend> GptModel<B> {
             let stream = self.stream(tokens, None, tap); // [batch, seq, d_model]
             return cross_entropy(self.logits(stream, tap), targets);
         }
-        let starts = self.starts(tokens.dims(), None);
-        let mut embedded = self.embed(tokens, &starts, tap); // [batch, seq, d_model]
+        let place = self.place(&tokens, None);
+        let mut embedded = self.embed(tokens, &place, tap); // [batch, seq, d_model]
         if let Some(dtype) = self.config.precision.stream() {
             embedded = embedded.cast(dtype);
         }
-        let stream = self.blocks(embedded, None, tap); // [batch, seq, d_model]
+        let stream = self.blocks(embedded, &place, None, tap); // [batch, seq, d_model]
         let hidden = self.ln_f.forward(stream, NormSite::Final, tap); // [batch, seq, d_model]
         backend::head_cross_entropy(hidden, self.head(), targets)
     }
@@ -232,22 +243,23 @@ impl<B: Backend> GptModel<B> {
         cache: Option<&mut KvCache<B>>,
         tap: &mut impl Tap<B>,
     ) -> Tensor<B, 3> {
-        let starts = self.starts(tokens.dims(), cache.as_deref());
-        let embedded = self.embed(tokens, &starts, tap); // [batch, seq, d_model]
-        self.blocks(embedded, cache, tap)
+        let place = self.place(&tokens, cache.as_deref());
+        let embedded = self.embed(tokens, &place, tap); // [batch, seq, d_model]
+        self.blocks(embedded, &place, cache, tap)
     }
 
     /// The blocks on what they read first: `[batch, seq, d_model] → [batch, seq, d_model]`.
     fn blocks(
         &self,
         embedded: Tensor<B, 3>,
+        place: &Place<B>,
         mut cache: Option<&mut KvCache<B>>,
         tap: &mut impl Tap<B>,
     ) -> Tensor<B, 3> {
         let mut stream = backend::dropout(embedded, self.config().dropout);
         for (layer, block) in self.h.iter().enumerate() {
             let cache = cache.as_mut().map(|cache| &mut cache.layers[layer]);
-            stream = block.forward(stream, layer, cache, tap); // [batch, seq, d_model]
+            stream = block.forward(stream, layer, place.angles.as_ref(), cache, tap); // [batch, seq, d_model]
         }
         stream
     }
@@ -260,6 +272,19 @@ impl<B: Backend> GptModel<B> {
     /// - output: logits, `[batch, seq, vocab]`
     pub fn logits(&self, stream: Tensor<B, 3>, tap: &mut impl Tap<B>) -> Tensor<B, 3> {
         backend::head(self.ln_f.forward(stream, NormSite::Final, tap), self.head())
+    }
+
+    /// Where `tokens` stand in their sequences.
+    fn place(&self, tokens: &Tensor<B, 2, Int>, cache: Option<&KvCache<B>>) -> Place<B> {
+        let ([_, seq], device) = (tokens.dims(), tokens.device());
+        let starts = self.starts(tokens.dims(), cache);
+        let angles = match &self.config().positions {
+            Positions::Learned => None,
+            Positions::Rotary(rotary) => {
+                Some(Angles::new(rotary, self.config().head_dim(), &starts, seq, &device))
+            }
+        };
+        Place { starts, angles }
     }
 
     /// The position of the first of `tokens` in each sequence; one number where it is the same in all.
@@ -280,15 +305,16 @@ impl<B: Backend> GptModel<B> {
         lengths
     }
 
-    /// Token plus position embedding, positions counted from `starts`, one for each sequence or one for all:
-    /// `[batch, seq] → [batch, seq, d_model]`.
-    fn embed(&self, tokens: Tensor<B, 2, Int>, starts: &[usize], tap: &mut impl Tap<B>) -> Tensor<B, 3> {
+    /// Token embedding, plus that of the position where positions are learned: `[batch, seq] → [batch, seq, d_model]`.
+    fn embed(&self, tokens: Tensor<B, 2, Int>, place: &Place<B>, tap: &mut impl Tap<B>) -> Tensor<B, 3> {
         let ([_, seq], device) = (tokens.dims(), tokens.device());
+        let tokens = tap.at(Site::Embed, self.wte.forward(tokens)); // [batch, seq, d_model]
+        let Some(wpe) = &self.wpe else { return tokens };
+        let starts = &place.starts;
         let positions =
             starts.iter().flat_map(|start| (*start..start + seq).map(|position| position as i64)).collect();
         let positions = token_tensor(positions, [starts.len(), seq], &device); // [batch or 1, seq]
-        let tokens = tap.at(Site::Embed, self.wte.forward(tokens)); // [batch, seq, d_model]
-        let positions = tap.at(Site::PosEmbed, self.wpe.forward(positions)); // [batch or 1, seq, d_model]
+        let positions = tap.at(Site::PosEmbed, wpe.forward(positions)); // [batch or 1, seq, d_model]
         tokens + positions
     }
 

@@ -2,7 +2,7 @@
 
 use burn::tensor::Tensor;
 
-use crate::{Backend, GptConfig};
+use crate::{Backend, GptConfig, Heads};
 
 /// The cache of one block: for each sequence of the batch, room for `context_length` positions, filled from the front.
 #[derive(Debug, Clone)]
@@ -12,9 +12,9 @@ pub struct LayerCache<B: Backend> {
 
 #[derive(Debug, Clone)]
 struct SequenceCache<B: Backend> {
-    /// `[1, n_heads, context_length, head_dim]`
+    /// `[1, n_kv_heads, context_length, head_dim]`
     keys: Tensor<B, 4>,
-    /// `[1, n_heads, context_length, head_dim]`
+    /// `[1, n_kv_heads, context_length, head_dim]`
     values: Tensor<B, 4>,
     len: usize,
 }
@@ -22,9 +22,9 @@ struct SequenceCache<B: Backend> {
 /// One sequence of a cache, with the positions that were just added.
 #[derive(Debug, Clone)]
 pub struct CachedSequence<B: Backend> {
-    /// `[1, n_heads, context_length, head_dim]`
+    /// `[1, n_kv_heads, context_length, head_dim]`
     pub keys: Tensor<B, 4>,
-    /// `[1, n_heads, context_length, head_dim]`
+    /// `[1, n_kv_heads, context_length, head_dim]`
     pub values: Tensor<B, 4>,
     /// Positions that count; the rest of the buffers is room.
     pub filled: usize,
@@ -36,7 +36,7 @@ impl<B: Backend> LayerCache<B> {
     ///
     /// # Shapes
     ///
-    /// - key, value: `[batch, n_heads, new, head_dim]`
+    /// - key, value: `[batch, n_kv_heads, new, head_dim]`
     ///
     /// # Panics
     ///
@@ -62,7 +62,7 @@ impl<B: Backend> SequenceCache<B> {
     }
 }
 
-/// Keys and values of sequences of unequal lengths as one tensor each, `[batch, n_heads, seq, head_dim]` with the length of
+/// Keys and values of sequences of unequal lengths as one tensor each, `[batch, n_kv_heads, seq, head_dim]` with the length of
 /// the longest, and the lengths of all.
 pub(crate) fn padded<B: Backend>(
     sequences: Vec<CachedSequence<B>>,
@@ -87,7 +87,8 @@ pub struct KvCache<B: Backend> {
 impl<B: Backend> KvCache<B> {
     /// An empty cache for `batch` sequences of up to `context_length` tokens.
     pub fn new(config: &GptConfig, batch: usize, device: &B::Device) -> Self {
-        let shape = [1, config.n_heads, config.context_length, config.head_dim()];
+        let Heads { n_kv_heads, head_dim, .. } = config.heads();
+        let shape = [1, n_kv_heads, config.context_length, head_dim];
         let empty = || SequenceCache {
             keys: Tensor::zeros(shape, device),
             values: Tensor::zeros(shape, device),

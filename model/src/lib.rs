@@ -61,6 +61,7 @@ mod loss;
 mod norm;
 mod parameters;
 mod precision;
+mod rotary;
 mod tap;
 mod weights;
 
@@ -73,7 +74,7 @@ pub use backend::{
 };
 pub use block::Block;
 pub use compute_precision::ComputePrecision;
-pub use config::{GptConfig, PRESETS};
+pub use config::{Biases, FeedForwardKind, GptConfig, NormKind, PRESETS, Positions, Rotary, RotaryScaling};
 pub use embedding::Embedding;
 pub use error::{Error, Result};
 pub use feed_forward::FeedForward;
@@ -82,9 +83,10 @@ pub use gpt::{GptModel, token_tensor};
 pub use kv_cache::{CachedSequence, KvCache, LayerCache};
 pub use linear::Linear;
 pub use loss::{MeanLoss, cross_entropy};
-pub use norm::LayerNorm;
+pub use norm::Norm;
 pub use parameters::{Parameter, Role, parameters};
 pub use precision::{Channels, Precision};
+pub use rotary::Angles;
 pub use tap::{NoTap, NormSite, Site, Tap, Watch};
 pub use weights::{
     Dtype, GgufVocabulary, SpecialTokens, load, load_config, load_weights, load_with_precision,

@@ -1,28 +1,37 @@
-//! Layer normalisation: each position's vector is brought to mean 0 and variance 1, then rescaled.
+//! Norms: each position's vector is brought to one size, then rescaled.
 
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 
-use crate::{Backend, NormSite, Site, Tap, Watch, backend};
+use crate::{Backend, GptConfig, NormKind, NormSite, Site, Tap, Watch, backend};
 
-/// `y = (x - mean(x)) / √(var(x) + ε) · weight + bias` over the features of each position
-/// (<https://arxiv.org/abs/1607.06450>); the variance is the biased one.
+/// Over the features of each position, [one of](NormKind)
+///
+/// - layer norm, `y = (x - mean(x)) / √(var(x) + ε) · weight + bias` (<https://arxiv.org/abs/1607.06450>); the variance is the
+///   biased one;
+/// - RMS norm, `y = x / √(mean(x²) + ε) · weight` (<https://arxiv.org/abs/1910.07467>).
 #[derive(Module, Debug)]
-pub struct LayerNorm<B: Backend> {
-    /// `[d_model]`, starts at one.
+pub struct Norm<B: Backend> {
+    /// `[features]`, starts at one.
     pub weight: Param<Tensor<B, 1>>,
-    /// `[d_model]`, starts at zero.
+    /// `[features]`, starts at zero; an RMS norm has none.
     pub bias: Option<Param<Tensor<B, 1>>>,
     epsilon: f64,
+    #[module(skip)]
+    kind: NormKind,
 }
 
-impl<B: Backend> LayerNorm<B> {
-    pub(crate) fn new(d_model: usize, bias: bool, epsilon: f64, device: &B::Device) -> Self {
-        Self {
-            weight: Param::from_tensor(Tensor::ones([d_model], device)),
-            bias: bias.then(|| Param::from_tensor(Tensor::zeros([d_model], device))),
-            epsilon,
-        }
+impl<B: Backend> Norm<B> {
+    /// A norm of the residual stream.
+    pub(crate) fn new(config: &GptConfig, device: &B::Device) -> Self {
+        let bias = config.norm_bias().then(|| Param::from_tensor(Tensor::zeros([config.d_model], device)));
+        Self { bias, kind: config.norm, ..Self::rms(config.d_model, config.norm_epsilon, device) }
+    }
+
+    /// An RMS norm of so many features.
+    pub(crate) fn rms(features: usize, epsilon: f64, device: &B::Device) -> Self {
+        let weight = Param::from_tensor(Tensor::ones([features], device));
+        Self { weight, bias: None, epsilon, kind: NormKind::RmsNorm }
     }
 
     /// `site` says which norm this is to the tap.
@@ -35,14 +44,32 @@ impl<B: Backend> LayerNorm<B> {
         if tap.watches() == Watch::Everything {
             return self.formula(input, site, tap);
         }
-        backend::layer_norm(input, self.weight.val(), self.bias.as_ref().map(Param::val), self.epsilon)
+        self.fused(input)
+    }
+
+    /// The whole norm as one operation: `[.., features] → [.., features]`.
+    pub(crate) fn fused<const D: usize>(&self, input: Tensor<B, D>) -> Tensor<B, D> {
+        let weight = self.weight.val();
+        match self.kind {
+            NormKind::LayerNorm => {
+                backend::layer_norm(input, weight, self.bias.as_ref().map(Param::val), self.epsilon)
+            }
+            NormKind::RmsNorm => backend::rms_norm(input, weight, self.epsilon),
+        }
     }
 
     /// Step by step what [`forward`](Self::forward) computes in one operation.
-    fn formula(&self, input: Tensor<B, 3>, site: NormSite, tap: &mut impl Tap<B>) -> Tensor<B, 3> {
-        let mean = input.clone().mean_dim(2); // [batch, seq, 1]
-        let centred = input - mean; // [batch, seq, d_model]
-        let variance = centred.clone().square().mean_dim(2); // [batch, seq, 1]
+    pub(crate) fn formula<const D: usize>(
+        &self,
+        input: Tensor<B, D>,
+        site: NormSite,
+        tap: &mut impl Tap<B>,
+    ) -> Tensor<B, D> {
+        let centred = match self.kind {
+            NormKind::LayerNorm => input.clone() - input.mean_dim(D - 1), // [batch, seq, d_model]
+            NormKind::RmsNorm => input,
+        };
+        let variance = centred.clone().square().mean_dim(D - 1); // [batch, seq, 1]
         let scale = tap.at(Site::NormScale(site), (variance + self.epsilon).sqrt()); // [batch, seq, 1]
         let normalized = tap.at(Site::Normalized(site), backend::divide(centred, scale)); // [batch, seq, d_model]
         let output = normalized * self.weight.val().unsqueeze(); // [batch, seq, d_model]

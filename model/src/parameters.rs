@@ -114,7 +114,7 @@ impl ParameterPath {
             parameter.map_or(("", ""), |field| (field.container.as_str(), field.name.as_str()));
         match (container, name, layer.map(|field| field.name.as_str())) {
             (_, "bias", _) => Role::Bias,
-            ("Struct:LayerNorm", ..) => Role::Norm,
+            ("Struct:Norm", ..) => Role::Norm,
             ("Struct:Embedding", _, Some("wpe")) => Role::Position,
             ("Struct:Embedding", _, Some("lm_head")) => Role::Head,
             ("Struct:Embedding", ..) => Role::Embedding,

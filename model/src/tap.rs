@@ -117,7 +117,10 @@ pub enum Site {
     ResidMid(usize),
     /// Everything: the hidden layer before its activation, `[batch, seq, d_ff]`.
     MlpPre(usize),
-    /// Everything: the hidden layer after its activation, `[batch, seq, d_ff]`.
+    /// Everything: the features that a gate lets pass, before it does, `[batch, seq, d_ff]`; where there is a gate,
+    /// [`MlpPre`](Self::MlpPre) is the gate before its activation.
+    MlpPreLinear(usize),
+    /// Everything: the hidden layer after its activation and its gate, `[batch, seq, d_ff]`.
     MlpPost(usize),
     /// What the feed-forward network adds to the stream, `[batch, seq, d_model]`.
     MlpOut(usize),
@@ -155,6 +158,7 @@ impl fmt::Display for Site {
             Self::AttnOut(layer) => write!(f, "blocks.{layer}.hook_attn_out"),
             Self::ResidMid(layer) => write!(f, "blocks.{layer}.hook_resid_mid"),
             Self::MlpPre(layer) => write!(f, "blocks.{layer}.mlp.hook_pre"),
+            Self::MlpPreLinear(layer) => write!(f, "blocks.{layer}.mlp.hook_pre_linear"),
             Self::MlpPost(layer) => write!(f, "blocks.{layer}.mlp.hook_post"),
             Self::MlpOut(layer) => write!(f, "blocks.{layer}.hook_mlp_out"),
             Self::ResidPost(layer) => write!(f, "blocks.{layer}.hook_resid_post"),

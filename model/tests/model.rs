@@ -96,7 +96,7 @@ fn initial_weights_have_the_spread_of_gpt2() {
 fn saved_and_loaded_models_agree() {
     let variants = [
         config(),
-        GptConfig { bias: false, ..config() },
+        GptConfig { bias: false.into(), ..config() },
         GptConfig { tied_head: false, d_ff: 40, ..config() },
     ];
     for config in variants {

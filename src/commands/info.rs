@@ -4,6 +4,7 @@ use std::io::Write as _;
 use std::path::Path;
 
 use anyhow::Result;
+use kiln_model::{Biases, FeedForwardKind, NormKind, Positions, Rotary, RotaryScaling};
 use kiln_training::RunDir;
 use serde_json::{Map, Value, json};
 
@@ -49,26 +50,62 @@ fn model(path: &Path) -> Result<Part> {
     let config = files.config();
     let activation = format!("{:?}", config.activation);
     let head = if config.tied_head { "tied to the token embedding" } else { "its own" };
-    let biases = if config.bias { "yes" } else { "no" };
+    let heads = config.heads();
+    let biases = match config.bias.names() {
+        names if names.len() == 4 => "yes".to_owned(),
+        names if names.is_empty() => "no".to_owned(),
+        names => names.join(", "),
+    };
+    let gated = if config.feed_forward == FeedForwardKind::Gated { ", gated" } else { "" };
+    let head_norms = if config.qk_norm { ", also of each head's queries and keys" } else { "" };
+    let norm = if config.norm == NormKind::RmsNorm { "RMS norm" } else { "layer norm" };
     let mut facts = vec![
         text("model", "directory", files.directory().display().to_string()),
         number("parameters", "parameters", config.num_parameters()),
         number("layers", "layers", config.n_layers),
         Fact {
             name: "heads",
-            words: format!("{} of width {}", config.n_heads, config.head_dim()),
-            keys: vec![("heads", config.n_heads.into()), ("head_width", config.head_dim().into())],
+            words: match heads.group() {
+                1 => format!("{} of width {}", heads.n_heads, heads.head_dim),
+                _ => format!(
+                    "{} of queries, {} of keys and values, of width {}",
+                    heads.n_heads, heads.n_kv_heads, heads.head_dim
+                ),
+            },
+            keys: vec![
+                ("heads", heads.n_heads.into()),
+                ("kv_heads", heads.n_kv_heads.into()),
+                ("head_width", heads.head_dim.into()),
+            ],
         },
         number("width", "width", config.d_model),
         Fact {
             name: "feed-forward",
-            words: format!("{}, {activation}", config.d_ff),
-            keys: vec![("feed_forward", config.d_ff.into()), ("activation", activation.into())],
+            words: format!("{}, {activation}{gated}", config.d_ff),
+            keys: vec![
+                ("feed_forward", config.d_ff.into()),
+                ("activation", activation.into()),
+                ("gated", (!gated.is_empty()).into()),
+            ],
+        },
+        Fact {
+            name: "norms",
+            words: format!("{norm}{head_norms}"),
+            keys: vec![("norm", norm.into()), ("qk_norm", config.qk_norm.into())],
+        },
+        Fact {
+            name: "positions",
+            words: positions(&config.positions),
+            keys: vec![("positions", serde_json::to_value(config.positions)?)],
         },
         number("context length", "context_length", config.context_length),
         number("vocabulary", "vocabulary", config.vocab_size),
         Fact { name: "head", words: head.to_owned(), keys: vec![("tied_head", config.tied_head.into())] },
-        Fact { name: "biases", words: biases.to_owned(), keys: vec![("biases", config.bias.into())] },
+        Fact {
+            name: "biases",
+            words: biases,
+            keys: vec![("biases", (config.bias == Biases::ALL).into()), ("biased", config.bias.names().into())],
+        },
     ];
     match files.tokenizer() {
         Ok(tokenizer) => {
@@ -82,6 +119,17 @@ fn model(path: &Path) -> Result<Part> {
         Err(error) => facts.push(missing("tokenizer", "tokenizer", format!("none ({error})"))),
     }
     Ok(("model", facts))
+}
+
+/// How the model knows where a token stands.
+fn positions(positions: &Positions) -> String {
+    let Positions::Rotary(Rotary { theta, scaling }) = positions else { return "learned".to_owned() };
+    let scaling = match scaling {
+        None => String::new(),
+        Some(RotaryScaling::Linear { factor }) => format!(", stretched {factor} times"),
+        Some(RotaryScaling::Llama3 { factor, .. }) => format!(", stretched {factor} times as Llama 3's"),
+    };
+    format!("rotary, theta {theta}{scaling}")
 }
 
 fn run_directory(path: &Path) -> Result<Part> {

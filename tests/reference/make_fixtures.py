@@ -1,6 +1,6 @@
 """Writes what PyTorch and transformers compute, for tests/reference.rs to compare with.
 
-    pip install -r requirements.txt && python make_fixtures.py
+    pip install -r requirements.txt && python make_fixtures.py [CASE…]
 
 Each case is a directory under fixtures/ as `save_pretrained` writes it, plus
   expected.safetensors   tokens, logits; in full cases also the gradient of every parameter, the batches of ten AdamW
@@ -14,11 +14,13 @@ PyTorch's norm, clipped gradients, learning rate and parameters come out.
 import json
 import math
 import shutil
+import sys
 from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
-from transformers import GPT2Config, GPT2LMHeadModel
+from transformers import (GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM,
+                          Qwen3Config, Qwen3ForCausalLM)
 
 HERE = Path(__file__).parent / "fixtures"
 RECIPE = dict(learning_rate=3e-3, min_learning_rate=3e-4, warmup_steps=3, decay_steps=10, beta1=0.9, beta2=0.95,
@@ -38,6 +40,23 @@ CASES = {
     "bfloat": (dict(n_layer=1), torch.bfloat16, False),
 }
 
+# Heads that are wider than d_model / n_heads where the class allows it, and longer sequences than `llama3` scaling began with.
+SIZES = dict(vocab_size=61, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4,
+             num_key_value_heads=2, max_position_embeddings=64, rms_norm_eps=1e-3, use_cache=False, bos_token_id=0,
+             eos_token_id=0)
+LLAMA, QWEN2, QWEN3 = (LlamaConfig, LlamaForCausalLM), (Qwen2Config, Qwen2ForCausalLM), (Qwen3Config, Qwen3ForCausalLM)
+rope = lambda kind, **more: dict(rope_parameters=dict(rope_type=kind, rope_theta=500.0, **more))
+FAMILIES = {
+    "llama": (LLAMA, dict(head_dim=12, **rope("default"))),
+    "llama-tied-biases": (LLAMA, dict(tie_word_embeddings=True, attention_bias=True, mlp_bias=True, num_key_value_heads=4)),
+    "llama3": (LLAMA, dict(num_key_value_heads=1, **rope("llama3", factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0,
+                                                         original_max_position_embeddings=16))),
+    "llama-linear": (LLAMA, dict(hidden_act="gelu_pytorch_tanh", **rope("linear", factor=4.0))),
+    "qwen2": (QWEN2, rope("default")),
+    "qwen3": (QWEN3, dict(head_dim=12, tie_word_embeddings=True, **rope("default"))),
+    "qwen3-biases": (QWEN3, dict(head_dim=6, attention_bias=True, num_hidden_layers=1)),
+}
+
 
 def learning_rate(step):
     """nanoGPT's schedule, steps counted from zero."""
@@ -55,7 +74,7 @@ def loss_of(model, tokens, targets):
     return torch.nn.functional.cross_entropy(logits.flatten(0, 1), targets.flatten())
 
 
-def write(name, changes, dtype, full):
+def write_gpt2(name, changes, dtype, full):
     torch.manual_seed(sum(map(ord, name)))
     config = GPT2Config(**{**BASE, **changes}, resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0,
                         bos_token_id=0, eos_token_id=0)
@@ -64,18 +83,38 @@ def write(name, changes, dtype, full):
     with torch.no_grad():  # far from the initialisation, so that biases, norms and attention matter
         for parameter in model.parameters():
             parameter.normal_(0.1 if parameter.dim() == 1 else 0.0, 0.25)
+    write(name, model, dtype, full, 20)
+
+
+def write_family(name, classes, changes):
+    torch.manual_seed(sum(map(ord, name)))
+    config = classes[0](**{**SIZES, **changes})
+    config._attn_implementation = "eager"
+    model = classes[1](config).eval()
+    with torch.no_grad():  # a norm or a bias that is forgotten must show
+        for key, parameter in model.named_parameters():
+            if parameter.dim() > 1:
+                parameter.normal_(0.0, 0.2)
+            else:
+                parameter.normal_(1.0 if "norm" in key else 0.0, 0.3)
+    write(name, model, torch.float32, True, 40)
+
+
+def write(name, model, dtype, full, length):
+    config = model.config
+    shutil.rmtree(HERE / name, ignore_errors=True)
     model.to(dtype)
     directory = HERE / name
     model.save_pretrained(directory)
     model.float()  # the weights as the file rounded them, computed in f32
 
-    tokens = torch.randint(0, config.vocab_size, (2, 20))
-    targets = torch.randint(0, config.vocab_size, (2, 20))
+    tokens = torch.randint(0, config.vocab_size, (2, length))
+    targets = torch.randint(0, config.vocab_size, (2, length))
     tensors = {"tokens": tokens, "targets": targets}
     with torch.no_grad():
         tensors["logits"] = model(tokens).logits.clone()
         greedy = tokens[:1, :4]
-        while greedy.shape[1] < config.n_positions:
+        while greedy.shape[1] < config.max_position_embeddings:
             greedy = torch.cat([greedy, model(greedy).logits[:, -1:].argmax(-1)], dim=1)
     loss = loss_of(model, tokens, targets)
     numbers = {"loss": loss.item(), "greedy": greedy[0].tolist()}
@@ -171,9 +210,15 @@ def write_recipe():
 
 
 if __name__ == "__main__":
-    write_recipe()
-    write_llm_c()
-    shutil.rmtree(HERE, ignore_errors=True)
+    wanted = set(sys.argv[1:]) or CASES.keys() | FAMILIES.keys()
+    if len(sys.argv) == 1:
+        write_recipe()
+        write_llm_c()
+        shutil.rmtree(HERE, ignore_errors=True)
     for name, (changes, dtype, full) in CASES.items():
-        write(name, changes, dtype, full)
+        if name in wanted:
+            write_gpt2(name, changes, dtype, full)
+    for name, (classes, changes) in FAMILIES.items():
+        if name in wanted:
+            write_family(name, classes, changes)
     print(sum(file.stat().st_size for file in HERE.rglob("*")), "bytes")

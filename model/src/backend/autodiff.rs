@@ -57,6 +57,43 @@ impl<B: Backend, C: CheckpointStrategy> Backend for Autodiff<B, C> {
         }
     }
 
+    fn rms_norm(input: FloatTensor<Self>, weight: FloatTensor<Self>, epsilon: f64) -> FloatTensor<Self> {
+        let prepared = RmsNorm.prepare::<C>([input.node.clone(), weight.node.clone()]).compute_bound();
+        let (output, saved) = B::rms_norm_forward(input.primitive, weight.primitive.clone(), epsilon);
+        match prepared.stateful() {
+            OpsKind::Tracked(node) => node.finish((saved, weight.primitive), output),
+            OpsKind::UnTracked(node) => node.finish(output),
+        }
+    }
+
+    fn rotary(
+        qkv: FloatTensor<Self>,
+        heads: Heads,
+        cos: FloatTensor<Self>,
+        sin: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        let prepared = Rotary.prepare::<C>([qkv.node.clone()]).compute_bound();
+        let (cos, sin) = (cos.primitive, sin.primitive);
+        let output = B::rotary_forward(qkv.primitive, heads, cos.clone(), sin.clone());
+        match prepared.stateful() {
+            OpsKind::Tracked(node) => node.finish((heads, cos, sin), output),
+            OpsKind::UnTracked(node) => node.finish(output),
+        }
+    }
+
+    fn gate(
+        gate: FloatTensor<Self>,
+        expanded: FloatTensor<Self>,
+        activation: Activation,
+    ) -> FloatTensor<Self> {
+        let prepared = Gate.prepare::<C>([gate.node.clone(), expanded.node.clone()]).compute_bound();
+        let (output, saved) = B::gate_forward(gate.primitive, expanded.primitive, activation);
+        match prepared.stateful() {
+            OpsKind::Tracked(node) => node.finish((saved, activation), output),
+            OpsKind::UnTracked(node) => node.finish(output),
+        }
+    }
+
     fn linear(
         input: FloatTensor<Self>,
         weight: FloatTensor<Self>,
@@ -149,6 +186,55 @@ impl<B: Backend> Backward<B, 3> for LayerNorm {
         let gradient = gradients.consume::<B>(&ops.node);
         let ours = B::layer_norm_backward(saved, weight, has_bias, gradient);
         register_affine(gradients, ops.parents.map(|parent| parent.map(|node| node.id)), ours);
+    }
+}
+
+#[derive(Debug)]
+struct RmsNorm;
+
+impl<B: Backend> Backward<B, 2> for RmsNorm {
+    /// What the forward pass saved, and the weight.
+    type State = (Saved<B>, FloatTensor<B>);
+
+    fn backward(self, ops: Ops<Self::State, 2>, gradients: &mut Gradients, _: &mut Checkpointer) {
+        let (saved, weight) = ops.state;
+        let gradient = gradients.consume::<B>(&ops.node);
+        let ours = B::rms_norm_backward(saved, weight, gradient);
+        let [input, weight] = ops.parents.map(|parent| parent.map(|node| node.id));
+        register::<B>(gradients, input, ours.input);
+        register::<B>(gradients, weight, ours.weight);
+    }
+}
+
+#[derive(Debug)]
+struct Rotary;
+
+impl<B: Backend> Backward<B, 1> for Rotary {
+    /// The heads, cosines and sines.
+    type State = (Heads, FloatTensor<B>, FloatTensor<B>);
+
+    fn backward(self, ops: Ops<Self::State, 1>, gradients: &mut Gradients, _: &mut Checkpointer) {
+        let (heads, cos, sin) = ops.state;
+        let gradient = gradients.consume::<B>(&ops.node);
+        let [qkv] = ops.parents.map(|parent| parent.map(|node| node.id));
+        register::<B>(gradients, qkv, B::rotary_forward(gradient, heads, cos, B::float_neg(sin)));
+    }
+}
+
+#[derive(Debug)]
+struct Gate;
+
+impl<B: Backend> Backward<B, 2> for Gate {
+    /// What the forward pass saved, and the activation.
+    type State = (Saved<B>, Activation);
+
+    fn backward(self, ops: Ops<Self::State, 2>, gradients: &mut Gradients, _: &mut Checkpointer) {
+        let (saved, activation) = ops.state;
+        let gradient = gradients.consume::<B>(&ops.node);
+        let [gate, expanded] = ops.parents.map(|parent| parent.map(|node| node.id));
+        let [d_gate, d_expanded] = B::gate_backward(saved, activation, gradient);
+        register::<B>(gradients, gate, d_gate);
+        register::<B>(gradients, expanded, d_expanded);
     }
 }
 

@@ -57,7 +57,7 @@ impl Heads {
     }
 
     /// Width of the output: `n_heads * head_dim`.
-    pub fn d_model(self) -> usize {
+    pub fn width(self) -> usize {
         self.n_heads * self.head_dim
     }
 

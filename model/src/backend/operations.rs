@@ -101,6 +101,87 @@ pub trait Backend: burn::tensor::backend::Backend {
         portable::layer_norm_backward::<Self>(saved, weight, has_bias, gradient)
     }
 
+    /// RMS norm over the last axis, differentiable: `x · rrms · weight`.
+    ///
+    /// # Shapes
+    ///
+    /// - input, output: `[.., features]`
+    /// - weight: `[features]`
+    fn rms_norm(input: FloatTensor<Self>, weight: FloatTensor<Self>, epsilon: f64) -> FloatTensor<Self> {
+        Self::rms_norm_forward(input, weight, epsilon).0
+    }
+
+    /// The forward pass of [`rms_norm`](Self::rms_norm), with what its backward pass needs.
+    fn rms_norm_forward(
+        input: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        epsilon: f64,
+    ) -> (FloatTensor<Self>, Saved<Self>) {
+        portable::rms_norm_forward::<Self>(input, weight, epsilon)
+    }
+
+    /// The backward pass of [`rms_norm`](Self::rms_norm).
+    fn rms_norm_backward(
+        saved: Saved<Self>,
+        weight: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+    ) -> AffineGradients<Self> {
+        portable::rms_norm_backward::<Self>(saved, weight, gradient)
+    }
+
+    /// Turns queries and keys in the joint projection by the angles of their positions, differentiable: the features `i` and
+    /// `i + head_dim / 2` of a head are a pair. Values stay.
+    ///
+    /// # Shapes
+    ///
+    /// - qkv, output: as in [`attention`](Self::attention)
+    /// - cos, sin: `[batch or 1, seq, head_dim / 2]`
+    fn rotary(
+        qkv: FloatTensor<Self>,
+        heads: Heads,
+        cos: FloatTensor<Self>,
+        sin: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        Self::rotary_forward(qkv, heads, cos, sin)
+    }
+
+    /// The forward pass of [`rotary`](Self::rotary). With `-sin` for `sin` it is the backward pass.
+    fn rotary_forward(
+        qkv: FloatTensor<Self>,
+        heads: Heads,
+        cos: FloatTensor<Self>,
+        sin: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        portable::rotary_forward::<Self>(qkv, heads, cos, sin)
+    }
+
+    /// `activation(gate) · expanded`, element by element, differentiable.
+    fn gate(
+        gate: FloatTensor<Self>,
+        expanded: FloatTensor<Self>,
+        activation: Activation,
+    ) -> FloatTensor<Self> {
+        Self::gate_forward(gate, expanded, activation).0
+    }
+
+    /// The forward pass of [`gate`](Self::gate), with what its backward pass needs.
+    fn gate_forward(
+        gate: FloatTensor<Self>,
+        expanded: FloatTensor<Self>,
+        activation: Activation,
+    ) -> (FloatTensor<Self>, Saved<Self>) {
+        portable::gate_forward::<Self>(gate, expanded, activation)
+    }
+
+    /// The backward pass of [`gate`](Self::gate): the gradients of `gate` and of `expanded`.
+    fn gate_backward(
+        saved: Saved<Self>,
+        activation: Activation,
+        gradient: FloatTensor<Self>,
+    ) -> [FloatTensor<Self>; 2] {
+        portable::gate_backward::<Self>(saved, activation, gradient)
+    }
+
     /// `activation(input · weight + bias)`, differentiable.
     ///
     /// # Shapes

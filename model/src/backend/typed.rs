@@ -66,18 +66,51 @@ pub(crate) fn dropout<B: Backend, const D: usize>(input: Tensor<B, D>, probabili
 }
 
 /// See [`Backend::layer_norm`].
-pub(crate) fn layer_norm<B: Backend>(
-    input: Tensor<B, 3>,
+pub(crate) fn layer_norm<B: Backend, const D: usize>(
+    input: Tensor<B, D>,
     weight: Tensor<B, 1>,
     bias: Option<Tensor<B, 1>>,
     epsilon: f64,
-) -> Tensor<B, 3> {
+) -> Tensor<B, D> {
     from_primitive(<B as Backend>::layer_norm(
         into_primitive(input),
         into_primitive(weight),
         bias.map(into_primitive),
         epsilon,
     ))
+}
+
+/// See [`Backend::rms_norm`].
+pub(crate) fn rms_norm<B: Backend, const D: usize>(
+    input: Tensor<B, D>,
+    weight: Tensor<B, 1>,
+    epsilon: f64,
+) -> Tensor<B, D> {
+    from_primitive(<B as Backend>::rms_norm(into_primitive(input), into_primitive(weight), epsilon))
+}
+
+/// See [`Backend::rotary`].
+pub(crate) fn rotary<B: Backend>(
+    qkv: Tensor<B, 3>,
+    heads: Heads,
+    cos: Tensor<B, 3>,
+    sin: Tensor<B, 3>,
+) -> Tensor<B, 3> {
+    from_primitive(<B as Backend>::rotary(
+        into_primitive(qkv),
+        heads,
+        into_primitive(cos),
+        into_primitive(sin),
+    ))
+}
+
+/// See [`Backend::gate`].
+pub(crate) fn gate<B: Backend>(
+    gate: Tensor<B, 3>,
+    expanded: Tensor<B, 3>,
+    activation: Activation,
+) -> Tensor<B, 3> {
+    from_primitive(<B as Backend>::gate(into_primitive(gate), into_primitive(expanded), activation))
 }
 
 /// See [`Backend::linear`].

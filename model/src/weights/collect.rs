@@ -7,13 +7,15 @@ use super::family::{Family, MatrixLayout, Slot};
 use crate::backend::is_packed;
 use crate::error::{Error, Result};
 use crate::parameters::ParameterPath;
-use crate::{Backend, GptModel};
+use crate::{Backend, GptConfig, GptModel};
 
 /// A tensor that is fetched when its turn to be written comes.
 pub(super) struct StoredTensor {
     pub(super) slot: Slot,
     /// Its shape in the model.
     shape: Vec<usize>,
+    /// Where its columns begin in the parameter that holds it, beside others.
+    first_column: usize,
     read: Box<dyn Fn() -> TensorData>,
 }
 
@@ -30,6 +32,14 @@ impl StoredTensor {
             Ok(values) => values,
             Err(_) => data.iter::<f32>().collect(),
         };
+        let (columns, all) = (self.shape[self.shape.len() - 1], data.shape[data.shape.len() - 1]);
+        let values = match columns == all {
+            true => values,
+            false => {
+                let part = self.first_column..self.first_column + columns;
+                values.chunks_exact(all).flat_map(|row| &row[part.clone()]).copied().collect()
+            }
+        };
         layout.values(self.slot.role(), &self.shape, values)
     }
 
@@ -44,29 +54,30 @@ impl StoredTensor {
 ///
 /// [`Error::Packed`] if the model is held in fewer bits.
 pub(super) fn collect<B: Backend>(model: &GptModel<B>, family: &'static Family) -> Result<Vec<StoredTensor>> {
-    let mut collector = Collector { family, path: ParameterPath::default(), found: Vec::new(), packed: None };
+    let (path, config) = (ParameterPath::default(), model.config());
+    let mut collector = Collector { family, config, path, found: Vec::new(), packed: None };
     model.visit(&mut collector);
     if let Some(parameter) = collector.packed {
         return Err(Error::Packed { parameter });
     }
-    let config = model.config();
     let zeros = family.slots(config).filter(|slot| !slot.is_parameter(config)).map(|slot| {
         let shape = slot.shape(config);
         let values = TensorData::zeros::<f32, _>(shape.clone());
-        StoredTensor { slot, shape, read: Box::new(move || values.clone()) }
+        StoredTensor { slot, shape, first_column: 0, read: Box::new(move || values.clone()) }
     });
     collector.found.extend(zeros);
     Ok(collector.found)
 }
 
-struct Collector {
+struct Collector<'a> {
     family: &'static Family,
+    config: &'a GptConfig,
     path: ParameterPath,
     found: Vec<StoredTensor>,
     packed: Option<String>,
 }
 
-impl<B: Backend> ModuleVisitor<B> for Collector {
+impl<B: Backend> ModuleVisitor<B> for Collector<'_> {
     fn enter_module(&mut self, name: &str, container: &str) {
         self.path.enter(name, container);
     }
@@ -77,11 +88,22 @@ impl<B: Backend> ModuleVisitor<B> for Collector {
 
     fn visit_float<const D: usize>(&mut self, parameter: &Param<Tensor<B, D>>) {
         let (path, tensor) = (self.path.name(), parameter.val());
-        let slot = self.family.slot_at(&path).expect("a family's table has every parameter of its models");
+        let slots = self.family.slots_at(&path);
+        assert!(!slots.is_empty(), "a family's table has every parameter of its models: {path}");
         if is_packed(&tensor) {
             self.packed.get_or_insert(path);
         }
-        let shape = tensor.dims().to_vec();
-        self.found.push(StoredTensor { slot, shape, read: Box::new(move || tensor.to_data()) });
+        let mut first_column = 0;
+        for slot in slots {
+            let (shape, tensor) = (slot.shape(self.config), tensor.clone());
+            let columns = shape[shape.len() - 1];
+            self.found.push(StoredTensor {
+                slot,
+                shape,
+                first_column,
+                read: Box::new(move || tensor.to_data()),
+            });
+            first_column += columns;
+        }
     }
 }

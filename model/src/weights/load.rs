@@ -6,9 +6,10 @@ use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{DType, Tensor, TensorData};
 
 use super::check::{check, has_own_head};
-use super::family::Family;
+use super::family::{Family, Slot};
 use super::tensors::{self, Tensors, tensors_of};
 use super::{CONFIG, config_file};
+use crate::allocation::vec_with_capacity;
 use crate::error::{Error, Result};
 use crate::parameters::ParameterPath;
 use crate::precision::{self, Precision};
@@ -111,6 +112,26 @@ fn fill<B: Backend>(
     }
 }
 
+/// Parts of a parameter as one: along the last axis.
+fn side_by_side(mut parts: Vec<TensorData>) -> TensorData {
+    if parts.len() == 1 {
+        return parts.remove(0);
+    }
+    let columns: Vec<usize> = parts.iter().map(|part| part.shape[part.shape.len() - 1]).collect();
+    let mut shape = parts[0].shape.clone();
+    let last = shape.len() - 1;
+    shape[last] = columns.iter().sum();
+    let rows: usize = shape.iter().product::<usize>() / shape[last].max(1);
+    let mut values = vec_with_capacity(rows * shape[last]);
+    let parts: Vec<&[f32]> = parts.iter().map(|part| part.as_slice().expect("f32")).collect();
+    for row in 0..rows {
+        for (part, columns) in parts.iter().zip(&columns) {
+            values.extend_from_slice(&part[row * columns..][..*columns]);
+        }
+    }
+    TensorData::new(values, shape)
+}
+
 /// Replaces each parameter of the shell by the tensor of its name.
 struct Filler<'a, B: Backend> {
     family: &'static Family,
@@ -119,6 +140,23 @@ struct Filler<'a, B: Backend> {
     device: B::Device,
     precision: Option<Precision>,
     error: Option<Error>,
+}
+
+impl<B: Backend> Filler<'_, B> {
+    /// A tensor of the files as the model holds it.
+    fn read(&mut self, slot: &Slot) -> Option<TensorData> {
+        let (name, role, layout) = (slot.name(), slot.role(), self.family.matrices);
+        let (file, view) = self.tensors.get(&name)?;
+        let values = tensors::values(view);
+        file.release(view.data());
+        if let Some(at) = values.iter().position(|value| !value.is_finite()) {
+            self.error.get_or_insert_with(|| {
+                Error::format(&file.path, format!("`{name}` holds {} at element {at}", values[at]))
+            });
+        }
+        let values = layout.values(role, view.shape(), values);
+        Some(TensorData::new(values, layout.shape(role, view.shape().to_vec())))
+    }
 }
 
 impl<B: Backend> ModuleMapper<B> for Filler<'_, B> {
@@ -132,21 +170,13 @@ impl<B: Backend> ModuleMapper<B> for Filler<'_, B> {
 
     fn map_float<const D: usize>(&mut self, parameter: Param<Tensor<B, D>>) -> Param<Tensor<B, D>> {
         let path = self.path.name();
-        let slot = self.family.slot_at(&path).expect("a family's table has every parameter of its models");
-        let (name, role, layout) = (slot.name(), slot.role(), self.family.matrices);
-        let Some((file, view)) = self.tensors.get(&name) else {
+        let slots = self.family.slots_at(&path);
+        let role = slots.first().expect("a family's table has every parameter of its models").role();
+        let parts: Option<Vec<TensorData>> = slots.iter().map(|slot| self.read(slot)).collect();
+        let Some(parts) = parts else {
             return parameter; // `check` has refused this already
         };
-        let values = tensors::values(view);
-        file.release(view.data());
-        if let Some(at) = values.iter().position(|value| !value.is_finite()) {
-            self.error.get_or_insert_with(|| {
-                Error::format(&file.path, format!("`{name}` holds {} at element {at}", values[at]))
-            });
-        }
-        let values = layout.values(role, view.shape(), values);
-        let data = TensorData::new(values, layout.shape(role, view.shape().to_vec()));
-        let tensor = Tensor::from_data(data, (&self.device, DType::F32));
+        let tensor = Tensor::from_data(side_by_side(parts), (&self.device, DType::F32));
         let Some(precision) = self.precision else {
             return Param::initialized(parameter.id, tensor.require_grad());
         };

@@ -14,6 +14,7 @@ mod gguf;
 mod json_file;
 mod load;
 mod mapped;
+mod rotary_keys;
 mod save;
 mod special_tokens;
 mod tensors;

@@ -76,7 +76,7 @@ impl Operation for Attention {
         let Self { batch, seq, heads } = *self;
         let qkv = shaped(&inputs[0], [batch, seq, heads.qkv_width()]);
         let scale = (heads.head_dim as f64).powf(-0.5);
-        flat::<B>(<B as Backend>::attention(qkv, heads, scale, 0.0), batch * seq * heads.d_model())
+        flat::<B>(<B as Backend>::attention(qkv, heads, scale, 0.0), batch * seq * heads.width())
     }
 }
 

@@ -56,6 +56,7 @@ fn activate(x: &Tensor, activation: Activation) -> Tensor {
         Activation::GeluTanh => x.gelu("tanh"),
         Activation::Gelu => x.gelu("none"),
         Activation::Relu => x.relu(),
+        Activation::Relu2 => x.relu().square(),
         Activation::Silu => x.silu(),
     }
 }
@@ -65,6 +66,7 @@ fn derive(x: &Tensor, gradient: &Tensor, activation: Activation) -> Tensor {
         Activation::GeluTanh => x.gelu_backward(gradient, "tanh"),
         Activation::Gelu => x.gelu_backward(gradient, "none"),
         Activation::Relu => x.threshold_backward(gradient, 0.0),
+        Activation::Relu2 => x.relu() * gradient * 2.0,
         Activation::Silu => x.silu_backward(gradient),
     }
 }

@@ -1,13 +1,24 @@
 //! GPT-2 (`GPT2LMHeadModel`): the names in its published files, which the model's own fields share.
 
-use super::{Family, Key, Layer, MatrixLayout, Size};
-use crate::{Activation, GptConfig, Role};
+use super::{Family, Has, Key, Layer, MatrixLayout, NO_BIAS, Size};
+use crate::{Activation, Biases, FeedForwardKind, GptConfig, Heads, NormKind, Positions, Role};
 
 impl Family {
     /// Everything in which GPT-2's files differ from those of other families.
     pub(in crate::weights) const GPT2: Self = Self {
         model_type: "gpt2",
         architecture: "GPT2LMHeadModel",
+        fits: |config| {
+            let Heads { n_heads, n_kv_heads, head_dim } = config.heads();
+            config.norm == NormKind::LayerNorm
+                && config.positions == Positions::Learned
+                && config.feed_forward == FeedForwardKind::Plain
+                && !config.qk_norm
+                && n_kv_heads == n_heads
+                && n_heads * head_dim == config.d_model
+                && [Biases::ALL, Biases::NONE].contains(&config.bias)
+                && config.activation != Activation::Relu2
+        },
         keys: &[
             Key::Field("vocab_size", "vocab_size"),
             Key::Field("n_positions", "context_length"),
@@ -16,7 +27,7 @@ impl Family {
             Key::Field("n_head", "n_heads"),
             Key::FeedForward("n_inner"),
             Key::Field("activation_function", "activation"),
-            Key::Field("layer_norm_epsilon", "layer_norm_epsilon"),
+            Key::Field("layer_norm_epsilon", "norm_epsilon"),
             Key::Field("initializer_range", "init_std"),
             Key::Field("resid_pdrop", "dropout"),
             Key::Field("embd_pdrop", "dropout"),
@@ -49,6 +60,7 @@ impl Family {
         defaults: || GptConfig { dropout: 0.1, ..GptConfig::new(12, 12, 768) },
         prefix: "transformer.",
         matrices: MatrixLayout::InputFirst,
+        zero_biases: true,
         embeddings: &[
             table("wte", "token_embd", Role::Embedding, &[Size::Vocab, Size::Width]),
             table("wpe", "position_embd", Role::Position, &[Size::Context, Size::Width]),
@@ -74,15 +86,26 @@ impl Family {
 }
 
 const fn table(name: &'static str, gguf: &'static str, role: Role, shape: &'static [Size]) -> Layer {
-    Layer { path: name, name, gguf, role, shape, bias: false }
+    layer(name, gguf, role, shape, NO_BIAS)
 }
 
 const fn norm(name: &'static str, gguf: &'static str) -> Layer {
-    Layer { path: name, name, gguf, role: Role::Norm, shape: &[Size::Width], bias: true }
+    layer(name, gguf, Role::Norm, &[Size::Width], Some(GptConfig::norm_bias))
 }
 
 const fn linear(name: &'static str, gguf: &'static str, shape: &'static [Size]) -> Layer {
-    Layer { path: name, name, gguf, role: Role::Matrix, shape, bias: true }
+    // All of them or none.
+    layer(name, gguf, Role::Matrix, shape, Some(|config| config.bias.qkv))
+}
+
+const fn layer(
+    name: &'static str,
+    gguf: &'static str,
+    role: Role,
+    shape: &'static [Size],
+    bias: Has,
+) -> Layer {
+    Layer { path: name, name, gguf, role, shape, bias, is_in: |_| true }
 }
 
 fn gguf_refusal(config: &GptConfig) -> Option<String> {
@@ -109,13 +132,13 @@ mod tests {
             ("ln_f.weight", "output_norm.weight"),
             ("lm_head.weight", "output.weight"),
         ] {
-            assert_eq!(Family::GPT2.slot_at(path).expect("in the table").gguf_name(), gguf);
+            assert_eq!(Family::GPT2.slots_at(path)[0].gguf_name(), gguf);
         }
     }
 
     #[test]
     fn only_the_head_has_no_prefix() {
-        let full = |path: &str| Family::GPT2.slot_at(path).expect("in the table").full_name(&Family::GPT2);
+        let full = |path: &str| Family::GPT2.slots_at(path)[0].full_name(&Family::GPT2);
         assert_eq!(full("h.3.mlp.c_fc.bias"), "transformer.h.3.mlp.c_fc.bias");
         assert_eq!(full("lm_head.weight"), "lm_head.weight");
     }

@@ -2,15 +2,19 @@
 //! read by everything that opens or writes a model.
 
 mod gpt2;
+mod kiln;
+mod llama;
+mod qwen2;
+mod qwen3;
 mod slot;
 
 use std::iter;
 
-use crate::{GptConfig, Role};
+use crate::{Biases, GptConfig, Role};
 pub(super) use slot::Slot;
 
-/// Every family, in the order in which messages name them.
-const FAMILIES: [&Family; 1] = [&Family::GPT2];
+/// Every family. The first that fits a model is the one in which it is written.
+const FAMILIES: [&Family; 5] = [&Family::GPT2, &Family::LLAMA, &Family::QWEN2, &Family::QWEN3, &Family::KILN];
 
 /// One family of published models.
 pub(super) struct Family {
@@ -18,6 +22,8 @@ pub(super) struct Family {
     pub(super) model_type: &'static str,
     /// The class of `transformers` that opens it.
     pub(super) architecture: &'static str,
+    /// Whether its files can hold such a model.
+    fits: fn(&GptConfig) -> bool,
     /// The keys of `config.json` that decide what a model computes, in the order in which they are written.
     pub(super) keys: &'static [Key],
     /// The configuration of a file without any of the keys.
@@ -26,6 +32,8 @@ pub(super) struct Family {
     pub(super) prefix: &'static str,
     /// How `model.safetensors` holds the matrices of linear layers.
     pub(super) matrices: MatrixLayout,
+    /// Whether files hold zeros in place of the biases that a model lacks.
+    zero_biases: bool,
     /// The layers before the blocks.
     pub(super) embeddings: &'static [Layer],
     /// The layers of each block; `*` stands for its number.
@@ -42,7 +50,14 @@ pub(super) struct Family {
     pub(super) gguf_refusal: fn(&GptConfig) -> Option<String>,
 }
 
-/// A layer under its three names, with a tensor `weight` and, in linear layers and norms, a tensor `bias`.
+/// Whether a model has something, if models of the family ever have it.
+type Has = Option<fn(&GptConfig) -> bool>;
+
+/// No model of the family has it.
+const NO_BIAS: Has = None;
+
+/// A layer under its three names, with a tensor `weight` and, in linear layers and norms, a tensor `bias`. Several layers of the
+/// same path lie side by side in the model, in their order: along the last axis.
 pub(super) struct Layer {
     /// Path in the model.
     path: &'static str,
@@ -55,8 +70,10 @@ pub(super) struct Layer {
     role: Role,
     /// Shape of the weight in the model.
     shape: &'static [Size],
-    /// Whether files hold a bias; where the model has none, it is all zeros.
-    bias: bool,
+    /// Whether it has a bias.
+    bias: Has,
+    /// Whether a model has the layer.
+    is_in: fn(&GptConfig) -> bool,
 }
 
 /// The length of an axis.
@@ -67,6 +84,11 @@ enum Size {
     Width,
     /// Queries, keys and values side by side.
     Qkv,
+    /// Queries of all heads.
+    Queries,
+    /// Keys of all heads, or values.
+    Keys,
+    HeadDim,
     FeedForward,
 }
 
@@ -83,6 +105,10 @@ pub(super) enum MatrixLayout {
 pub(super) enum Key {
     /// A field of [`GptConfig`]. Several keys may name the same one, and must then agree.
     Field(&'static str, &'static str),
+    /// Switches on these biases.
+    Biases(&'static str, Biases),
+    /// Rotary positions, under [several keys](super::rotary_keys).
+    Rotary,
     /// The field `d_ff`; left out or null, it is four times `d_model`.
     FeedForward(&'static str),
     /// A switch for what Kiln does not compute: it must be off.
@@ -99,14 +125,23 @@ pub(super) enum Key {
 /// Name and shape of every parameter of such a model, as [`parameters`](crate::parameters()) finds them in one: counted
 /// from the configuration alone, so that they are known before a byte of it is allocated.
 pub fn parameter_shapes(config: &GptConfig) -> Vec<(String, Vec<usize>)> {
-    let slots = Family::of(config).slots(config).filter(|slot| slot.is_parameter(config));
-    slots.map(|slot| (slot.path(), slot.shape(config))).collect()
+    let mut shapes: Vec<(String, Vec<usize>)> = Vec::new();
+    for slot in Family::of(config).slots(config).filter(|slot| slot.is_parameter(config)) {
+        let (path, shape) = (slot.path(), slot.shape(config));
+        match shapes.iter_mut().rev().find(|(known, _)| *known == path) {
+            // Side by side.
+            Some((_, whole)) => *whole.last_mut().expect("an axis") += shape[shape.len() - 1],
+            None => shapes.push((path, shape)),
+        }
+    }
+    shapes
 }
 
 impl Family {
     /// The family whose files can hold such a model.
-    pub(super) fn of(_config: &GptConfig) -> &'static Self {
-        &Family::GPT2
+    pub(super) fn of(config: &GptConfig) -> &'static Self {
+        let family = FAMILIES.into_iter().find(|family| (family.fits)(config));
+        family.expect("the last one takes any")
     }
 
     /// The family of a `config.json`, or what is wrong with its `model_type`.
@@ -119,23 +154,31 @@ impl Family {
 
     /// Every tensor that files of such a model hold, in the model's order. Counted from the configuration
     /// alone, so that a file can be held against it before a byte of the model is allocated.
-    pub(super) fn slots(&self, config: &GptConfig) -> impl Iterator<Item = Slot> + use<> {
-        let (embeddings, block, last) = (self.embeddings, self.block, self.last);
+    pub(super) fn slots<'a>(&self, config: &'a GptConfig) -> impl Iterator<Item = Slot> + use<'a> {
+        let (embeddings, block, last, zeros) = (self.embeddings, self.block, self.last, self.zero_biases);
         let blocks = (0..config.n_layers).flat_map(|number| block.iter().map(move |layer| (layer, number)));
         let outside = |layers: &'static [Layer]| layers.iter().zip(iter::repeat(0));
         let tied = config.tied_head;
-        let stored = move |(layer, _): &(&Layer, usize)| !(tied && layer.role == Role::Head);
+        let stored =
+            move |(layer, _): &(&Layer, usize)| !(tied && layer.role == Role::Head) && (layer.is_in)(config);
         let layers = outside(embeddings).chain(blocks).chain(outside(last)).filter(stored);
-        layers.flat_map(|(layer, block)| Slot::of(layer, block))
+        layers
+            .flat_map(|(layer, block)| Slot::of(layer, block))
+            .filter(move |slot| zeros || slot.is_parameter(config))
     }
 
     /// The tensor of this name, without the prefix, if files of such a model may hold one.
     pub(super) fn slot_named(&self, config: &GptConfig, name: &str) -> Option<Slot> {
-        self.find(name, |layer| layer.name).filter(|slot| slot.block < config.n_layers)
+        let mut slots = self.find(name, |layer| layer.name).into_iter();
+        slots.next().filter(|slot| {
+            slot.block < config.n_layers
+                && slot.is_in(config)
+                && (self.zero_biases || slot.is_parameter(config))
+        })
     }
 
-    /// The tensor that holds the parameter at `path` of a model.
-    pub(super) fn slot_at(&self, path: &str) -> Option<Slot> {
+    /// The tensors that hold the parameter at `path` of a model, side by side.
+    pub(super) fn slots_at(&self, path: &str) -> Vec<Slot> {
         self.find(path, |layer| layer.path)
     }
 
@@ -154,14 +197,14 @@ impl Family {
         format!("{}.weight", layer.expect("every family has one").name)
     }
 
-    fn find(&self, name: &str, pattern: fn(&Layer) -> &'static str) -> Option<Slot> {
+    fn find(&self, name: &str, pattern: fn(&Layer) -> &'static str) -> Vec<Slot> {
         let layers = [self.embeddings, self.block, self.last].into_iter().flatten();
-        let mut slots = layers.filter_map(|layer| {
+        let slots = layers.filter_map(|layer| {
             let (start, end) = name.rsplit_once('.')?;
             let block = block_number(pattern(layer), start)?;
             Slot::of(layer, block).find(|slot| slot.part() == end)
         });
-        slots.next()
+        slots.collect()
     }
 }
 
@@ -249,7 +292,7 @@ mod tests {
         let parameters = crate::parameters(&model);
         assert_eq!(parameters.len(), GPT2.slots(&config).count());
         for (parameter, listed) in parameters.iter().zip(GPT2.slots(&config)) {
-            let slot = GPT2.slot_at(&parameter.name).expect("in the table");
+            let [slot] = GPT2.slots_at(&parameter.name)[..] else { panic!("not in the table") };
             assert_eq!(slot.name(), listed.name());
             assert_eq!((slot.role(), slot.shape(&config)), (parameter.role, parameter.shape.clone()));
         }
@@ -259,7 +302,7 @@ mod tests {
     #[test]
     fn parameters_are_known_before_there_is_a_model() {
         for (bias, tied_head) in [(true, true), (false, true), (true, false)] {
-            let config = GptConfig { vocab_size: 7, bias, tied_head, ..GptConfig::new(2, 1, 4) };
+            let config = GptConfig { vocab_size: 7, bias: bias.into(), tied_head, ..GptConfig::new(2, 1, 4) };
             let model = config.init::<burn_ndarray::NdArray>(1, &Default::default()).expect("valid");
             let mut found: Vec<_> = crate::parameters(&model)
                 .into_iter()

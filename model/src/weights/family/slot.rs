@@ -14,7 +14,7 @@ pub(in crate::weights) struct Slot {
 impl Slot {
     /// The tensors of a layer.
     pub(super) fn of(layer: &'static Layer, block: usize) -> impl Iterator<Item = Self> {
-        let parts = if layer.bias { &[false, true][..] } else { &[false] };
+        let parts = if layer.bias.is_some() { &[false, true][..] } else { &[false] };
         parts.iter().map(move |bias| Self { layer, block, bias: *bias })
     }
 
@@ -54,16 +54,25 @@ impl Slot {
 
     /// Whether the model has it as a parameter; files hold zeros in place of a bias that it lacks.
     pub(in crate::weights) fn is_parameter(&self, config: &GptConfig) -> bool {
-        config.bias || !self.bias
+        !self.bias || self.layer.bias.is_some_and(|has| has(config))
+    }
+
+    /// Whether the model has the layer.
+    pub(super) fn is_in(&self, config: &GptConfig) -> bool {
+        (self.layer.is_in)(config)
     }
 
     /// Its shape in the model.
     pub(in crate::weights) fn shape(&self, config: &GptConfig) -> Vec<usize> {
+        let heads = config.heads();
         let sizes = self.layer.shape.iter().map(|size| match size {
             Size::Vocab => config.vocab_size,
             Size::Context => config.context_length,
             Size::Width => config.d_model,
-            Size::Qkv => 3 * config.d_model,
+            Size::Qkv => heads.qkv_width(),
+            Size::Queries => heads.width(),
+            Size::Keys => heads.n_kv_heads * heads.head_dim,
+            Size::HeadDim => heads.head_dim,
             Size::FeedForward => config.d_ff,
         });
         // A bias has the length of the weight's last axis.

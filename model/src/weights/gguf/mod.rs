@@ -87,7 +87,7 @@ fn describe(
     for (key, value) in sizes {
         entries.u32(&format!("{architecture}.{key}"), value as u32);
     }
-    entries.f32(&format!("{architecture}.attention.layer_norm_epsilon"), config.layer_norm_epsilon as f32);
+    entries.f32(&format!("{architecture}.attention.layer_norm_epsilon"), config.norm_epsilon as f32);
     if let Some(vocabulary) = vocabulary {
         vocabulary.describe(config.vocab_size, &mut entries);
     }

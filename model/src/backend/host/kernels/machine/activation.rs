@@ -1,7 +1,7 @@
 //! The nonlinearities of the feed-forward layer and their derivatives, on one vector.
 //!
 //! gelu_tanh(x) = x/2·(1 + tanh(√(2/π)·(x + 0.044715·x³))), gelu(x) = x/2·(1 + erf(x/√2)),
-//! relu(x) = max(x, 0), silu(x) = x/(1 + e⁻ˣ).
+//! relu(x) = max(x, 0), relu2(x) = max(x, 0)², silu(x) = x/(1 + e⁻ˣ).
 
 use super::math;
 use super::simd::{Lanes, Simd};
@@ -25,6 +25,10 @@ pub(crate) fn value<S: Simd>(activation: Activation, x: Lanes<S>) -> Lanes<S> {
             half.mul_add(phi, half)
         }
         Activation::Relu => x.keep_nan(x.max(x.like(0.0))),
+        Activation::Relu2 => {
+            let positive = x.max(x.like(0.0));
+            x.keep_nan(positive * positive)
+        }
         Activation::Silu => x * math::sigmoid(x),
     }
 }
@@ -47,6 +51,7 @@ pub(crate) fn derivative<S: Simd>(activation: Activation, x: Lanes<S>) -> Lanes<
             x.mul_add(density, phi.mul_add(x.like(0.5), x.like(0.5)))
         }
         Activation::Relu => x.keep_nan(x.like(0.0).if_less(x, one, x.like(0.0))),
+        Activation::Relu2 => x.keep_nan(x.max(x.like(0.0)) * x.like(2.0)),
         Activation::Silu => {
             let s = math::sigmoid(x);
             (x * (one - s)).mul_add(s, s)

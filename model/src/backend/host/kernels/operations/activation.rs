@@ -50,6 +50,9 @@ mod tests {
     };
     use proptest::prelude::*;
 
+    const ALL: [Activation; 5] =
+        [Activation::GeluTanh, Activation::Gelu, Activation::Relu, Activation::Relu2, Activation::Silu];
+
     fn reference(activation: Activation, x: f64) -> f64 {
         match activation {
             Activation::GeluTanh => {
@@ -57,6 +60,7 @@ mod tests {
             }
             Activation::Gelu => 0.5 * x * (1.0 + libm::erf(x / 2f64.sqrt())),
             Activation::Relu => x.max(0.0),
+            Activation::Relu2 => x.max(0.0).powi(2),
             Activation::Silu => x / (1.0 + (-x).exp()),
         }
     }
@@ -66,7 +70,7 @@ mod tests {
         fn equals_the_reference_and_its_slope(len in 1usize..300, seed: u64) {
             let x: Vec<f32> = random(len, seed).iter().map(|x| x * 6.0).collect();
             let dy = random(len, seed ^ 1);
-            for activation in [Activation::GeluTanh, Activation::Gelu, Activation::Relu, Activation::Silu] {
+            for activation in ALL {
                 let result = on_all_threads(|| {
                     let (mut y, mut dx) = (x.clone(), dy.clone());
                     forward(activation, &mut y);
@@ -85,7 +89,7 @@ mod tests {
 
     #[test]
     fn nan_propagates() {
-        for activation in [Activation::GeluTanh, Activation::Gelu, Activation::Relu, Activation::Silu] {
+        for activation in ALL {
             let (mut y, mut dx) = ([f32::NAN; 9], [1.0; 9]);
             forward(activation, &mut y);
             backward(activation, &mut dx, &[f32::NAN; 9]);

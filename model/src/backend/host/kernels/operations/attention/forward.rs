@@ -56,7 +56,7 @@ pub(super) fn forward(shape: &AttentionShape, qkv: &[f32], out: &mut [f32], lse:
         let mask_row = (pair * seq) as u64;
         let scale = shape.scale;
         let task = Head { q, k, v, head_dim, rows, past: 0, scale, mask, mask_row };
-        let stride = shape.heads.d_model();
+        let stride = shape.heads.width();
         // SAFETY: row i of this head's output and of its log-sum-exp belong to the one task that has (b,
         // head) and row i.
         unsafe {

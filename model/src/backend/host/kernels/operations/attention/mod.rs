@@ -30,7 +30,7 @@ pub(in crate::backend) fn attention_forward<B: HostMemory>(
     let mut output = buffer(sizes.outputs());
     let mut lse = buffer(sizes.queries());
     forward::forward(&sizes, &B::values(&qkv), &mut output, &mut lse);
-    let output = B::tensor(output, with_last(&shape, heads.d_model()));
+    let output = B::tensor(output, with_last(&shape, heads.width()));
     let lse = B::tensor(lse, Shape::new([sizes.batch, heads.n_heads, sizes.seq]));
     let seed = B::tensor(seed.to_vec(), Shape::new([2]));
     (output.clone(), vec![qkv, output, lse, seed])
@@ -108,7 +108,7 @@ impl AttentionShape {
 
     /// Elements of the output.
     fn outputs(&self) -> usize {
-        self.batch * self.seq * self.heads.d_model()
+        self.batch * self.seq * self.heads.width()
     }
 
     /// Rows of scores.
@@ -144,7 +144,7 @@ impl AttentionShape {
 
     /// The result of a query head, as rows of a buffer of the output's shape.
     fn output_rows<'a>(&self, data: &'a [f32], b: usize, head: usize) -> Rows<'a> {
-        let stride = self.heads.d_model();
+        let stride = self.heads.width();
         Rows { data, offset: b * self.seq * stride + head * self.heads.head_dim, stride }
     }
 }

@@ -1,12 +1,15 @@
 //! The shape of a GPT: every number that the architecture needs, and nothing about training it.
 
+mod choices;
+mod preset;
+
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::{Activation, Backend, GptModel};
+use crate::{Activation, Backend, GptModel, Heads};
 
-/// Names accepted by [`GptConfig::preset`], smallest first.
-pub const PRESETS: [&str; 4] = ["gpt2", "gpt2-medium", "gpt2-large", "gpt2-xl"];
+pub use self::choices::{Biases, FeedForwardKind, NormKind, Positions, Rotary, RotaryScaling};
+pub use self::preset::PRESETS;
 
 /// Configuration of a [`GptModel`].
 ///
@@ -30,20 +33,40 @@ pub struct GptConfig {
     pub d_model: usize,
     /// Number of transformer blocks.
     pub n_layers: usize,
-    /// Attention heads of each block; divides `d_model`.
+    /// Attention heads of each block; divides `d_model`, unless `head_dim` says how wide they are.
     pub n_heads: usize,
+    /// Heads of keys and values, each shared by `n_heads / n_kv_heads` heads of queries
+    /// (<https://arxiv.org/abs/2305.13245>); `None` is as many as `n_heads`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub n_kv_heads: Option<usize>,
+    /// Width of one head, in features; `None` is `d_model / n_heads`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub head_dim: Option<usize>,
     /// Hidden width of the feed-forward network, in features; GPT-2 uses `4 * d_model`.
     pub d_ff: usize,
     /// Probability of dropping an activation while training, in `[0, 1)`.
     pub dropout: f64,
-    /// Whether linear layers and layer norms have biases.
-    pub bias: bool,
+    /// Which linear layers and layer norms have biases; an RMS norm never has one.
+    pub bias: Biases,
     /// Whether the head that predicts tokens shares the token embedding's matrix.
     pub tied_head: bool,
     /// Nonlinearity of the feed-forward network.
     pub activation: Activation,
-    /// Added to the variance in layer norms.
-    pub layer_norm_epsilon: f64,
+    /// What normalises what a layer reads.
+    #[serde(default)]
+    pub norm: NormKind,
+    /// Added to the variance, or to the mean square, in norms.
+    #[serde(alias = "layer_norm_epsilon")]
+    pub norm_epsilon: f64,
+    /// Whether each head's queries and keys pass an RMS norm of their own (<https://arxiv.org/abs/2302.05442>).
+    #[serde(default)]
+    pub qk_norm: bool,
+    /// How the model knows where a token stands.
+    #[serde(default)]
+    pub positions: Positions,
+    /// How the feed-forward network gets to its hidden layer.
+    #[serde(default)]
+    pub feed_forward: FeedForwardKind,
     /// Standard deviation of the initial weights; projections onto the residual stream divide it by
     /// `√(2 · n_layers)`.
     pub init_std: f64,
@@ -64,31 +87,36 @@ impl GptConfig {
             n_heads,
             d_ff: 4 * d_model,
             dropout: 0.0,
-            bias: true,
+            n_kv_heads: None,
+            head_dim: None,
+            bias: Biases::ALL,
             tied_head: true,
             activation: Activation::GeluTanh,
-            layer_norm_epsilon: 1e-5,
+            norm: NormKind::LayerNorm,
+            norm_epsilon: 1e-5,
+            qk_norm: false,
+            positions: Positions::Learned,
+            feed_forward: FeedForwardKind::Plain,
             init_std: 0.02,
             scale_attention: true,
             scale_attention_by_layer: false,
         }
     }
 
-    /// The published models: `gpt2` (124M parameters), `gpt2-medium` (355M), `gpt2-large` (774M) and
-    /// `gpt2-xl` (1.5B). `None` for any other name.
-    pub fn preset(name: &str) -> Option<Self> {
-        match name {
-            "gpt2" => Some(Self::new(12, 12, 768)),
-            "gpt2-medium" => Some(Self::new(24, 16, 1024)),
-            "gpt2-large" => Some(Self::new(36, 20, 1280)),
-            "gpt2-xl" => Some(Self::new(48, 25, 1600)),
-            _ => None,
-        }
-    }
-
     /// Width of one attention head, in features.
     pub fn head_dim(&self) -> usize {
-        self.d_model / self.n_heads
+        self.head_dim.unwrap_or(self.d_model / self.n_heads)
+    }
+
+    /// The heads of a block.
+    pub fn heads(&self) -> Heads {
+        let n_kv_heads = self.n_kv_heads.unwrap_or(self.n_heads);
+        Heads { n_heads: self.n_heads, n_kv_heads, head_dim: self.head_dim() }
+    }
+
+    /// Whether norms have biases.
+    pub fn norm_bias(&self) -> bool {
+        self.bias.norm && self.norm == NormKind::LayerNorm
     }
 
     /// Number of trainable numbers; a tied head is counted once.
@@ -97,31 +125,44 @@ impl GptConfig {
     }
 
     fn checked_num_parameters(&self) -> Option<usize> {
-        let bias = usize::from(self.bias);
-        let matrix = |rows: usize, columns: usize| rows.checked_mul(columns)?.checked_add(bias * columns);
-        let layer_norm = self.d_model.checked_mul(1 + bias)?;
-        let block = layer_norm
-            .checked_mul(2)?
-            .checked_add(matrix(self.d_model, self.d_model.checked_mul(3)?)?)?
-            .checked_add(matrix(self.d_model, self.d_model)?)?
-            .checked_add(matrix(self.d_model, self.d_ff)?)?
-            .checked_add(matrix(self.d_ff, self.d_model)?)?;
+        let matrix = |rows: usize, columns: usize, bias: bool| {
+            rows.checked_mul(columns)?.checked_add(if bias { columns } else { 0 })
+        };
+        let Heads { n_heads, n_kv_heads, head_dim } = self.heads();
+        let queries = n_heads.checked_mul(head_dim)?;
+        let qkv = n_kv_heads.checked_mul(head_dim)?.checked_mul(2)?.checked_add(queries)?;
+        let norm = self.d_model.checked_mul(1 + usize::from(self.norm_bias()))?;
+        let expanding = matrix(self.d_model, self.d_ff, self.bias.feed_forward)?;
+        let block = [
+            norm,
+            norm,
+            matrix(self.d_model, qkv, self.bias.qkv)?,
+            matrix(queries, self.d_model, self.bias.attention_out)?,
+            if self.qk_norm { head_dim.checked_mul(2)? } else { 0 },
+            expanding,
+            if self.feed_forward == FeedForwardKind::Gated { expanding } else { 0 },
+            matrix(self.d_ff, self.d_model, self.bias.feed_forward)?,
+        ];
+        let block = block.into_iter().try_fold(0, usize::checked_add)?;
         let vocabularies = if self.tied_head { 1 } else { 2 };
+        let positions = if self.positions == Positions::Learned { self.context_length } else { 0 };
         self.vocab_size
             .checked_mul(vocabularies)?
-            .checked_add(self.context_length)?
+            .checked_add(positions)?
             .checked_mul(self.d_model)?
             .checked_add(block.checked_mul(self.n_layers)?)?
-            .checked_add(layer_norm)
+            .checked_add(norm)
     }
 
-    /// Floating-point operations of training on one token, forward and backward: `6 N + 12 L d T`
-    /// (<https://arxiv.org/abs/2204.02311>, appendix B), where `N` counts the matrices that multiply.
+    /// Floating-point operations of training on one token, forward and backward: `6 N + 12 L H D T`
+    /// (<https://arxiv.org/abs/2204.02311>, appendix B), where `N` counts the matrices that multiply, and `H` heads of width
+    /// `D` look at `T` positions.
     pub fn flops_per_token(&self) -> f64 {
-        let Self { vocab_size, context_length, d_model, n_layers, tied_head, .. } = *self;
-        let looked_up = context_length * d_model + if tied_head { 0 } else { vocab_size * d_model };
+        let Self { vocab_size, context_length, d_model, n_layers, n_heads, tied_head, .. } = *self;
+        let positions = if self.positions == Positions::Learned { context_length * d_model } else { 0 };
+        let looked_up = positions + if tied_head { 0 } else { vocab_size * d_model };
         let multiplied = self.num_parameters() - looked_up;
-        6.0 * multiplied as f64 + 12.0 * (n_layers * d_model * context_length) as f64
+        6.0 * multiplied as f64 + 12.0 * (n_layers * n_heads * self.head_dim() * context_length) as f64
     }
 
     /// Numbers that exist for each token of a training step: those that the forward pass keeps for the backward pass, and
@@ -133,9 +174,14 @@ impl GptConfig {
         let masks = if dropout_masks && dropout > 0.0 { n_heads * context_length.div_ceil(2) } else { 0 };
         let attention = n_heads + masks;
         // Of each block: both norms' inputs and outputs, queries, keys, values and what attention made of them, the hidden
-        // layer before and after its activation.
-        let kept = n_layers * (8 * d_model + 2 * d_ff + attention) + 4 * d_model;
-        let passing = 2 * d_ff + 4 * d_model;
+        // layer before and after its activation, and its gate.
+        let heads = self.heads();
+        let turned = self.qk_norm || self.positions != Positions::Learned;
+        let qkv = heads.qkv_width() * if turned { 2 } else { 1 };
+        let hidden = if self.feed_forward == FeedForwardKind::Gated { 3 * d_ff } else { 2 * d_ff };
+        let kept =
+            n_layers * (4 * d_model + qkv + n_heads * heads.head_dim + hidden + attention) + 4 * d_model;
+        let passing = hidden + 4 * d_model;
         kept + passing
     }
 
@@ -156,13 +202,27 @@ impl GptConfig {
         for (key, value) in positive {
             ensure(key, value, value > 0, || "must be at least 1".into())?;
         }
-        ensure("n_heads", self.n_heads, self.d_model.is_multiple_of(self.n_heads), || {
-            format!("does not divide model.d_model = {}", self.d_model)
+        let divides = self.head_dim.is_some() || self.d_model.is_multiple_of(self.n_heads);
+        ensure("n_heads", self.n_heads, divides, || {
+            format!("does not divide model.d_model = {}; or set model.head_dim", self.d_model)
         })?;
+        let Heads { n_heads, n_kv_heads, head_dim } = self.heads();
+        ensure("head_dim", head_dim, head_dim > 0, || "must be at least 1".into())?;
+        ensure("n_kv_heads", n_kv_heads, n_kv_heads > 0 && n_heads.is_multiple_of(n_kv_heads), || {
+            format!("does not divide model.n_heads = {n_heads}")
+        })?;
+        if let Positions::Rotary(rotary) = &self.positions {
+            ensure("head_dim", head_dim, head_dim.is_multiple_of(2), || {
+                "must be even, because rotary positions turn pairs of features".into()
+            })?;
+            if let Err(reason) = rotary.validate() {
+                return Err(Error::Config { key: "positions", value: format!("{rotary:?}"), reason });
+            }
+        }
         ensure("dropout", self.dropout, self.dropout >= 0.0 && (self.dropout as f32) < 1.0, || {
             "must be at least 0 and less than 1, as an f32 too".into()
         })?;
-        for (key, value) in [("layer_norm_epsilon", self.layer_norm_epsilon), ("init_std", self.init_std)] {
+        for (key, value) in [("norm_epsilon", self.norm_epsilon), ("init_std", self.init_std)] {
             ensure(key, value, value.is_finite() && value > 0.0, || "must be a positive number".into())?;
         }
         // Beyond this, sizes in bytes would no longer fit in an address.
@@ -199,16 +259,6 @@ fn ensure(
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn presets_have_the_published_parameter_counts() {
-        let published = [124_439_808, 354_823_168, 774_030_080, 1_557_611_200];
-        for (name, count) in PRESETS.into_iter().zip(published) {
-            let config = GptConfig::preset(name).expect("a listed preset exists");
-            config.validate().expect("presets are valid");
-            assert_eq!(config.num_parameters(), count, "{name}");
-        }
-    }
 
     /// nanoGPT counts 124,439,808 parameters for GPT-2, of which 786,432 are positions, hence
     /// `6 · 123,653,376 + 12 · 12 · 768 · 1024` operations a token.
