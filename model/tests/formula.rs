@@ -77,6 +77,20 @@ fn config() -> GptConfig {
     GptConfig { vocab_size: 17, context_length: 12, init_std: 0.3, ..GptConfig::new(2, 3, 12) }
 }
 
+/// Every choice that GPT-2 does not make: RMS norm, also of each head, rotary positions, shared keys and values, gates.
+fn modern() -> GptConfig {
+    GptConfig {
+        vocab_size: 17,
+        context_length: 12,
+        n_kv_heads: Some(1),
+        head_dim: Some(6),
+        d_ff: 20,
+        qk_norm: true,
+        init_std: 0.3,
+        ..GptConfig::llama(2, 3, 12)
+    }
+}
+
 fn model_of<B: Backend>(config: &GptConfig) -> GptModel<B> {
     config.init(7, &Default::default()).expect("a valid configuration")
 }
@@ -165,14 +179,17 @@ mod checks {
     pub(super) fn attention<B: Backend>() {
         let attention = model_of::<Autodiff<B>>(&config()).h[0].attn.clone();
         let fused =
-            output_and_gradients::<B, _>(&attention, |layer, x| layer.forward(x, 0, None, &mut NoTap));
-        let formula =
-            output_and_gradients::<B, _>(&attention, |layer, x| layer.forward(x, 0, None, &mut everything()));
+            output_and_gradients::<B, _>(&attention, |layer, x| layer.forward(x, 0, None, None, &mut NoTap));
+        let formula = output_and_gradients::<B, _>(&attention, |layer, x| {
+            layer.forward(x, 0, None, None, &mut everything())
+        });
         assert_all_close("attention", &formula, &fused);
     }
 
     pub(super) fn feed_forward<B: Backend>() {
-        for activation in [Activation::GeluTanh, Activation::Gelu, Activation::Relu, Activation::Silu] {
+        for activation in
+            [Activation::GeluTanh, Activation::Gelu, Activation::Relu, Activation::Relu2, Activation::Silu]
+        {
             let mlp = model_of::<Autodiff<B>>(&GptConfig { activation, ..config() }).h[0].mlp.clone();
             let fused = output_and_gradients::<B, _>(&mlp, |mlp, x| mlp.forward(x, 0, &mut NoTap));
             let formula = output_and_gradients::<B, _>(&mlp, |mlp, x| mlp.forward(x, 0, &mut everything()));
@@ -182,14 +199,16 @@ mod checks {
 
     pub(super) fn block<B: Backend>() {
         let block = model_of::<Autodiff<B>>(&config()).h[1].clone();
-        let fused = output_and_gradients::<B, _>(&block, |block, x| block.forward(x, 1, None, &mut NoTap));
-        let formula =
-            output_and_gradients::<B, _>(&block, |block, x| block.forward(x, 1, None, &mut everything()));
+        let fused =
+            output_and_gradients::<B, _>(&block, |block, x| block.forward(x, 1, None, None, &mut NoTap));
+        let formula = output_and_gradients::<B, _>(&block, |block, x| {
+            block.forward(x, 1, None, None, &mut everything())
+        });
         assert_all_close("block", &formula, &fused);
     }
 
     pub(super) fn model<B: Backend>() {
-        for config in [config(), GptConfig { bias: false, tied_head: false, ..config() }] {
+        for config in [config(), GptConfig { bias: false.into(), tied_head: false, ..config() }, modern()] {
             let model = model_of::<B>(&config);
             let fused = numbers(model.forward(tokens(2, 12)));
             let formula = numbers(model.forward_tapped(tokens(2, 12), None, &mut everything()));
@@ -199,7 +218,13 @@ mod checks {
 
     /// Of the mean over the targets that count, with its gradients.
     pub(super) fn loss<B: Backend>() {
-        let model = model_of::<Autodiff<B>>(&config());
+        for config in [config(), modern()] {
+            loss_of::<B>(&config);
+        }
+    }
+
+    fn loss_of<B: Backend>(config: &GptConfig) {
+        let model = model_of::<Autodiff<B>>(config);
         for ignored in [0, 1, 7, 23] {
             let ids = (0..24).map(|index| if index < ignored { -100 } else { index * 5 % 17 }).collect();
             let targets = token_tensor::<Autodiff<B>, i64>(ids, [2, 12], &Default::default());
@@ -222,10 +247,16 @@ mod checks {
 
     /// Sequences of unequal lengths, several new positions at a time.
     pub(super) fn cached_positions<B: Backend>() {
-        let (model, device) = (model_of::<B>(&config()), Default::default());
+        for config in [config(), modern()] {
+            cached_positions_of::<B>(&config);
+        }
+    }
+
+    fn cached_positions_of<B: Backend>(config: &GptConfig) {
+        let (model, device) = (model_of::<B>(config), Default::default());
         let cache = |lengths: [usize; 2]| {
             KvCache::stack(lengths.map(|length| {
-                let mut cache = KvCache::new(&config(), 1, &device);
+                let mut cache = KvCache::new(config, 1, &device);
                 model.forward_cached(tokens(1, length), &mut cache);
                 cache
             }))

@@ -81,7 +81,17 @@ mod tests {
                 keys.into_iter().map(move |key| format!("{section}.{key}"))
             })
             // Left out where there is nothing to say.
-            .chain(["model.preset", "data.path", "data.format", "training.freeze"].map(str::to_owned))
+            .chain(
+                [
+                    "model.preset",
+                    "model.n_kv_heads",
+                    "model.head_dim",
+                    "data.path",
+                    "data.format",
+                    "training.freeze",
+                ]
+                .map(str::to_owned),
+            )
             .collect();
         let mut listed: Vec<String> = table()
             .iter()

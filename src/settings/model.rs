@@ -26,11 +26,14 @@ impl ModelSection {
                 kiln_model::Error::Config { key: "preset", value: format!("{name:?}"), reason }
             })?,
         };
+        let (d_ff, d_model) = (base.d_ff as u128, base.d_model as u128);
         let mut fields = Table::try_from(GptConfig { vocab_size: tokens, ..base })?;
         fields.extend(self.fields.iter().cloned());
         let mut config: GptConfig = fields.try_into()?;
         if self.given::<usize>("d_ff").is_none() {
-            config.d_ff = config.d_model.saturating_mul(4);
+            // As wide as before, beside another width.
+            let scaled = config.d_model as u128 * d_ff / d_model;
+            config.d_ff = usize::try_from(scaled).unwrap_or(usize::MAX).max(1);
         }
         if config.vocab_size < tokens {
             let value = config.vocab_size.to_string();
@@ -72,6 +75,9 @@ impl<'de> Deserialize<'de> for ModelSection {
     }
 }
 
+/// Keys of configurations of earlier versions, and what they are called now.
+const RENAMED: [(&str, &str); 1] = [("layer_norm_epsilon", "norm_epsilon")];
+
 struct SectionVisitor;
 
 impl<'de> Visitor<'de> for SectionVisitor {
@@ -83,7 +89,10 @@ impl<'de> Visitor<'de> for SectionVisitor {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<ModelSection, A::Error> {
         let mut section = ModelSection::default();
-        while let Some(name) = map.next_key::<String>()? {
+        while let Some(mut name) = map.next_key::<String>()? {
+            if let Some((_, new)) = RENAMED.iter().find(|(old, _)| *old == name) {
+                name = (*new).to_owned();
+            }
             if name == "preset" {
                 section.preset = Some(map.next_value()?);
             } else {
@@ -138,6 +147,7 @@ mod tests {
         // The feed-forward width follows the width, unless it is written out.
         assert_eq!(config("d_model = 8").d_ff, 32);
         assert_eq!(config("d_model = 8\nd_ff = 6").d_ff, 6);
+        assert_eq!(config("preset = \"smollm2-135m\"").d_ff, 1536);
     }
 
     #[test]
@@ -148,10 +158,15 @@ mod tests {
         assert_eq!(
             text,
             "vocab_size = 65\ncontext_length = 1024\nd_model = 16\nn_layers = 2\nn_heads = 2\nd_ff = 64\n\
-             dropout = 0.0\nbias = true\ntied_head = true\nactivation = \"gelu_new\"\n\
-             layer_norm_epsilon = 0.00001\ninit_std = 0.02\nscale_attention = true\n\
-             scale_attention_by_layer = false\n"
+             dropout = 0.0\nbias = true\ntied_head = true\nactivation = \"gelu_new\"\nnorm = \"layer_norm\"\n\
+             norm_epsilon = 0.00001\nqk_norm = false\npositions = \"learned\"\nfeed_forward = \"plain\"\n\
+             init_std = 0.02\nscale_attention = true\nscale_attention_by_layer = false\n"
         );
+        let renamed = text.replace("norm_epsilon", "layer_norm_epsilon");
+        assert_eq!(section(&renamed).expect("valid").config(65).expect("valid"), config);
+        let llama = GptConfig::preset("llama-3.2-1b").expect("it exists");
+        let written = toml::to_string_pretty(&ModelSection::resolved(&llama)).expect("it can be written");
+        assert_eq!(section(&written).expect("valid").config(llama.vocab_size).expect("valid"), llama);
         assert_eq!(section(&text).expect("valid").config(65).expect("valid"), config);
     }
 

@@ -56,7 +56,6 @@ pub struct GptConfig {
     #[serde(default)]
     pub norm: NormKind,
     /// Added to the variance, or to the mean square, in norms.
-    #[serde(alias = "layer_norm_epsilon")]
     pub norm_epsilon: f64,
     /// Whether each head's queries and keys pass an RMS norm of their own (<https://arxiv.org/abs/2302.05442>).
     #[serde(default)]

@@ -139,6 +139,7 @@ fn activations() -> impl Strategy<Value = Option<Activation>> {
         Just(Some(Activation::GeluTanh)),
         Just(Some(Activation::Gelu)),
         Just(Some(Activation::Relu)),
+        Just(Some(Activation::Relu2)),
         Just(Some(Activation::Silu)),
     ]
 }

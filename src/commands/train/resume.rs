@@ -22,6 +22,9 @@ pub(super) fn prepare(args: &Train) -> Result<Prepared> {
     let config = settings.model.config(tokenizer.vocab_size()).map_err(|error| origin.locate(error))?;
     settings.model = settings::ModelSection::resolved(&config);
     settings.training.run_dir = folder.display().to_string();
+    // As this version writes it: an earlier one knew fewer keys.
+    let started_with = settings::ModelSection::resolved(&started.model.config(tokenizer.vocab_size())?);
+    let started = Settings { model: started_with, ..started };
     settings::check_resume(&settings, &started, checkpoint.step())?;
     if settings.training.micro_batch_size == 0 {
         settings.training.micro_batch_size = started.training.micro_batch_size;

@@ -106,7 +106,9 @@ mod tests {
         let trained = optimizer.step(0.1, model, output.grads).gpt;
         assert_eq!(optimizer.to_record().len(), found.len() - 13);
         let values = |tensor: Tensor<B, 2>| tensor.into_data().to_vec::<f32>().expect("f32");
-        let weights = [&gpt, &trained].map(|gpt| [gpt.wte.weight.val(), gpt.wpe.weight.val()].map(values));
+        let weights = [&gpt, &trained].map(|gpt| {
+            [gpt.wte.weight.val(), gpt.wpe.as_ref().expect("learned positions").weight.val()].map(values)
+        });
         assert_eq!(weights[0][0], weights[1][0]);
         assert_ne!(weights[0][1], weights[1][1]);
     }

@@ -23,7 +23,7 @@ pub(super) struct Family {
     /// The class of `transformers` that opens it.
     pub(super) architecture: &'static str,
     /// Whether its files can hold such a model.
-    fits: fn(&GptConfig) -> bool,
+    pub(super) fits: fn(&GptConfig) -> bool,
     /// The keys of `config.json` that decide what a model computes, in the order in which they are written.
     pub(super) keys: &'static [Key],
     /// The configuration of a file without any of the keys.
@@ -33,7 +33,7 @@ pub(super) struct Family {
     /// How `model.safetensors` holds the matrices of linear layers.
     pub(super) matrices: MatrixLayout,
     /// Whether files hold zeros in place of the biases that a model lacks.
-    zero_biases: bool,
+    pub(super) zero_biases: bool,
     /// The layers before the blocks.
     pub(super) embeddings: &'static [Layer],
     /// The layers of each block; `*` stands for its number.
