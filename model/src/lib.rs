@@ -1,4 +1,4 @@
-//! GPT-2 as a [Burn](https://burn.dev) module.
+//! GPT-2, and by other choices Llama and Qwen, as a [Burn](https://burn.dev) module.
 //!
 //! The files read bottom-up, in the order in which one learns a GPT: [`Embedding`] turns tokens into vectors,
 //! [`Attention`] lets positions look back at each other, [`LayerNorm`] keeps the scale, [`FeedForward`] thinks

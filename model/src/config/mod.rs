@@ -203,7 +203,7 @@ impl GptConfig {
         }
         let divides = self.head_dim.is_some() || self.d_model.is_multiple_of(self.n_heads);
         ensure("n_heads", self.n_heads, divides, || {
-            format!("does not divide model.d_model = {}; or set model.head_dim", self.d_model)
+            format!("does not divide model.d_model = {}", self.d_model)
         })?;
         let Heads { n_heads, n_kv_heads, head_dim } = self.heads();
         ensure("head_dim", head_dim, head_dim > 0, || "must be at least 1".into())?;

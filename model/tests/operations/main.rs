@@ -5,6 +5,7 @@
 
 mod check;
 mod dropout;
+mod llama;
 
 use burn::tensor::{Int, Tensor, TensorData, TensorPrimitive};
 use burn_ndarray::NdArray;
