@@ -104,7 +104,10 @@ fn model(path: &Path) -> Result<Part> {
         Fact {
             name: "biases",
             words: biases,
-            keys: vec![("biases", (config.bias == Biases::ALL).into()), ("biased", config.bias.names().into())],
+            keys: vec![
+                ("biases", (config.bias == Biases::ALL).into()),
+                ("biased", config.bias.names().into()),
+            ],
         },
     ];
     match files.tokenizer() {
