@@ -5,10 +5,13 @@ mod adamw;
 mod attention;
 mod dropout;
 mod embedding;
+mod gate;
 mod head;
 mod layer_norm;
 mod linear;
 mod pack;
+mod rms_norm;
+mod rotary;
 mod sum_of_squares;
 mod tensor;
 
@@ -23,12 +26,15 @@ pub(in crate::backend) use adamw::adamw_step;
 pub(in crate::backend) use attention::{attention_backward, attention_forward, cached_attention};
 pub(in crate::backend) use dropout::{dropout_backward, dropout_forward};
 pub(in crate::backend) use embedding::{embedding, embedding_backward, packed_embedding};
+pub(in crate::backend) use gate::{gate_backward, gate_forward};
 pub(in crate::backend) use head::{
     head, head_cross_entropy, head_cross_entropy_with_gradients, packed_head, packed_head_cross_entropy,
 };
 pub(in crate::backend) use layer_norm::{layer_norm_backward, layer_norm_forward};
 pub(in crate::backend) use linear::{linear, linear_backward, linear_forward, packed_linear};
 pub(in crate::backend) use pack::pack;
+pub(in crate::backend) use rms_norm::{rms_norm_backward, rms_norm_forward};
+pub(in crate::backend) use rotary::rotary_forward;
 pub(in crate::backend) use sum_of_squares::sum_of_squares;
 pub(in crate::backend) use tensor::applies;
 
@@ -58,6 +64,21 @@ macro_rules! host_operations {
             fn layer_norm_backward(
                 saved: Saved<Self>, weight: FloatTensor<Self>, has_bias: bool, gradient: FloatTensor<Self>
             ) -> AffineGradients<Self>, by gradient;
+            fn rms_norm_forward(
+                input: FloatTensor<Self>, weight: FloatTensor<Self>, epsilon: f64
+            ) -> (FloatTensor<Self>, Saved<Self>), by input;
+            fn rms_norm_backward(
+                saved: Saved<Self>, weight: FloatTensor<Self>, gradient: FloatTensor<Self>
+            ) -> AffineGradients<Self>, by gradient;
+            fn rotary_forward(
+                qkv: FloatTensor<Self>, heads: Heads, cos: FloatTensor<Self>, sin: FloatTensor<Self>
+            ) -> FloatTensor<Self>, by qkv;
+            fn gate_forward(
+                gate: FloatTensor<Self>, expanded: FloatTensor<Self>, activation: Activation
+            ) -> (FloatTensor<Self>, Saved<Self>), by gate;
+            fn gate_backward(
+                saved: Saved<Self>, activation: Activation, gradient: FloatTensor<Self>
+            ) -> [FloatTensor<Self>; 2], by gradient;
             fn linear(
                 input: FloatTensor<Self>, weight: FloatTensor<Self>, bias: Option<FloatTensor<Self>>,
                 activation: Option<Activation>
