@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::path::Path;
 
 use anyhow::Result;
-use kiln_model::{Biases, FeedForwardKind, NormKind, Positions, Rotary, RotaryScaling};
+use kiln_model::{Biases, FeedForwardKind, GptConfig, Heads, NormKind, Positions, Rotary, RotaryScaling};
 use kiln_training::RunDir;
 use serde_json::{Map, Value, json};
 
@@ -48,51 +48,15 @@ fn anything(path: &Path) -> Result<Vec<Part>> {
 fn model(path: &Path) -> Result<Part> {
     let files = crate::files::open_model(path)?;
     let config = files.config();
-    let activation = format!("{:?}", config.activation);
     let head = if config.tied_head { "tied to the token embedding" } else { "its own" };
-    let heads = config.heads();
-    let biases = match config.bias.names() {
-        names if names.len() == 4 => "yes".to_owned(),
-        names if names.is_empty() => "no".to_owned(),
-        names => names.join(", "),
-    };
-    let gated = if config.feed_forward == FeedForwardKind::Gated { ", gated" } else { "" };
-    let head_norms = if config.qk_norm { ", also of each head's queries and keys" } else { "" };
-    let norm = if config.norm == NormKind::RmsNorm { "RMS norm" } else { "layer norm" };
     let mut facts = vec![
         text("model", "directory", files.directory().display().to_string()),
         number("parameters", "parameters", config.num_parameters()),
         number("layers", "layers", config.n_layers),
-        Fact {
-            name: "heads",
-            words: match heads.group() {
-                1 => format!("{} of width {}", heads.n_heads, heads.head_dim),
-                _ => format!(
-                    "{} of queries, {} of keys and values, of width {}",
-                    heads.n_heads, heads.n_kv_heads, heads.head_dim
-                ),
-            },
-            keys: vec![
-                ("heads", heads.n_heads.into()),
-                ("kv_heads", heads.n_kv_heads.into()),
-                ("head_width", heads.head_dim.into()),
-            ],
-        },
+        heads(config),
         number("width", "width", config.d_model),
-        Fact {
-            name: "feed-forward",
-            words: format!("{}, {activation}{gated}", config.d_ff),
-            keys: vec![
-                ("feed_forward", config.d_ff.into()),
-                ("activation", activation.into()),
-                ("gated", (!gated.is_empty()).into()),
-            ],
-        },
-        Fact {
-            name: "norms",
-            words: format!("{norm}{head_norms}"),
-            keys: vec![("norm", norm.into()), ("qk_norm", config.qk_norm.into())],
-        },
+        feed_forward(config),
+        norms(config),
         Fact {
             name: "positions",
             words: positions(&config.positions),
@@ -101,14 +65,7 @@ fn model(path: &Path) -> Result<Part> {
         number("context length", "context_length", config.context_length),
         number("vocabulary", "vocabulary", config.vocab_size),
         Fact { name: "head", words: head.to_owned(), keys: vec![("tied_head", config.tied_head.into())] },
-        Fact {
-            name: "biases",
-            words: biases,
-            keys: vec![
-                ("biases", (config.bias == Biases::ALL).into()),
-                ("biased", config.bias.names().into()),
-            ],
-        },
+        biases(config),
     ];
     match files.tokenizer() {
         Ok(tokenizer) => {
@@ -122,6 +79,57 @@ fn model(path: &Path) -> Result<Part> {
         Err(error) => facts.push(missing("tokenizer", "tokenizer", format!("none ({error})"))),
     }
     Ok(("model", facts))
+}
+
+fn heads(config: &GptConfig) -> Fact {
+    let Heads { n_heads, n_kv_heads, head_dim } = config.heads();
+    Fact {
+        name: "heads",
+        words: match n_kv_heads == n_heads {
+            true => format!("{n_heads} of width {head_dim}"),
+            false => format!("{n_heads} of queries, {n_kv_heads} of keys and values, of width {head_dim}"),
+        },
+        keys: vec![
+            ("heads", n_heads.into()),
+            ("kv_heads", n_kv_heads.into()),
+            ("head_width", head_dim.into()),
+        ],
+    }
+}
+
+fn feed_forward(config: &GptConfig) -> Fact {
+    let (activation, gated) =
+        (format!("{:?}", config.activation), config.feed_forward == FeedForwardKind::Gated);
+    Fact {
+        name: "feed-forward",
+        words: format!("{}, {activation}{}", config.d_ff, if gated { ", gated" } else { "" }),
+        keys: vec![
+            ("feed_forward", config.d_ff.into()),
+            ("activation", activation.into()),
+            ("gated", gated.into()),
+        ],
+    }
+}
+
+fn norms(config: &GptConfig) -> Fact {
+    let norm = if config.norm == NormKind::RmsNorm { "RMS norm" } else { "layer norm" };
+    let of_heads = if config.qk_norm { ", also of each head's queries and keys" } else { "" };
+    Fact {
+        name: "norms",
+        words: format!("{norm}{of_heads}"),
+        keys: vec![("norm", norm.into()), ("qk_norm", config.qk_norm.into())],
+    }
+}
+
+fn biases(config: &GptConfig) -> Fact {
+    let names = config.bias.names();
+    let words = match config.bias {
+        Biases::ALL => "yes".to_owned(),
+        Biases::NONE => "no".to_owned(),
+        _ => names.join(", "),
+    };
+    let keys = vec![("biases", (config.bias == Biases::ALL).into()), ("biased", names.into())];
+    Fact { name: "biases", words, keys }
 }
 
 /// How the model knows where a token stands.
