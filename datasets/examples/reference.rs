@@ -5,6 +5,7 @@
 //! reference tokens NAME                the tokens of gpt2, cl100k_base or o200k_base: one in hexadecimal a line
 //! reference lines TOKENIZER < JSONL    a text a line, "…" or {"hex": "…"} for bytes: its ids, or "error" if decoding
 //!                                      them gives something else
+//! reference special TOKENIZER < JSONL  a text a line: its ids as those of a prompt, special tokens included
 //! reference files TOKENIZER PATH…      for each file a line of ids
 //! reference time TOKENIZER PATH N…     encodes the file on N threads, for each N a line of wall and processor seconds
 //! ```
@@ -17,7 +18,7 @@ use serde_json::Value;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
-    let usage = "usage: reference tokens|lines|files|time TOKENIZER [PATH…]";
+    let usage = "usage: reference tokens|lines|special|files|time TOKENIZER [PATH…]";
     let (mode, name) = (arguments.next().ok_or(usage)?, arguments.next().ok_or(usage)?);
     let tokenizer = Tokenizer::open(&name)?;
     let mut output = BufWriter::new(std::io::stdout().lock());
@@ -34,6 +35,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                     object => bytes(object["hex"].as_str().ok_or("neither a string nor {\"hex\": …}")?)?,
                 };
                 answer(&mut output, &tokenizer, &bytes)?;
+            }
+        }
+        "special" => {
+            for line in std::io::stdin().lock().lines() {
+                let text: String = serde_json::from_str(&line?)?;
+                serde_json::to_writer(&mut output, &tokenizer.encode_with_special_tokens(&text)?)?;
+                writeln!(output)?;
             }
         }
         "files" => {

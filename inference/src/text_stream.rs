@@ -24,7 +24,7 @@ impl<'a> TextStream<'a> {
     /// What `token` adds.
     pub(crate) fn push(&mut self, token: u32) -> String {
         // An id that the tokenizer leaves out has no text.
-        let bytes = self.tokenizer.decode_bytes(&[token]).unwrap_or_default();
+        let bytes = self.tokenizer.token_bytes(token).unwrap_or_default();
         let piece = self.decoder.push(&bytes);
         self.stop.push(&piece)
     }

@@ -13,8 +13,8 @@ pub fn print(
 ) -> Result<()> {
     writeln!(output, "{:>12}  {:>8}  token", "logprob", "id")?;
     for (token, logprob) in rows {
-        let text = tokenizer.and_then(|tokenizer| tokenizer.decode(&[token]).ok());
-        let text = text.map_or_else(String::new, |text| format!("{text:?}"));
+        let text = tokenizer.and_then(|tokenizer| tokenizer.token_bytes(token).ok());
+        let text = text.map_or_else(String::new, |text| format!("{:?}", String::from_utf8_lossy(&text)));
         let logprob = logprob.map_or_else(|| "–".to_owned(), |logprob| format!("{logprob:.6}"));
         writeln!(output, "{logprob:>12}  {token:>8}  {text}")?;
     }

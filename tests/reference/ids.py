@@ -21,10 +21,11 @@ import random
 import subprocess
 import sys
 import tempfile
-import unicodedata
 
 import tiktoken
 import tiktoken_ext.openai_public as public
+
+from strings import random_strings
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 EXAMPLE = ROOT / "target/release/examples/reference"
@@ -69,40 +70,6 @@ def rust_sources(megabytes):
         total += file.stat().st_size
         chosen.append(str(file))
     return chosen, total
-
-
-def random_strings(count, seed=1):
-    random_ = random.Random(seed)
-    categories = {}
-    for code in range(0x110000):
-        if not 0xD800 <= code < 0xE000:
-            categories.setdefault(unicodedata.category(chr(code)), []).append(chr(code))
-    categories = list(categories.values())
-    spaces = [chr(code) for code in range(0x3001) if chr(code).isspace()]
-    specimens = ["'s", "'S", "'ſ", "'LL", "'re", "\r\n", "  ", "\n\n", "/", "👩‍👩‍👧", "🇩🇪", "👍🏽", "é", "e\u0301", "<|endoftext|>"]
-
-    def fragment():
-        kind = random_.randrange(8)
-        if kind == 0:
-            return random_.choice(specimens)
-        if kind == 1:
-            return random_.choice(spaces)
-        if kind == 2:
-            return random_.choice(random_.choice(categories)) * random_.randrange(2, 60)
-        if kind == 3:
-            return random_.choice(spaces) * random_.randrange(2, 12)
-        if kind == 4:
-            return "".join(random_.choice("abcdefghijklmnopqrstuvwxyzABCDEFG0123456789 ") for _ in range(random_.randrange(1, 12)))
-        return random_.choice(random_.choice(categories))
-
-    for index in range(count):
-        text = "".join(fragment() for _ in range(random_.randrange(0, 16)))
-        if index % 10 == 9:
-            data = bytearray(text.encode() + bytes([random_.randrange(0x80, 0x100)]))
-            data[random_.randrange(len(data))] = random_.randrange(0x100)
-            yield bytes(data)
-        else:
-            yield text
 
 
 def expected(encoding, data):

@@ -88,8 +88,9 @@ impl Tokenizer {
     }
 
     /// The ids of `text`, on all threads of the current rayon pool if it is long. Special tokens are not
-    /// looked for: `<|endoftext|>` in a text is just characters. (A `tokenizer.json` that is not a byte-level
-    /// BPE finds them always, as the `tokenizers` crate does.)
+    /// looked for: `<|endoftext|>` in a text is just characters. Added tokens that are not special are found.
+    /// (A `tokenizer.json` that is not a byte-level BPE finds special ones always, as the `tokenizers` crate
+    /// does.)
     ///
     /// # Errors
     ///
@@ -107,7 +108,7 @@ impl Tokenizer {
     #[cfg(feature = "prepare")]
     pub(crate) fn encode_on_this_thread(&self, text: &str) -> Result<Vec<u32>> {
         match &self.kind {
-            Kind::Bpe(tokenizer) => Ok(tokenizer.encoder.encode_chunk(text)),
+            Kind::Bpe(tokenizer) => Ok(tokenizer.encode_on_this_thread(text)),
             _ => self.encode(text),
         }
     }
@@ -132,13 +133,13 @@ impl Tokenizer {
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidUtf8`] from a tokenizer of characters.
+    /// [`Error::InvalidUtf8`] from a tokenizer of characters, or one that changes text before it splits it.
     pub fn encode_bytes(&self, bytes: &[u8]) -> Result<Vec<u32>> {
         match (&self.kind, std::str::from_utf8(bytes)) {
             (_, Ok(text)) => self.encode(text),
             (Kind::Byte, _) => Ok(bytes.iter().copied().map(u32::from).collect()),
-            (Kind::Bpe(tokenizer), _) => Ok(tokenizer.encode_bytes(bytes)),
-            (Kind::Char(_) | Kind::HuggingFace(_), Err(error)) => {
+            (Kind::Bpe(tokenizer), _) if tokenizer.takes_bytes() => Ok(tokenizer.encode_bytes(bytes)),
+            (_, Err(error)) => {
                 Err(Error::InvalidUtf8 { byte: error.valid_up_to() + 1, tokenizer: self.name().to_owned() })
             }
         }
@@ -168,6 +169,21 @@ impl Tokenizer {
             Kind::Byte => Ok(byte::decode(tokens)),
             Kind::Bpe(tokenizer) => Ok(tokenizer.decode(tokens)),
             Kind::HuggingFace(tokenizer) => tokenizer.decode(tokens),
+        }
+    }
+
+    /// The bytes that a token adds to those before it. Of many tokenizers that is what
+    /// [`decode_bytes`](Self::decode_bytes) says; some leave out the space before a word that begins a text.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::UnknownToken`] for an id outside the vocabulary.
+    pub fn token_bytes(&self, token: u32) -> Result<Vec<u8>> {
+        match &self.kind {
+            Kind::HuggingFace(tokenizer) if (token as usize) < self.vocab_size() => {
+                tokenizer.token_bytes(token)
+            }
+            _ => self.decode_bytes(&[token]),
         }
     }
 

@@ -2,8 +2,7 @@
 
 use std::fmt;
 
-use aho_corasick::{AhoCorasick, MatchKind};
-
+use super::added::{AddedTokens, Part};
 use super::encoder::Encoder;
 
 /// A byte-level BPE, published or learned.
@@ -12,33 +11,44 @@ pub(super) struct Bpe {
     pub(super) encoder: Encoder,
     /// Bytes of every token in the order of the ids; nothing for an id that nothing uses.
     pub(super) tokens: TokenBytes,
-    /// Tokens that no text becomes unless it is asked for, with their ids.
-    pub(super) special: Vec<(String, u32)>,
+    /// Tokens that are taken from a text before it is split.
+    pub(super) added: AddedTokens,
     pub(super) end_of_text: Option<u32>,
     /// For a tokenizer from a file: its text, and a number that two files share only if they encode alike.
     pub(super) file: Option<(String, u64)>,
 }
 
 impl Bpe {
+    /// The ids of `text`, on all threads of the current pool if it is long.
     pub(super) fn encode(&self, text: &str) -> Vec<u32> {
-        self.encoder.encode(text)
+        self.encode_parts(text, false, |text| self.encoder.encode(text))
+    }
+
+    /// As [`encode`](Self::encode), on the calling thread alone.
+    #[cfg(feature = "prepare")]
+    pub(super) fn encode_on_this_thread(&self, text: &str) -> Vec<u32> {
+        self.encode_parts(text, false, |text| self.encoder.encode_chunk(text))
     }
 
     /// Special tokens written out in the text become their ids.
     pub(super) fn encode_with_special_tokens(&self, text: &str) -> Vec<u32> {
-        let names = self.special.iter().map(|(name, _)| name);
-        let search = AhoCorasick::builder()
-            .match_kind(MatchKind::LeftmostLongest)
-            .build(names)
-            .expect("a few short names");
-        let (mut tokens, mut start) = (Vec::new(), 0);
-        for found in search.find_iter(text) {
-            tokens.extend(self.encode(&text[start..found.start()]));
-            tokens.push(self.special[found.pattern().as_usize()].1);
-            start = found.end();
-        }
-        tokens.extend(self.encode(&text[start..]));
+        self.encode_parts(text, true, |text| self.encoder.encode(text))
+    }
+
+    fn encode_parts(&self, text: &str, special: bool, encode: impl Fn(&str) -> Vec<u32>) -> Vec<u32> {
+        let mut tokens = Vec::new();
+        self.added.for_each_part(text, special, &mut |part| match part {
+            // Most texts are one part, which need not be copied.
+            Part::Text(text) if tokens.is_empty() => tokens = encode(text),
+            Part::Text(text) => tokens.extend(encode(text)),
+            Part::Token(token) => tokens.push(token),
+        });
         tokens
+    }
+
+    /// Whether [`encode_bytes`](Self::encode_bytes) has an answer.
+    pub(super) fn takes_bytes(&self) -> bool {
+        self.added.leave_texts_alone() && self.encoder.is_complete()
     }
 
     /// The tokens of bytes that need not be UTF-8, as Python's tiktoken has them: the text before the first

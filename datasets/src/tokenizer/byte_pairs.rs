@@ -110,15 +110,22 @@ pub(super) fn splitting(pre_tokenizer: &Value, single_bytes: bool) -> std::resul
     if last["type"] != "ByteLevel" || last["add_prefix_space"] != false {
         return Err(format!("not byte-level: {last}"));
     }
+    let patterned = last["use_regex"] != false;
     match before {
         // Where nothing joins, how text was split makes no difference.
-        [] if last["use_regex"] != false || single_bytes => Ok(Splitting::Gpt2),
-        [split] if isolates(split) && last["use_regex"] == false => {
+        [] if patterned || single_bytes => Ok(Splitting::Gpt2),
+        [digits] if is_each_digit(digits) && patterned => Ok(Splitting::SmolLm),
+        [split] if isolates(split) && !patterned => {
             let pattern = split["pattern"]["Regex"].as_str().and_then(Splitting::of_pattern);
             pattern.ok_or_else(|| format!("splits in a way of its own: {split}"))
         }
         _ => Err(format!("splits in a way of its own: {pre_tokenizer}")),
     }
+}
+
+/// Whether a step makes every digit a piece.
+fn is_each_digit(step: &Value) -> bool {
+    step["type"] == "Digits" && step["individual_digits"] == true
 }
 
 /// Whether a step makes every match, and all text between matches, a piece.

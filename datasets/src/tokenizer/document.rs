@@ -96,7 +96,7 @@ pub(super) fn template(document: &Value, companions: &Companions) -> Value {
 /// The special tokens of a published tokenizer in the order of their ids, and fillers for ids that nothing
 /// uses.
 fn special_tokens(bpe: &Bpe) -> Vec<(String, u32)> {
-    let named: FxHashMap<u32, &String> = bpe.special.iter().map(|(name, id)| (*id, name)).collect();
+    let named: FxHashMap<u32, &String> = bpe.added.iter().map(|token| (token.id, &token.content)).collect();
     (0..)
         .zip(bpe.tokens.iter())
         .filter(|(id, bytes)| bytes.is_empty() || named.contains_key(id))

@@ -42,6 +42,11 @@ impl Encoder {
         self.splitting
     }
 
+    /// Whether every byte has a token.
+    pub(super) fn is_complete(&self) -> bool {
+        self.merges.is_complete()
+    }
+
     /// The tokens of `text`, on all threads of the current pool if it is long.
     pub(super) fn encode(&self, text: &str) -> Vec<u32> {
         if text.len() < 2 * CHUNK || rayon::current_num_threads() == 1 {

@@ -5,10 +5,12 @@ use rustc_hash::FxHashMap;
 use serde_json::Value;
 use xxhash_rust::xxh3::Xxh3;
 
+use super::added::{AddedToken, AddedTokens};
 use super::bpe::{Bpe, TokenBytes};
 use super::byte_pairs::{pairs, splitting};
 use super::encoder::Encoder;
 use super::merge::Merges;
+use super::normalizer::Normalizer;
 use super::split::Splitting;
 use super::{FROM_FILE, visible};
 
@@ -16,8 +18,8 @@ use super::{FROM_FILE, visible};
 pub(super) const END_OF_TEXT: [&str; 2] = ["<|endoftext|>", "</s>"];
 
 /// The tokenizer that `json`, written as `text`, describes. It gives `text` back to leave the file to the
-/// `tokenizers` crate: if it is of another kind, normalises, splits in a way of its own, adds tokens that are
-/// not special, or is wrong.
+/// `tokenizers` crate: if it is of another kind, normalises or splits in a way of its own, adds tokens
+/// that take the white space around them, or is wrong.
 pub(super) fn byte_level(json: &Value, text: String) -> Result<Bpe, String> {
     match read(json) {
         Some((bpe, fingerprint)) => Ok(Bpe { file: Some((text, fingerprint)), ..bpe }),
@@ -30,22 +32,19 @@ fn read(json: &Value) -> Option<(Bpe, u64)> {
     if !is_plain(json) {
         return None;
     }
+    let normalizer = Normalizer::of(&json["normalizer"])?;
     let splitting = splitting(&json["pre_tokenizer"], false).ok()?;
     let ids = model["vocab"].as_object()?.iter();
     let ids = ids.map(|(token, id)| Some((token.as_str(), u32::try_from(id.as_u64()?).ok()?)));
     let vocabulary: Vocabulary<'_> = ids.collect::<Option<_>>()?;
-    let special = special_tokens(&json["added_tokens"])?;
-    let added: Vocabulary<'_> = special.iter().map(|(token, id)| (token.as_str(), *id)).collect();
+    let added_tokens = added_tokens(&json["added_tokens"])?;
+    let added: Vocabulary<'_> = added_tokens.iter().map(|token| (token.content.as_str(), token.id)).collect();
     let tokens = tokens_by_id(&vocabulary, &added)?;
     let merges = merges_by_rank(&model["merges"], &vocabulary)?;
-    let fingerprint = fingerprint(splitting, &tokens, &merges, &special);
-
-    let mut bytes = [0; 256];
-    for byte in 0..=255u8 {
-        bytes[usize::from(byte)] = *vocabulary.get(visible::of_bytes(&[byte]).as_str())?;
-    }
-    let merges = Merges::new(bytes, &merges);
     let ignore_merges = model["ignore_merges"] == true;
+    let fingerprint = fingerprint(splitting, &tokens, &merges, ignore_merges, &added_tokens, normalizer);
+
+    let merges = Merges::new(bytes(&vocabulary, model)?, &merges);
     let whole: Vec<(&[u8], u32)> = vocabulary
         .par_iter()
         .filter(|(token, _)| ignore_merges || !added.contains_key(*token))
@@ -55,7 +54,8 @@ fn read(json: &Value) -> Option<(Bpe, u64)> {
     let end_of_text =
         END_OF_TEXT.iter().find_map(|name| added.get(name).or_else(|| vocabulary.get(name)).copied());
     let encoder = Encoder::new(splitting, merges, &whole);
-    let bpe = Bpe { name: FROM_FILE, encoder, end_of_text, special, tokens, file: None };
+    let added = AddedTokens::new(added_tokens, normalizer);
+    let bpe = Bpe { name: FROM_FILE, encoder, end_of_text, added, tokens, file: None };
     Some((bpe, fingerprint))
 }
 
@@ -69,12 +69,17 @@ type Merge = (u32, u32, u32);
 fn is_plain(json: &Value) -> bool {
     let model = &json["model"];
     let unused = |value: &Value| matches!(value, Value::Null | Value::Bool(false)) || value == "";
-    unused(&json["normalizer"])
-        && ["dropout", "continuing_subword_prefix", "end_of_word_suffix"]
-            .iter()
-            .all(|key| unused(&model[key]))
+    ["dropout", "continuing_subword_prefix", "end_of_word_suffix"].iter().all(|key| unused(&model[key]))
         && model["type"] == "BPE"
         && json["decoder"]["type"] == "ByteLevel"
+}
+
+/// The token of each byte. One without a token disappears from a text, unless something else stands in for it.
+fn bytes(vocabulary: &Vocabulary<'_>, model: &Value) -> Option<[Option<u32>; 256]> {
+    let bytes: [Option<u32>; 256] =
+        std::array::from_fn(|byte| vocabulary.get(visible::of_bytes(&[byte as u8]).as_str()).copied());
+    let replaces = model["unk_token"].is_string() || model["byte_fallback"] == true;
+    (!replaces || bytes.iter().all(Option::is_some)).then_some(bytes)
 }
 
 /// The bytes of every token, if each id from zero on is used, and once.
@@ -103,7 +108,9 @@ fn fingerprint(
     splitting: Splitting,
     tokens: &TokenBytes,
     merges: &[Merge],
-    special: &[(String, u32)],
+    ignore_merges: bool,
+    added: &[AddedToken],
+    normalizer: Normalizer,
 ) -> u64 {
     let mut digest = Xxh3::new();
     digest.update(splitting.pattern().as_bytes());
@@ -112,7 +119,19 @@ fn fingerprint(
         digest.update(token);
     });
     let numbers = merges.iter().flat_map(|(left, right, _)| [*left, *right]);
-    numbers.chain(special.iter().map(|(_, id)| *id)).for_each(|number| digest.update(&number.to_le_bytes()));
+    let special = added.iter().filter(|token| token.special).map(|token| token.id);
+    numbers.chain(special).for_each(|number| digest.update(&number.to_le_bytes()));
+    for token in added.iter().filter(|token| !token.special) {
+        digest.update(&[u8::from(token.normalized)]);
+        digest.update(&token.id.to_le_bytes());
+    }
+    // Nothing where nothing is set: corpora that were prepared before keep their number.
+    if ignore_merges {
+        digest.update(b"ignore_merges");
+    }
+    if normalizer == Normalizer::Nfc {
+        digest.update(b"NFC");
+    }
     digest.digest()
 }
 
@@ -123,13 +142,14 @@ fn makes(merges: &Merges, bytes: &[u8], token: u32) -> bool {
     made == [token]
 }
 
-/// Added tokens, if all of them are special and taken as they are written.
-fn special_tokens(added: &Value) -> Option<Vec<(String, u32)>> {
+/// Added tokens, if all of them are taken as they are written.
+fn added_tokens(added: &Value) -> Option<Vec<AddedToken>> {
     let tokens = added.as_array().map_or(&[][..], Vec::as_slice).iter().map(|token| {
         let as_written = ["lstrip", "rstrip", "single_word"].iter().all(|key| token[key] != true);
         let content = token["content"].as_str().filter(|content| !content.is_empty())?;
         let id = u32::try_from(token["id"].as_u64()?).ok()?;
-        (as_written && token["special"] == true).then(|| (content.to_owned(), id))
+        let (special, normalized) = (token["special"] == true, token["normalized"] == true);
+        as_written.then(|| AddedToken { content: content.to_owned(), id, special, normalized })
     });
     tokens.collect()
 }
@@ -185,7 +205,6 @@ mod tests {
             ("/pre_tokenizer", json!({"type": "Whitespace"})),
             ("/model/dropout", json!(0.1)),
             ("/model/end_of_word_suffix", json!("</w>")),
-            ("/added_tokens/0/special", json!(false)),
             ("/added_tokens/0/lstrip", json!(true)),
             ("/added_tokens/0/id", json!(100_000)),
         ] {

@@ -8,7 +8,7 @@ use super::queue::Queue;
 /// Pieces up to this length are searched for the lowest rank from end to end; longer ones keep a queue.
 const SHORT: usize = 48;
 
-/// The rank of pairs that do not join.
+/// The rank of pairs that do not join, and the token of bytes that have none.
 const NONE: u32 = u32::MAX;
 
 /// The merges of a byte-level BPE.
@@ -16,6 +16,8 @@ const NONE: u32 = u32::MAX;
 pub(super) struct Merges {
     /// Token of each byte.
     bytes: [u32; 256],
+    /// Whether every byte has a token.
+    complete: bool,
     /// Rank of each pair of tokens that joins.
     ranks: FxHashMap<u64, u32>,
     /// Token that the merge of each rank makes.
@@ -24,26 +26,43 @@ pub(super) struct Merges {
 
 impl Merges {
     /// `merges` are the pairs with the token they make, the most eager first; of two equal pairs the last one
-    /// counts.
-    pub(super) fn new(bytes: [u32; 256], merges: &[(u32, u32, u32)]) -> Self {
+    /// counts. Bytes without a token disappear from a text.
+    pub(super) fn new(bytes: [Option<u32>; 256], merges: &[(u32, u32, u32)]) -> Self {
         let mut ranks = FxHashMap::with_capacity_and_hasher(merges.len(), Default::default());
         let mut made = Vec::with_capacity(merges.len());
         for (rank, (left, right, token)) in (0..).zip(merges) {
             ranks.insert(pair(*left, *right), rank);
             made.push(*token);
         }
-        Self { bytes, ranks, made }
+        let complete = bytes.iter().all(Option::is_some);
+        Self { bytes: bytes.map(|token| token.unwrap_or(NONE)), complete, ranks, made }
     }
 
     /// Merges by tokens alone, as tiktoken does: any two neighbours join that are a token together, and the
     /// rank is that token's id.
     pub(super) fn of_tokens(bytes: [u32; 256], tokens: u32, pairs: &[(u32, u32, u32)]) -> Self {
         let ranks = pairs.iter().map(|(left, right, token)| (pair(*left, *right), *token)).collect();
-        Self { bytes, ranks, made: (0..tokens).collect() }
+        Self { bytes, complete: true, ranks, made: (0..tokens).collect() }
     }
 
     /// Appends the tokens of `piece`.
     pub(super) fn encode(&self, piece: &[u8], tokens: &mut Vec<u32>) {
+        if !self.complete {
+            let known = |byte: &u8| self.bytes[usize::from(*byte)] != NONE;
+            if !piece.iter().all(known) {
+                let known: Vec<u8> = piece.iter().copied().filter(known).collect();
+                return self.encode_known(&known, tokens);
+            }
+        }
+        self.encode_known(piece, tokens);
+    }
+
+    /// Whether every byte has a token.
+    pub(super) fn is_complete(&self) -> bool {
+        self.complete
+    }
+
+    fn encode_known(&self, piece: &[u8], tokens: &mut Vec<u32>) {
         if piece.len() <= SHORT { self.encode_short(piece, tokens) } else { self.encode_long(piece, tokens) }
     }
 
@@ -180,7 +199,7 @@ mod tests {
             piece in proptest::collection::vec(0u8..4, 2..SHORT),
             merges in proptest::collection::vec((0u32..12, 0u32..12), 8)
         ) {
-            let bytes = std::array::from_fn(|byte| byte as u32);
+            let bytes = std::array::from_fn(|byte| Some(byte as u32));
             let merges: Vec<_> = merges.into_iter().zip(4..).map(|((left, right), token)| (left, right, token)).collect();
             let merges = Merges::new(bytes, &merges);
             let (mut short, mut long) = (Vec::new(), Vec::new());

@@ -1,5 +1,6 @@
 //! Tokenizers: text to token ids and back.
 
+mod added;
 mod any;
 mod bpe;
 mod byte;
@@ -16,6 +17,7 @@ mod file;
 mod hugging_face;
 mod join;
 mod merge;
+mod normalizer;
 mod published;
 mod queue;
 mod special;
@@ -36,5 +38,7 @@ pub use self::trainer::BpeTrainer;
 
 #[cfg(test)]
 mod directory_tests;
+#[cfg(test)]
+mod real_files_tests;
 #[cfg(test)]
 mod tests;

@@ -6,9 +6,11 @@ use rayon::prelude::*;
 use rustc_hash::FxHashMap;
 use tiktoken_rs::CoreBPE;
 
+use super::added::{AddedToken, AddedTokens};
 use super::bpe::{Bpe, TokenBytes};
 use super::encoder::Encoder;
 use super::merge::Merges;
+use super::normalizer::Normalizer;
 use super::split::Splitting;
 
 static GPT2: LazyLock<Arc<Bpe>> = LazyLock::new(|| {
@@ -62,11 +64,13 @@ fn build<E: std::fmt::Debug>(
     let pairs: Vec<_> = ids.par_iter().flat_map_iter(|(bytes, token)| splits(bytes, *token, &ids)).collect();
     let merges = Merges::of_tokens(byte_tokens, vocab_size, &pairs);
     let whole: Vec<_> = ids.into_iter().collect();
+    let end_of_text = Some(special[0].1);
+    let special = special.iter().map(|(content, id)| AddedToken::special(content, *id)).collect();
     Arc::new(Bpe {
         name,
         encoder: Encoder::new(splitting, merges, &whole),
-        end_of_text: Some(special[0].1),
-        special: special.iter().map(|(name, token)| ((*name).to_owned(), *token)).collect(),
+        end_of_text,
+        added: AddedTokens::new(special, Normalizer::None),
         tokens,
         file: None,
     })

@@ -28,6 +28,8 @@ pub fn of(tokenizer: &Tokenizer, special_tokens: &SpecialTokens, directory: &Pat
         Splitting::Cl100kBase => "dbrx",
         Splitting::Llama3 => "llama-bpe",
         Splitting::O200kBase => "gpt-4o",
+        Splitting::Qwen2 => "qwen2",
+        Splitting::SmolLm => "smollm",
     };
     let of_model = |role: &str| match role {
         "bos_token" => special_tokens.begin,

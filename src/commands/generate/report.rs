@@ -96,7 +96,8 @@ impl<W: Write> Report<'_, W> {
     fn top(&self, found: &TokenLogprob) -> Value {
         let tokens = found.top.iter().map(|(token, logprob)| {
             // A row of the model beyond the tokenizer's tokens has no text.
-            let text = self.tokenizer.decode(&[*token]).ok();
+            let text = self.tokenizer.token_bytes(*token).ok();
+            let text = text.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
             json!({ "token": token, "text": text, "logprob": logprob })
         });
         tokens.collect()

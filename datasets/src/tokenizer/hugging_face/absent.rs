@@ -19,6 +19,10 @@ impl HuggingFace {
         match *self {}
     }
 
+    pub(in crate::tokenizer) fn token_bytes(&self, _token: u32) -> Result<Vec<u8>> {
+        match *self {}
+    }
+
     pub(in crate::tokenizer) fn vocab_size(&self) -> usize {
         match *self {}
     }

@@ -38,6 +38,21 @@ impl HuggingFace {
         }
     }
 
+    /// What the token adds behind other tokens. The id must be inside the vocabulary.
+    pub(in crate::tokenizer) fn token_bytes(&self, token: u32) -> Result<Vec<u8>> {
+        if let Some(bytes) = self.byte_level_bytes(&[token]) {
+            return Ok(bytes);
+        }
+        if self.0.get_decoder().is_some_and(falls_back_to_bytes)
+            && let Some(byte) = self.0.id_to_token(token).as_deref().and_then(byte_of)
+        {
+            return Ok(vec![byte]);
+        }
+        // Decoders treat the first token in a way of its own, so it must not be the first.
+        let (once, twice) = (self.decode(&[token])?, self.decode(&[token, token])?);
+        Ok(twice.strip_prefix(&once[..]).map_or(once.clone(), <[u8]>::to_vec))
+    }
+
     pub(in crate::tokenizer) fn vocab_size(&self) -> usize {
         self.0.get_vocab_size(true)
     }
@@ -70,6 +85,21 @@ impl HuggingFace {
     }
 }
 
+/// Whether tokens such as `<0x0A>` stand for bytes.
+fn falls_back_to_bytes(decoder: &DecoderWrapper) -> bool {
+    match decoder {
+        DecoderWrapper::ByteFallback(_) => true,
+        DecoderWrapper::Sequence(steps) => steps.get_decoders().iter().any(falls_back_to_bytes),
+        _ => false,
+    }
+}
+
+/// The byte that a token such as `<0x0A>` stands for.
+fn byte_of(token: &str) -> Option<u8> {
+    let digits = token.strip_prefix("<0x")?.strip_suffix('>')?;
+    (digits.len() == 2).then(|| u8::from_str_radix(digits, 16).ok()).flatten()
+}
+
 fn refuse(error: tokenizers::Error) -> Error {
     Error::format(FROM_FILE, error.to_string())
 }
@@ -77,6 +107,37 @@ fn refuse(error: tokenizers::Error) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// As the vocabulary of Llama 2 is made.
+    #[test]
+    fn text_that_arrives_token_by_token_keeps_its_spaces_and_its_bytes() {
+        let document = serde_json::json!({
+            "version": "1.0", "added_tokens": [],
+            "normalizer": {"type": "Sequence", "normalizers": [
+                {"type": "Prepend", "prepend": "▁"},
+                {"type": "Replace", "pattern": {"String": " "}, "content": "▁"},
+            ]},
+            "pre_tokenizer": null, "post_processor": null,
+            "decoder": {"type": "Sequence", "decoders": [
+                {"type": "Replace", "pattern": {"String": "▁"}, "content": " "}, {"type": "ByteFallback"},
+                {"type": "Fuse"}, {"type": "Strip", "content": " ", "start": 1, "stop": 0},
+            ]},
+            "model": {
+                "type": "BPE", "unk_token": "<unk>", "fuse_unk": true, "byte_fallback": true,
+                "vocab": {"<unk>": 0, "<0xC3>": 1, "<0xA9>": 2, "▁": 3, "a": 4, "▁a": 5, "▁▁": 6},
+                "merges": [["▁", "a"], ["▁", "▁"]],
+            },
+        });
+        let tokenizer = HuggingFace::parse(&document.to_string()).expect("as published");
+        for (text, ids) in
+            [("a", &[5][..]), ("a a", &[5, 5]), (" aé", &[3, 5, 1, 2]), ("a  é", &[5, 6, 1, 2])]
+        {
+            assert_eq!(tokenizer.encode(text).expect("encodes"), ids, "{text:?}");
+            assert_eq!(tokenizer.decode(ids).expect("decodes"), text.as_bytes());
+            let bytes = ids.iter().flat_map(|id| tokenizer.token_bytes(*id).expect("decodes"));
+            assert_eq!(bytes.collect::<Vec<u8>>(), format!(" {text}").as_bytes(), "behind other text");
+        }
+    }
 
     #[test]
     fn an_id_that_no_vocabulary_has_is_refused() {

@@ -1,4 +1,4 @@
-//! GPT-4 and Llama 3, followed by white space:
+//! GPT-4 and Llama 3, and with `\p{N}` alone Qwen, followed by white space:
 //! `(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*`.
 
 use super::space;
@@ -6,13 +6,16 @@ use super::splitting::contraction;
 use crate::tokenizer::unicode::{Classified, LETTER, LINE_BREAK, NUMBER, OTHER};
 
 #[inline(always)]
-pub(super) fn end_of_piece<const WHOLE_AT_END: bool>(text: Classified<'_>, at: usize) -> usize {
+pub(super) fn end_of_piece<const WHOLE_AT_END: bool, const NUMBERS: usize>(
+    text: Classified<'_>,
+    at: usize,
+) -> usize {
     let (class, width) = text.class(at);
     if class & LETTER != 0 {
         return text.letters(at + width);
     }
     if class & NUMBER != 0 {
-        return up_to_three_numbers(text, at);
+        return numbers::<NUMBERS>(text, at);
     }
     if let Some(end) = contraction(text, at) {
         return end;
@@ -27,9 +30,9 @@ pub(super) fn end_of_piece<const WHOLE_AT_END: bool>(text: Classified<'_>, at: u
     }
 }
 
-/// `\p{N}{1,3}`, where one matches.
-pub(super) fn up_to_three_numbers(text: Classified<'_>, mut at: usize) -> usize {
-    for _ in 0..3 {
+/// `\p{N}{1,MOST}`, where one matches.
+pub(super) fn numbers<const MOST: usize>(text: Classified<'_>, mut at: usize) -> usize {
+    for _ in 0..MOST {
         let (class, width) = text.class(at);
         if class & NUMBER == 0 {
             break;

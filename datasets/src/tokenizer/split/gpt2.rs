@@ -1,16 +1,23 @@
-//! GPT-2: `'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+`.
+//! GPT-2, and SmolLM, where every digit is a text of its own:
+//! `'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+`.
 
 use super::space;
 use crate::tokenizer::unicode::{Classified, LETTER, NUMBER, OTHER, SPACE};
 
 #[inline(always)]
-pub(super) fn end_of_piece(text: Classified<'_>, at: usize) -> usize {
+pub(super) fn end_of_piece<const SINGLE_DIGITS: bool>(text: Classified<'_>, at: usize) -> usize {
     let (mut class, mut width) = text.class(at);
     let mut first = at;
+    if SINGLE_DIGITS && class & NUMBER != 0 {
+        return at + width;
+    }
     if text.bytes()[at] == b' ' {
         let next = text.class(at + 1);
+        if SINGLE_DIGITS && next.0 & NUMBER != 0 {
+            return at + 1;
+        }
         if next.0 & (LETTER | NUMBER | OTHER) == 0 {
-            return space::end_of_run(text, at);
+            return space::end_of_run::<SINGLE_DIGITS>(text, at);
         }
         (first, (class, width)) = (at + 1, next);
     }
@@ -18,7 +25,7 @@ pub(super) fn end_of_piece(text: Classified<'_>, at: usize) -> usize {
         return text.letters(first + width);
     }
     if class & SPACE != 0 {
-        return space::end_of_run(text, at);
+        return space::end_of_run::<SINGLE_DIGITS>(text, at);
     }
     match contraction(&text.bytes()[at..]) {
         Some(length) => at + length,

@@ -10,7 +10,7 @@ mod safe;
 mod space;
 mod splitting;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 pub(super) use self::safe::chunks;
 pub use self::splitting::Splitting;

@@ -2,7 +2,7 @@
 //! `[^\r\n\p{L}\p{N}]?U*L+(?i:'s|…)?|[^\r\n\p{L}\p{N}]?U+L*(?i:'s|…)?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*`,
 //! then white space.
 
-use super::cl100k::{others, up_to_three_numbers};
+use super::cl100k::{numbers, others};
 use super::space;
 use super::splitting::contraction;
 use crate::tokenizer::unicode::{
@@ -16,7 +16,7 @@ const LOWER: u8 = LOWERCASE | CASELESS | MARK;
 pub(super) fn end_of_piece(text: Classified<'_>, at: usize) -> usize {
     let (class, width) = text.class(at);
     if class & NUMBER != 0 {
-        return up_to_three_numbers(text, at);
+        return numbers::<3>(text, at);
     }
     if let Some(end) = word(text, at, class, width) {
         return contraction(text, end).unwrap_or(end);

@@ -1,10 +1,15 @@
 //! What the patterns do with white space that belongs to no word.
 
-use crate::tokenizer::unicode::{Classified, LINE_BREAK, SPACE};
+use crate::tokenizer::unicode::{Classified, LINE_BREAK, NUMBER, SPACE};
 
 /// `\s+(?!\S)|\s+`: the run of white space at `at`, but for its last character if something follows.
-pub(super) fn end_of_run(text: Classified<'_>, at: usize) -> usize {
-    leave_one(text, at, text.run(at, SPACE))
+/// `ENDS_AT_DIGIT`: a digit is as good as the end of the text.
+pub(super) fn end_of_run<const ENDS_AT_DIGIT: bool>(text: Classified<'_>, at: usize) -> usize {
+    let end = text.run(at, SPACE);
+    match ENDS_AT_DIGIT && text.class(end).0 & NUMBER != 0 {
+        true => end,
+        false => leave_one(text, at, end),
+    }
 }
 
 /// `\s*[\r\n]+|\s+(?!\S)|\s+`: up to the last line break of the run; without one, as [`end_of_run`].

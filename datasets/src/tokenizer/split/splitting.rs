@@ -14,10 +14,18 @@ pub enum Splitting {
     Llama3,
     /// GPT-4o's, `o200k_base`.
     O200kBase,
+    /// That of Qwen 2, 2.5 and 3: Llama 3's, with every digit for itself.
+    Qwen2,
+    /// SmolLM's: every digit for itself, and what is between split as by GPT-2.
+    SmolLm,
 }
 
 impl Splitting {
-    /// The pattern as `tokenizer.json` states it, in the dialect that Oniguruma and Rust's engines share.
+    pub(in crate::tokenizer) const ALL: [Self; 6] =
+        [Self::Gpt2, Self::Cl100kBase, Self::Llama3, Self::O200kBase, Self::Qwen2, Self::SmolLm];
+
+    /// The pattern as `tokenizer.json` states it, in the dialect that Oniguruma and Rust's engines share. (SmolLM's
+    /// files have two steps instead.)
     pub(in crate::tokenizer) fn pattern(self) -> &'static str {
         match self {
             Self::Gpt2 => r"'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+",
@@ -27,6 +35,10 @@ impl Splitting {
             Self::Llama3 => {
                 r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
             }
+            Self::Qwen2 => {
+                r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+            }
+            Self::SmolLm => r"\p{N}|'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?[^\s\p{L}\p{N}]+|\s+(?![^\s\p{N}])|\s+",
             Self::O200kBase => {
                 r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
             }
@@ -40,9 +52,7 @@ impl Splitting {
         if pattern == GPT2 {
             return Some(Self::Gpt2);
         }
-        [Self::Gpt2, Self::Cl100kBase, Self::Llama3, Self::O200kBase]
-            .into_iter()
-            .find(|splitting| splitting.pattern() == pattern)
+        Self::ALL.into_iter().find(|splitting| splitting.pattern() == pattern)
     }
 
     /// Calls `piece` with start and end of every piece of `text`.
@@ -50,10 +60,12 @@ impl Splitting {
     pub(in crate::tokenizer) fn for_each_piece(self, text: &str, mut piece: impl FnMut(usize, usize)) {
         let text = Classified::new(text);
         match self {
-            Self::Gpt2 => walk(text, gpt2::end_of_piece, &mut piece),
-            Self::Cl100kBase => walk(text, cl100k::end_of_piece::<true>, &mut piece),
-            Self::Llama3 => walk(text, cl100k::end_of_piece::<false>, &mut piece),
+            Self::Gpt2 => walk(text, gpt2::end_of_piece::<false>, &mut piece),
+            Self::Cl100kBase => walk(text, cl100k::end_of_piece::<true, 3>, &mut piece),
+            Self::Llama3 => walk(text, cl100k::end_of_piece::<false, 3>, &mut piece),
             Self::O200kBase => walk(text, o200k::end_of_piece, &mut piece),
+            Self::Qwen2 => walk(text, cl100k::end_of_piece::<false, 1>, &mut piece),
+            Self::SmolLm => walk(text, gpt2::end_of_piece::<true>, &mut piece),
         }
     }
 }

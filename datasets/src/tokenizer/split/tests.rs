@@ -81,7 +81,7 @@ fn any_category() -> impl Strategy<Value = char> {
     (0..CATEGORIES.len()).prop_flat_map(|category| proptest::sample::select(CATEGORIES[category].as_slice()))
 }
 
-fn fragment() -> impl Strategy<Value = String> {
+pub(in crate::tokenizer) fn fragment() -> impl Strategy<Value = String> {
     prop_oneof![
         4 => proptest::sample::select(&SPECIMENS[..]).prop_map(str::to_owned),
         3 => any_category().prop_map(String::from),
@@ -108,7 +108,7 @@ proptest! {
     #[test]
     fn parts_split_as_the_whole_does(fragments in proptest::collection::vec(fragment(), 0..24), size in 1usize..20) {
         let text = fragments.concat();
-        for splitting in [Splitting::Gpt2, Splitting::Cl100kBase, Splitting::Llama3, Splitting::O200kBase] {
+        for splitting in Splitting::ALL {
             let pieces = |text: &str| {
                 let mut pieces = Vec::new();
                 splitting.for_each_piece(text, |start, end| pieces.push(text[start..end].to_owned()));
@@ -132,7 +132,7 @@ fn patterns_say_what_the_code_does() {
         "trailing  \n  ",
         "\u{301}ABC \u{301}abc ǅungla x\u{a0}y ٣٤٥٦ 你好，世界。\n再见  ",
     ];
-    for splitting in [Splitting::Gpt2, Splitting::Cl100kBase, Splitting::Llama3, Splitting::O200kBase] {
+    for splitting in Splitting::ALL {
         let theirs = Split::new(SplitPattern::Regex(splitting.pattern().to_owned()), Isolated, false)
             .expect("a valid pattern");
         for text in texts {
