@@ -105,8 +105,12 @@ fn bench_compares_ids_and_speed_with_the_published_encoder() {
             assert!(report[speed].as_f64().is_some_and(|speed| speed > 0.0), "{speed}: {report}");
         }
     }
-    let report = report(&["--tokenizer", "byte"]);
-    assert!(report["megabytes_per_second_tiktoken_rs"].is_null(), "no one else has it: {report}");
+    let byte = report(&["--tokenizer", "byte"]);
+    assert!(byte["megabytes_per_second_tiktoken_rs"].is_null(), "no one else has it: {byte}");
+    write_corpus(path);
+    stdout(&kiln(path, ["tokenize", "train", "--data", "texts", "--vocab-size", "270", "--out", "mine"]));
+    let mine = report(&["--tokenizer", "mine"]);
+    assert_eq!(mine["ids_equal_tokenizers"], true, "{mine}");
     let missing = kiln(path, ["bench", "tokenize", "--file", "nowhere"]);
     assert_eq!(missing.status.code(), Some(2));
 }
