@@ -151,9 +151,9 @@ fn texts_with_each_of_their_features_have_the_same_ids() {
             Err(crate::Error::InvalidUtf8 { byte: 2, .. })
         ));
     }
-    let [splittings, pairs] =
+    let [of_llama3, of_qwen] =
         [&llama3.ours, &qwen.ours].map(|tokenizer| tokenizer.byte_pairs().expect("byte-level"));
-    assert_eq!([splittings.splitting, pairs.splitting], [super::Splitting::Llama3, super::Splitting::Qwen2]);
+    assert_eq!([of_llama3.splitting, of_qwen.splitting], [super::Splitting::Llama3, super::Splitting::Qwen2]);
     assert_eq!(smollm.ours.byte_pairs().expect("byte-level").splitting, super::Splitting::SmolLm);
 }
 
