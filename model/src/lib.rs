@@ -1,7 +1,7 @@
 //! GPT-2, and by other choices Llama and Qwen, as a [Burn](https://burn.dev) module.
 //!
 //! The files read bottom-up, in the order in which one learns a GPT: [`Embedding`] turns tokens into vectors,
-//! [`Attention`] lets positions look back at each other, [`LayerNorm`] keeps the scale, [`FeedForward`] thinks
+//! [`Attention`] lets positions look back at each other, [`Norm`] keeps the scale, [`FeedForward`] thinks
 //! about each position alone, [`Block`] joins the two, [`GptModel`] stacks blocks and asks for the next token,
 //! and [`KvCache`] makes generation cheap. One model serves every device: it is generic over [`Backend`].
 //!

@@ -74,7 +74,7 @@ impl<B: Backend, C: CheckpointStrategy> Backend for Autodiff<B, C> {
     ) -> FloatTensor<Self> {
         let prepared = Rotary.prepare::<C>([qkv.node.clone()]).compute_bound();
         let (cos, sin) = (cos.primitive, sin.primitive);
-        let output = B::rotary_forward(qkv.primitive, heads, cos.clone(), sin.clone());
+        let output = <B as Backend>::rotary(qkv.primitive, heads, cos.clone(), sin.clone());
         match prepared.stateful() {
             OpsKind::Tracked(node) => node.finish((heads, cos, sin), output),
             OpsKind::UnTracked(node) => node.finish(output),
@@ -87,9 +87,10 @@ impl<B: Backend, C: CheckpointStrategy> Backend for Autodiff<B, C> {
         activation: Activation,
     ) -> FloatTensor<Self> {
         let prepared = Gate.prepare::<C>([gate.node.clone(), expanded.node.clone()]).compute_bound();
-        let (output, saved) = B::gate_forward(gate.primitive, expanded.primitive, activation);
+        let (gate, expanded) = (gate.primitive, expanded.primitive);
+        let output = <B as Backend>::gate(gate.clone(), expanded.clone(), activation);
         match prepared.stateful() {
-            OpsKind::Tracked(node) => node.finish((saved, activation), output),
+            OpsKind::Tracked(node) => node.finish((gate, expanded, activation), output),
             OpsKind::UnTracked(node) => node.finish(output),
         }
     }
@@ -217,7 +218,7 @@ impl<B: Backend> Backward<B, 1> for Rotary {
         let (heads, cos, sin) = ops.state;
         let gradient = gradients.consume::<B>(&ops.node);
         let [qkv] = ops.parents.map(|parent| parent.map(|node| node.id));
-        register::<B>(gradients, qkv, B::rotary_forward(gradient, heads, cos, B::float_neg(sin)));
+        register::<B>(gradients, qkv, <B as Backend>::rotary(gradient, heads, cos, B::float_neg(sin)));
     }
 }
 
@@ -225,16 +226,17 @@ impl<B: Backend> Backward<B, 1> for Rotary {
 struct Gate;
 
 impl<B: Backend> Backward<B, 2> for Gate {
-    /// What the forward pass saved, and the activation.
-    type State = (Saved<B>, Activation);
+    /// Both factors, and the activation.
+    type State = (FloatTensor<B>, FloatTensor<B>, Activation);
 
     fn backward(self, ops: Ops<Self::State, 2>, gradients: &mut Gradients, _: &mut Checkpointer) {
-        let (saved, activation) = ops.state;
+        let (gate, expanded, activation) = ops.state;
         let gradient = gradients.consume::<B>(&ops.node);
-        let [gate, expanded] = ops.parents.map(|parent| parent.map(|node| node.id));
-        let [d_gate, d_expanded] = B::gate_backward(saved, activation, gradient);
-        register::<B>(gradients, gate, d_gate);
-        register::<B>(gradients, expanded, d_expanded);
+        let ours = B::gate_backward(gate, expanded, activation, gradient);
+        let parents = ops.parents.map(|parent| parent.map(|node| node.id));
+        for (parent, ours) in parents.into_iter().zip(ours) {
+            register::<B>(gradients, parent, ours);
+        }
     }
 }
 

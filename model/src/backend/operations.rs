@@ -13,8 +13,6 @@ use crate::{Activation, ComputePrecision};
 /// An operation computes in the type of its input, beside which weights may be f32: factors of products are rounded to
 /// it, sums of norms and softmax and the loss are f32, and a gradient has the type of what it is the gradient of.
 ///
-/// # Example
-///
 /// A backend of your own needs one line; overrides are optional:
 ///
 /// ```ignore
@@ -130,7 +128,7 @@ pub trait Backend: burn::tensor::backend::Backend {
     }
 
     /// Turns queries and keys in the joint projection by the angles of their positions, differentiable: the features `i` and
-    /// `i + head_dim / 2` of a head are a pair. Values stay.
+    /// `i + head_dim / 2` of a head are a pair. Values stay. With `-sin` for `sin` it is its own backward pass.
     ///
     /// # Shapes
     ///
@@ -142,17 +140,7 @@ pub trait Backend: burn::tensor::backend::Backend {
         cos: FloatTensor<Self>,
         sin: FloatTensor<Self>,
     ) -> FloatTensor<Self> {
-        Self::rotary_forward(qkv, heads, cos, sin)
-    }
-
-    /// The forward pass of [`rotary`](Self::rotary). With `-sin` for `sin` it is the backward pass.
-    fn rotary_forward(
-        qkv: FloatTensor<Self>,
-        heads: Heads,
-        cos: FloatTensor<Self>,
-        sin: FloatTensor<Self>,
-    ) -> FloatTensor<Self> {
-        portable::rotary_forward::<Self>(qkv, heads, cos, sin)
+        portable::rotary::<Self>(qkv, heads, cos, sin)
     }
 
     /// `activation(gate) · expanded`, element by element, differentiable.
@@ -161,25 +149,17 @@ pub trait Backend: burn::tensor::backend::Backend {
         expanded: FloatTensor<Self>,
         activation: Activation,
     ) -> FloatTensor<Self> {
-        Self::gate_forward(gate, expanded, activation).0
-    }
-
-    /// The forward pass of [`gate`](Self::gate), with what its backward pass needs.
-    fn gate_forward(
-        gate: FloatTensor<Self>,
-        expanded: FloatTensor<Self>,
-        activation: Activation,
-    ) -> (FloatTensor<Self>, Saved<Self>) {
-        portable::gate_forward::<Self>(gate, expanded, activation)
+        portable::gate::<Self>(gate, expanded, activation)
     }
 
     /// The backward pass of [`gate`](Self::gate): the gradients of `gate` and of `expanded`.
     fn gate_backward(
-        saved: Saved<Self>,
+        gate: FloatTensor<Self>,
+        expanded: FloatTensor<Self>,
         activation: Activation,
         gradient: FloatTensor<Self>,
     ) -> [FloatTensor<Self>; 2] {
-        portable::gate_backward::<Self>(saved, activation, gradient)
+        portable::gate_backward::<Self>(gate, expanded, activation, gradient)
     }
 
     /// `activation(input · weight + bias)`, differentiable.

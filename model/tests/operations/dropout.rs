@@ -1,5 +1,7 @@
 //! Dropout, whose mask is drawn anew each time.
 
+use std::sync::{Mutex, PoisonError};
+
 use burn::tensor::backend::Backend as BurnBackend;
 use burn::tensor::{Tensor, TensorPrimitive};
 use burn_autodiff::Autodiff;
@@ -7,6 +9,9 @@ use burn_ndarray::NdArray;
 use kiln_model::{Backend, Heads};
 
 use super::check::{Primitive, Reference, flat, shaped, tensor, values};
+
+/// Backends draw from one stream of random numbers: a test that seeds it must not share it.
+static ALONE: Mutex<()> = Mutex::new(());
 
 type B = Autodiff<Reference>;
 
@@ -17,6 +22,7 @@ fn typed(primitive: Primitive<B>) -> Tensor<B, 3> {
 /// Dropout is linear, so its gradient for an upstream gradient of ones is the mask that made the output.
 #[test]
 fn dropout_uses_the_same_mask_backward() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let input = (tensor::<B, 3>(&values(5, 480), [2, 30, 8]) + 2.0).detach().require_grad();
     let output = typed(B::dropout(input.clone().into_primitive().tensor(), 0.3));
     let gradients = output.clone().sum().backward();
@@ -32,6 +38,7 @@ fn dropout_uses_the_same_mask_backward() {
 /// values must reproduce the output.
 #[test]
 fn attention_dropout_uses_the_same_mask_backward() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let (seq, n_heads, head_dim) = (16, 2, 4);
     let d_model = n_heads * head_dim;
     let qkv = tensor::<B, 3>(&values(6, seq * 3 * d_model), [1, seq, 3 * d_model]).require_grad();
@@ -50,6 +57,7 @@ fn attention_dropout_uses_the_same_mask_backward() {
 /// nothing.
 #[test]
 fn attention_dropout_is_unbiased_and_seeded() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     type B = NdArray;
     let device = Default::default();
     let (seq, n_heads, head_dim) = (24, 2, 8);

@@ -27,7 +27,7 @@ pub(super) use cross_entropy::{head, head_cross_entropy, head_cross_entropy_with
 pub(crate) use divide::divide;
 pub(super) use dropout::{dropout_backward, dropout_forward};
 pub(super) use embedding::{embedding, embedding_backward};
-pub(super) use gate::{gate_backward, gate_forward};
+pub(super) use gate::{gate, gate_backward};
 pub(super) use layer_norm::{layer_norm_backward, layer_norm_forward};
 #[cfg(any(feature = "ndarray", feature = "flex"))]
 pub(super) use linear::linear;
@@ -37,7 +37,7 @@ pub(super) use pack::{pack, unpack};
 pub(super) use precision::set_compute_precision;
 use precision::{wide, widen};
 pub(super) use rms_norm::{rms_norm_backward, rms_norm_forward};
-pub(super) use rotary::rotary_forward;
+pub(super) use rotary::rotary;
 
 fn from_primitive<B: Backend, const D: usize>(primitive: FloatTensor<B>) -> Tensor<B, D> {
     Tensor::from_primitive(TensorPrimitive::Float(primitive))

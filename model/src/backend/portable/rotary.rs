@@ -7,7 +7,7 @@ use super::{from_primitive, into_primitive, widen};
 use crate::backend::{Backend, Heads};
 
 /// `(a cos - b sin, b cos + a sin)` for the pairs `(a, b)` of features of each query and key.
-pub(in crate::backend) fn rotary_forward<B: Backend>(
+pub(in crate::backend) fn rotary<B: Backend>(
     qkv: FloatTensor<B>,
     heads: Heads,
     cos: FloatTensor<B>,

@@ -6,16 +6,14 @@ use burn::tensor::ops::FloatTensor;
 use super::machine::activation;
 use super::machine::parallel::{ELEMENTWISE_BLOCK, for_each_chunk, for_each_chunk2};
 use super::machine::simd::{Simd, dispatch, map2, map3};
-use super::tensor::{HostMemory, buffer, take};
+use super::tensor::{HostMemory, buffer};
 use crate::Activation;
-use crate::backend::Saved;
 
-/// Saves both factors.
-pub(in crate::backend) fn gate_forward<B: HostMemory>(
+pub(in crate::backend) fn gate<B: HostMemory>(
     gate: FloatTensor<B>,
     expanded: FloatTensor<B>,
     activation: Activation,
-) -> (FloatTensor<B>, Saved<B>) {
+) -> FloatTensor<B> {
     let shape = gate.shape();
     let mut output = buffer(shape.num_elements());
     {
@@ -27,7 +25,7 @@ pub(in crate::backend) fn gate_forward<B: HostMemory>(
             dispatch!(forward_block(activation, &gate[at.clone()], &expanded[at], output));
         });
     }
-    (B::tensor(output, shape), vec![gate, expanded])
+    B::tensor(output, shape)
 }
 
 #[inline(always)]
@@ -43,11 +41,11 @@ fn forward_block<S: Simd>(simd: S, kind: Activation, gate: &[f32], expanded: &[f
 }
 
 pub(in crate::backend) fn gate_backward<B: HostMemory>(
-    saved: Saved<B>,
+    gate: FloatTensor<B>,
+    expanded: FloatTensor<B>,
     activation: Activation,
     gradient: FloatTensor<B>,
 ) -> [FloatTensor<B>; 2] {
-    let [gate, expanded] = take::<B, 2>(saved);
     let shape = gate.shape();
     let (mut d_gate, mut d_expanded) = (buffer(shape.num_elements()), buffer(shape.num_elements()));
     {

@@ -26,7 +26,7 @@ pub(in crate::backend) use adamw::adamw_step;
 pub(in crate::backend) use attention::{attention_backward, attention_forward, cached_attention};
 pub(in crate::backend) use dropout::{dropout_backward, dropout_forward};
 pub(in crate::backend) use embedding::{embedding, embedding_backward, packed_embedding};
-pub(in crate::backend) use gate::{gate_backward, gate_forward};
+pub(in crate::backend) use gate::{gate, gate_backward};
 pub(in crate::backend) use head::{
     head, head_cross_entropy, head_cross_entropy_with_gradients, packed_head, packed_head_cross_entropy,
 };
@@ -34,7 +34,7 @@ pub(in crate::backend) use layer_norm::{layer_norm_backward, layer_norm_forward}
 pub(in crate::backend) use linear::{linear, linear_backward, linear_forward, packed_linear};
 pub(in crate::backend) use pack::pack;
 pub(in crate::backend) use rms_norm::{rms_norm_backward, rms_norm_forward};
-pub(in crate::backend) use rotary::rotary_forward;
+pub(in crate::backend) use rotary::rotary;
 pub(in crate::backend) use sum_of_squares::sum_of_squares;
 pub(in crate::backend) use tensor::applies;
 
@@ -70,14 +70,14 @@ macro_rules! host_operations {
             fn rms_norm_backward(
                 saved: Saved<Self>, weight: FloatTensor<Self>, gradient: FloatTensor<Self>
             ) -> AffineGradients<Self>, by gradient;
-            fn rotary_forward(
+            fn rotary(
                 qkv: FloatTensor<Self>, heads: Heads, cos: FloatTensor<Self>, sin: FloatTensor<Self>
             ) -> FloatTensor<Self>, by qkv;
-            fn gate_forward(
+            fn gate(
                 gate: FloatTensor<Self>, expanded: FloatTensor<Self>, activation: Activation
-            ) -> (FloatTensor<Self>, Saved<Self>), by gate;
+            ) -> FloatTensor<Self>, by gate;
             fn gate_backward(
-                saved: Saved<Self>, activation: Activation, gradient: FloatTensor<Self>
+                gate: FloatTensor<Self>, expanded: FloatTensor<Self>, activation: Activation, gradient: FloatTensor<Self>
             ) -> [FloatTensor<Self>; 2], by gradient;
             fn linear(
                 input: FloatTensor<Self>, weight: FloatTensor<Self>, bias: Option<FloatTensor<Self>>,

@@ -11,7 +11,7 @@ use crate::backend::Heads;
 /// Positions in one block of work.
 const ROW_BLOCK: usize = 16;
 
-pub(in crate::backend) fn rotary_forward<B: HostMemory>(
+pub(in crate::backend) fn rotary<B: HostMemory>(
     qkv: FloatTensor<B>,
     heads: Heads,
     cos: FloatTensor<B>,
