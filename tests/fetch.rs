@@ -74,7 +74,7 @@ impl Machine {
         ));
         let foreign = path.join("foreign");
         std::fs::create_dir(&foreign).expect("writable");
-        std::fs::write(foreign.join("config.json"), "{\"model_type\": \"llama\"}").expect("writable");
+        std::fs::write(foreign.join("config.json"), "{\"model_type\": \"mamba\"}").expect("writable");
         std::fs::write(foreign.join("model.safetensors"), "never read").expect("writable");
         let model = made.join("run/model");
         let (endpoint, seen) =
@@ -184,7 +184,7 @@ fn what_is_not_here_is_said_with_the_command_that_fetches_it() {
     assert!(String::from_utf8_lossy(&bare.stderr).contains("kiln fetch gpt2 "));
 
     // An architecture that nothing here can run: its weights stay where they are.
-    machine.refused(2, &["fetch", "someone/foreign"], &["someone/foreign", "\"llama\""]);
+    machine.refused(2, &["fetch", "someone/foreign"], &["someone/foreign", "\"mamba\""]);
     let seen = machine.seen.lock().expect("no panics").clone();
     assert!(!seen.iter().any(|path| path.contains("model.safetensors")), "{seen:?}");
 }

@@ -6,7 +6,7 @@ use burn::tensor::{Bool, Int, Tensor, TensorData};
 use crate::kv_cache::{LayerCache, padded};
 use crate::linear::Initializer;
 use crate::rotary::Angles;
-use crate::{Backend, GptConfig, Heads, Linear, NoTap, Norm, NormSite, Site, Tap, Watch, backend};
+use crate::{Backend, GptConfig, Heads, Linear, Norm, NormSite, Site, Tap, Watch, backend};
 
 /// `softmax(Q Kᵀ · scale + causal mask) V` for `n_heads` heads side by side, between two linear maps
 /// (<https://arxiv.org/abs/1706.03762>, §3.2).
@@ -131,9 +131,9 @@ impl<B: Backend> Attention<B> {
         let [_, _, new, _] = query.dims();
 
         // Where the model does so, each head is normalised, and turned by its position.
-        let place = |heads: Tensor<B, 4>, norm: &Option<Norm<B>>| {
+        let mut place = |heads: Tensor<B, 4>, norm: &Option<Norm<B>>, site| {
             let heads = match norm {
-                Some(norm) => norm.formula(heads, NormSite::Final, &mut NoTap),
+                Some(norm) => norm.formula(heads, site, tap),
                 None => heads,
             };
             match angles {
@@ -141,8 +141,8 @@ impl<B: Backend> Attention<B> {
                 None => heads,
             }
         };
-        let query = place(query, &self.q_norm); // [batch, n_heads, new, head_dim]
-        let key = place(key, &self.k_norm); // [batch, n_kv_heads, new, head_dim]
+        let query = place(query, &self.q_norm, NormSite::Query(layer)); // [batch, n_heads, new, head_dim]
+        let key = place(key, &self.k_norm, NormSite::Key(layer)); // [batch, n_kv_heads, new, head_dim]
         let (keys, values, lengths) = match cache {
             Some(cache) => padded(cache.append(key, value)),
             None => (key, value, vec![new]),

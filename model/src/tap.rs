@@ -139,6 +139,10 @@ pub enum NormSite {
     Ln1(usize),
     /// The one before the feed-forward network.
     Ln2(usize),
+    /// That of each head's queries, where there is one: over `head_dim` features, `[batch, n_heads, seq, head_dim]`.
+    Query(usize),
+    /// That of each head's keys, where there is one: over `head_dim` features, `[batch, n_kv_heads, seq, head_dim]`.
+    Key(usize),
     /// The one before the head.
     Final,
 }
@@ -173,6 +177,8 @@ impl fmt::Display for NormSite {
         match self {
             Self::Ln1(layer) => write!(f, "blocks.{layer}.ln1"),
             Self::Ln2(layer) => write!(f, "blocks.{layer}.ln2"),
+            Self::Query(layer) => write!(f, "blocks.{layer}.attn.q_norm"),
+            Self::Key(layer) => write!(f, "blocks.{layer}.attn.k_norm"),
             Self::Final => write!(f, "ln_final"),
         }
     }

@@ -211,8 +211,13 @@ mod checks {
         for config in [config(), GptConfig { bias: false.into(), tied_head: false, ..config() }, modern()] {
             let model = model_of::<B>(&config);
             let fused = numbers(model.forward(tokens(2, 12)));
-            let formula = numbers(model.forward_tapped(tokens(2, 12), None, &mut everything()));
+            let mut tap = everything();
+            let formula = numbers(model.forward_tapped(tokens(2, 12), None, &mut tap));
             assert_close("logits", &formula, &fused);
+            for site in ["attn.q_norm.hook_scale", "attn.k_norm.hook_normalized", "mlp.hook_pre_linear"] {
+                let seen = tap.1.contains(&format!("blocks.1.{site}"));
+                assert_eq!(seen, config.qk_norm, "{site}");
+            }
         }
     }
 

@@ -33,7 +33,7 @@ pub(super) fn read(path: &Path) -> Result<GptConfig> {
 
 /// A message with the keys of the file in place of the fields that they set.
 fn in_keys(family: &Family, message: String) -> String {
-    family.keys.iter().fold(message, |message, key| match *key {
+    family.keys().fold(message, |message, key| match *key {
         Key::Field(name, field) => message.replace(&format!("model.{field} "), &format!("{name} ")),
         Key::FeedForward(name) => message.replace("model.d_ff ", &format!("{name} ")),
         _ => message,
@@ -49,7 +49,7 @@ fn configuration(family: &Family, file: &Value) -> Result<GptConfig, Problem> {
     let mut fields = defaults.clone();
     // Several keys may set the same field.
     let mut set: BTreeMap<&str, Value> = BTreeMap::new();
-    for key in family.keys {
+    for key in family.keys() {
         let Some((name, field, value)) = setting(key, file, &defaults)? else { continue };
         fields.insert(field.to_owned(), value);
         // Field by field, so that an error knows its key.
@@ -62,7 +62,7 @@ fn configuration(family: &Family, file: &Value) -> Result<GptConfig, Problem> {
         }
     }
     let mut config: GptConfig = serde_json::from_value(Value::Object(fields)).expect("checked above");
-    for key in family.keys {
+    for key in family.keys() {
         match *key {
             Key::Rotary => config.positions = rotary_keys::read(file)?,
             Key::Biases(name, biases) => match file.get(name) {
@@ -112,7 +112,7 @@ fn setting(
 
 /// Says which keys set `field` to different values.
 fn disagreement(family: &Family, field: &str, file: &Value, defaults: &Map<String, Value>) -> String {
-    let values = family.keys.iter().filter_map(|key| match key {
+    let values = family.keys().filter_map(|key| match key {
         Key::Field(name, set) if *set == field => {
             let value = file.get(name).or(defaults.get(field)).unwrap_or(&Value::Null);
             Some(format!("{name} = {value}"))
@@ -134,7 +134,7 @@ pub(super) fn contents(
     let sized = GptConfig { n_kv_heads: Some(n_kv_heads), head_dim: Some(head_dim), ..config.clone() };
     let fields = fields_of(&sized);
     let first = [("architectures", json!([family.architecture])), ("model_type", json!(family.model_type))];
-    let keys = family.keys.iter().flat_map(|key| match *key {
+    let keys = family.keys().flat_map(|key| match *key {
         Key::Field(name, field) => vec![(name, fields[field].clone())],
         Key::FeedForward(name) => vec![(name, fields["d_ff"].clone())],
         Key::Biases(name, biases) => vec![(name, Value::Bool(config.bias.with(biases) == config.bias))],

@@ -1,6 +1,6 @@
 //! GPT-2 (`GPT2LMHeadModel`): the names in its published files, which the model's own fields share.
 
-use super::{Family, Has, Key, Layer, MatrixLayout, NO_BIAS, Size};
+use super::{Family, Has, Key, Layer, MatrixLayout, NO_BIAS, SPECIAL_TOKENS, Size};
 use crate::{Activation, Biases, FeedForwardKind, GptConfig, Heads, NormKind, Positions, Role};
 
 impl Family {
@@ -20,41 +20,43 @@ impl Family {
                 && config.activation != Activation::Relu2
         },
         keys: &[
-            Key::Field("vocab_size", "vocab_size"),
-            Key::Field("n_positions", "context_length"),
-            Key::Field("n_embd", "d_model"),
-            Key::Field("n_layer", "n_layers"),
-            Key::Field("n_head", "n_heads"),
-            Key::FeedForward("n_inner"),
-            Key::Field("activation_function", "activation"),
-            Key::Field("layer_norm_epsilon", "norm_epsilon"),
-            Key::Field("initializer_range", "init_std"),
-            Key::Field("resid_pdrop", "dropout"),
-            Key::Field("embd_pdrop", "dropout"),
-            Key::Field("attn_pdrop", "dropout"),
-            Key::Field("tie_word_embeddings", "tied_head"),
-            Key::Field("scale_attn_weights", "scale_attention"),
-            Key::Field("scale_attn_by_inverse_layer_idx", "scale_attention_by_layer"),
-            // The same scores in another order: nothing to do in f32.
-            Key::WithoutEffect("reorder_and_upcast_attn"),
-            Key::Unsupported("add_cross_attention"),
-            Key::Foreign("hidden_size", "n_embd"),
-            Key::Foreign("d_model", "n_embd"),
-            Key::Foreign("num_hidden_layers", "n_layer"),
-            Key::Foreign("num_layers", "n_layer"),
-            Key::Foreign("num_attention_heads", "n_head"),
-            Key::Foreign("num_heads", "n_head"),
-            Key::Foreign("num_key_value_heads", "n_head"),
-            Key::Foreign("max_position_embeddings", "n_positions"),
-            Key::Foreign("block_size", "n_positions"),
-            Key::Foreign("intermediate_size", "n_inner"),
-            Key::Foreign("hidden_act", "activation_function"),
-            Key::Foreign("layer_norm_eps", "layer_norm_epsilon"),
-            Key::SpecialToken("bos_token_id"),
-            Key::SpecialToken("eos_token_id"),
-            Key::SpecialToken("pad_token_id"),
-            // Ours: whether the biases in the file are parameters. `transformers` ignores it and finds zeros.
-            Key::Field("bias", "bias"),
+            &[
+                Key::Field("vocab_size", "vocab_size"),
+                Key::Field("n_positions", "context_length"),
+                Key::Field("n_embd", "d_model"),
+                Key::Field("n_layer", "n_layers"),
+                Key::Field("n_head", "n_heads"),
+                Key::FeedForward("n_inner"),
+                Key::Field("activation_function", "activation"),
+                Key::Field("layer_norm_epsilon", "norm_epsilon"),
+                Key::Field("initializer_range", "init_std"),
+                Key::Field("resid_pdrop", "dropout"),
+                Key::Field("embd_pdrop", "dropout"),
+                Key::Field("attn_pdrop", "dropout"),
+                Key::Field("tie_word_embeddings", "tied_head"),
+                Key::Field("scale_attn_weights", "scale_attention"),
+                Key::Field("scale_attn_by_inverse_layer_idx", "scale_attention_by_layer"),
+                // The same scores in another order: nothing to do in f32.
+                Key::WithoutEffect("reorder_and_upcast_attn"),
+                Key::Unsupported("add_cross_attention"),
+                Key::Foreign("hidden_size", "n_embd"),
+                Key::Foreign("d_model", "n_embd"),
+                Key::Foreign("num_hidden_layers", "n_layer"),
+                Key::Foreign("num_layers", "n_layer"),
+                Key::Foreign("num_attention_heads", "n_head"),
+                Key::Foreign("num_heads", "n_head"),
+                Key::Foreign("num_key_value_heads", "n_head"),
+                Key::Foreign("max_position_embeddings", "n_positions"),
+                Key::Foreign("block_size", "n_positions"),
+                Key::Foreign("intermediate_size", "n_inner"),
+                Key::Foreign("hidden_act", "activation_function"),
+                Key::Foreign("layer_norm_eps", "layer_norm_epsilon"),
+            ],
+            SPECIAL_TOKENS,
+            &[
+                // Ours: whether the biases in the file are parameters. `transformers` ignores it and finds zeros.
+                Key::Field("bias", "bias"),
+            ],
         ],
         // As in `transformers`' `GPT2Config`.
         defaults: || GptConfig { dropout: 0.1, ..GptConfig::new(12, 12, 768) },

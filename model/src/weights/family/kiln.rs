@@ -1,7 +1,7 @@
 //! Kiln's own names, for models that fit no published family: the model's paths, and the fields of its configuration. No other
 //! program opens such a directory.
 
-use super::{Family, Has, Key, Layer, MatrixLayout, NO_BIAS, Size};
+use super::{Family, Has, Key, Layer, MatrixLayout, NO_BIAS, SPECIAL_TOKENS, Size};
 use crate::{FeedForwardKind, GptConfig, Positions, Role};
 
 impl Family {
@@ -11,29 +11,29 @@ impl Family {
         architecture: "KilnForCausalLM",
         fits: |_| true,
         keys: &[
-            Key::Field("vocab_size", "vocab_size"),
-            Key::Field("context_length", "context_length"),
-            Key::Field("d_model", "d_model"),
-            Key::Field("n_layers", "n_layers"),
-            Key::Field("n_heads", "n_heads"),
-            Key::Field("n_kv_heads", "n_kv_heads"),
-            Key::Field("head_dim", "head_dim"),
-            Key::Field("d_ff", "d_ff"),
-            Key::Field("dropout", "dropout"),
-            Key::Field("bias", "bias"),
-            Key::Field("tied_head", "tied_head"),
-            Key::Field("activation", "activation"),
-            Key::Field("norm", "norm"),
-            Key::Field("norm_epsilon", "norm_epsilon"),
-            Key::Field("qk_norm", "qk_norm"),
-            Key::Field("positions", "positions"),
-            Key::Field("feed_forward", "feed_forward"),
-            Key::Field("init_std", "init_std"),
-            Key::Field("scale_attention", "scale_attention"),
-            Key::Field("scale_attention_by_layer", "scale_attention_by_layer"),
-            Key::SpecialToken("bos_token_id"),
-            Key::SpecialToken("eos_token_id"),
-            Key::SpecialToken("pad_token_id"),
+            &[
+                Key::Field("vocab_size", "vocab_size"),
+                Key::Field("context_length", "context_length"),
+                Key::Field("d_model", "d_model"),
+                Key::Field("n_layers", "n_layers"),
+                Key::Field("n_heads", "n_heads"),
+                Key::Field("n_kv_heads", "n_kv_heads"),
+                Key::Field("head_dim", "head_dim"),
+                Key::Field("d_ff", "d_ff"),
+                Key::Field("dropout", "dropout"),
+                Key::Field("bias", "bias"),
+                Key::Field("tied_head", "tied_head"),
+                Key::Field("activation", "activation"),
+                Key::Field("norm", "norm"),
+                Key::Field("norm_epsilon", "norm_epsilon"),
+                Key::Field("qk_norm", "qk_norm"),
+                Key::Field("positions", "positions"),
+                Key::Field("feed_forward", "feed_forward"),
+                Key::Field("init_std", "init_std"),
+                Key::Field("scale_attention", "scale_attention"),
+                Key::Field("scale_attention_by_layer", "scale_attention_by_layer"),
+            ],
+            SPECIAL_TOKENS,
         ],
         defaults: || GptConfig::new(12, 12, 768),
         prefix: "",

@@ -1,6 +1,6 @@
 //! Llama (`LlamaForCausalLM`) and those that share its block: SmolLM2, TinyLlama, and with changes Qwen.
 
-use super::{Family, Key, Layer, MatrixLayout, NO_BIAS, Size};
+use super::{Family, Key, Layer, MatrixLayout, NO_BIAS, SPECIAL_TOKENS, Size};
 use crate::{Biases, FeedForwardKind, GptConfig, NormKind, Positions, Role};
 
 impl Family {
@@ -12,25 +12,9 @@ impl Family {
             is_llama_block(config) && !config.qk_norm && config.bias.qkv == config.bias.attention_out
         },
         keys: &[
-            Key::Field("vocab_size", "vocab_size"),
-            Key::Field("max_position_embeddings", "context_length"),
-            Key::Field("hidden_size", "d_model"),
-            Key::Field("intermediate_size", "d_ff"),
-            Key::Field("num_hidden_layers", "n_layers"),
-            Key::Field("num_attention_heads", "n_heads"),
-            Key::Field("num_key_value_heads", "n_kv_heads"),
-            Key::Field("head_dim", "head_dim"),
-            Key::Field("hidden_act", "activation"),
-            Key::Field("rms_norm_eps", "norm_epsilon"),
-            Key::Rotary,
-            Key::Field("initializer_range", "init_std"),
-            Key::Field("attention_dropout", "dropout"),
-            Key::Field("tie_word_embeddings", "tied_head"),
-            Key::Biases("attention_bias", Biases { qkv: true, attention_out: true, ..Biases::NONE }),
-            Key::Biases("mlp_bias", Biases { feed_forward: true, ..Biases::NONE }),
-            Key::SpecialToken("bos_token_id"),
-            Key::SpecialToken("eos_token_id"),
-            Key::SpecialToken("pad_token_id"),
+            LLAMA_KEYS,
+            &[ATTENTION_BIAS, Key::Biases("mlp_bias", Biases { feed_forward: true, ..Biases::NONE })],
+            SPECIAL_TOKENS,
         ],
         // As in `transformers`' `LlamaConfig`.
         defaults: || GptConfig {
@@ -76,6 +60,30 @@ impl Family {
         gguf_refusal: |_| Some("writing this family is not supported yet".to_owned()),
     };
 }
+
+/// What all of them call their numbers.
+pub(super) const LLAMA_KEYS: &[Key] = &[
+    Key::Field("vocab_size", "vocab_size"),
+    Key::Field("max_position_embeddings", "context_length"),
+    Key::Field("hidden_size", "d_model"),
+    Key::Field("intermediate_size", "d_ff"),
+    Key::Field("num_hidden_layers", "n_layers"),
+    Key::Field("num_attention_heads", "n_heads"),
+    Key::Field("num_key_value_heads", "n_kv_heads"),
+    Key::Field("head_dim", "head_dim"),
+    Key::Field("hidden_act", "activation"),
+    Key::Field("rms_norm_eps", "norm_epsilon"),
+    Key::Rotary,
+    Key::Field("initializer_range", "init_std"),
+    Key::Field("attention_dropout", "dropout"),
+    Key::Field("tie_word_embeddings", "tied_head"),
+];
+
+pub(super) const ATTENTION_BIAS: Key =
+    Key::Biases("attention_bias", Biases { qkv: true, attention_out: true, ..Biases::NONE });
+
+/// Kiln has no windows.
+pub(super) const SLIDING_WINDOW: Key = Key::Unsupported("use_sliding_window");
 
 /// Whether norms, positions, feed-forward network and scores are those that Llama and its kin compute.
 pub(super) fn is_llama_block(config: &GptConfig) -> bool {

@@ -24,8 +24,9 @@ pub(super) struct Family {
     pub(super) architecture: &'static str,
     /// Whether its files can hold such a model.
     pub(super) fits: fn(&GptConfig) -> bool,
-    /// The keys of `config.json` that decide what a model computes, in the order in which they are written.
-    pub(super) keys: &'static [Key],
+    /// The keys of `config.json` that decide what a model computes, in the order in which they are written. Families share
+    /// some of them, hence lists.
+    pub(super) keys: &'static [&'static [Key]],
     /// The configuration of a file without any of the keys.
     pub(super) defaults: fn() -> GptConfig,
     /// What `transformers` puts before every name but the head's. Files of a model without a head lack it.
@@ -49,6 +50,13 @@ pub(super) struct Family {
     /// What a model needs that llama.cpp's version of the family does not compute.
     pub(super) gguf_refusal: fn(&GptConfig) -> Option<String>,
 }
+
+/// The keys of [special tokens](super::SpecialTokens), in every family.
+const SPECIAL_TOKENS: &[Key] = &[
+    Key::SpecialToken("bos_token_id"),
+    Key::SpecialToken("eos_token_id"),
+    Key::SpecialToken("pad_token_id"),
+];
 
 /// Whether a model has something, if models of the family ever have it.
 type Has = Option<fn(&GptConfig) -> bool>;
@@ -142,6 +150,11 @@ impl Family {
     pub(super) fn of(config: &GptConfig) -> &'static Self {
         let family = FAMILIES.into_iter().find(|family| (family.fits)(config));
         family.expect("the last one takes any")
+    }
+
+    /// The keys of `config.json`, in the order in which they are written.
+    pub(super) fn keys(&self) -> impl Iterator<Item = &'static Key> + use<> {
+        self.keys.iter().copied().flatten()
     }
 
     /// The family of a `config.json`, or what is wrong with its `model_type`.
