@@ -5,7 +5,8 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use kiln_datasets::{Tokenizer, open_input};
-use kiln_inference::ModelFiles;
+use kiln_inference::{ModelFiles, gguf_tokenizer};
+use kiln_model::is_gguf;
 
 use crate::commands::newest;
 use crate::output::print_message;
@@ -29,8 +30,12 @@ pub fn named_model(named: &Path) -> Result<ModelFiles> {
     open_model(&newest::model_directory(Some(named))?)
 }
 
-/// A tokenizer by name, or from a tokenizer, model or run directory, or from a run or a fetched model by its name.
+/// A tokenizer by name, or from a tokenizer, model or run directory, or a GGUF file, or from a run or a fetched model by its
+/// name.
 pub fn tokenizer(name: &str) -> Result<Tokenizer> {
+    if is_gguf(Path::new(name)) {
+        return Ok(gguf_tokenizer(Path::new(name))?);
+    }
     let inside = Path::new(name).join("model");
     if !Path::new(name).join("tokenizer.json").exists() && inside.join("tokenizer.json").exists() {
         return Ok(Tokenizer::from_directory(&inside)?);
@@ -55,7 +60,7 @@ pub fn tokenizer_of(files: &ModelFiles, name: Option<&str>) -> Result<Tokenizer>
         None => bail!(
             "{}: no tokenizer here (neither `tokenizer.json` nor `vocab.json` with `merges.txt`)\nhint: name the one that \
              the model was trained with, for instance `--tokenizer gpt2`",
-            files.directory().display()
+            files.path().display()
         ),
     }
 }

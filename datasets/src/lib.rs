@@ -89,4 +89,4 @@ pub use shard::{FileIdentity, ShardFormat, ShardWriter, TokenShard, Vocabulary};
 pub use source::{
     CARGO, Compression, DEFAULT_FIELD, Format, ReadEvent, ReadOptions, Source, SourceFile, Spool,
 };
-pub use tokenizer::{BpeTrainer, BytePairs, Splitting, StreamDecoder, TOKENIZERS, Tokenizer};
+pub use tokenizer::{BpeTrainer, BytePairs, GgufTokenizer, Splitting, StreamDecoder, TOKENIZERS, Tokenizer};

@@ -3,34 +3,36 @@
 use std::path::{Path, PathBuf};
 
 use kiln_datasets::Tokenizer;
-use kiln_model::{Backend, GptConfig, GptModel, Precision, SpecialTokens};
+use kiln_model::{Backend, GptConfig, GptModel, Precision, SpecialTokens, is_gguf, load_gguf_vocabulary};
 
 use crate::error::Result;
+use crate::gguf::gguf_tokenizer;
 
-/// A model directory whose `config.json` has been read.
+/// A model whose architecture has been read: a directory with `config.json`, or a GGUF file.
 #[derive(Clone, Debug)]
 pub struct ModelFiles {
-    directory: PathBuf,
+    path: PathBuf,
     config: GptConfig,
     special_tokens: SpecialTokens,
 }
 
 impl ModelFiles {
-    /// Opens a model directory, the `model/` of a run directory, or the directory of a `model.safetensors`.
+    /// Opens a model directory, the `model/` of a run directory, the directory of a `model.safetensors`, or a `.gguf`
+    /// file.
     ///
     /// # Errors
     ///
     /// [`Error::Model`](crate::Error::Model) if there is no model or its architecture is not known.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
-        let directory = model_directory(path.as_ref());
-        let config = kiln_model::load_config(&directory)?;
-        let special_tokens = SpecialTokens::of_generation(&directory)?;
-        Ok(Self { directory, config, special_tokens })
+        let path = model_path(path.as_ref());
+        let config = kiln_model::load_config(&path)?;
+        let special_tokens = SpecialTokens::of_generation(&path)?;
+        Ok(Self { path, config, special_tokens })
     }
 
-    /// The directory with `config.json`.
-    pub fn directory(&self) -> &Path {
-        &self.directory
+    /// The directory with `config.json`, or the GGUF file.
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// The architecture.
@@ -45,12 +47,15 @@ impl ModelFiles {
 
     /// Tensors of the files that loading skips: those of [other heads](kiln_model::unused_heads).
     pub fn unused_heads(&self) -> Vec<String> {
-        kiln_model::unused_heads(&self.directory, &self.config)
+        kiln_model::unused_heads(&self.path, &self.config)
     }
 
-    /// Whether a tokenizer lies beside the weights: a model may come without one.
+    /// Whether a tokenizer lies beside the weights, whole or not: a model may come without one.
     pub fn has_tokenizer(&self) -> bool {
-        Tokenizer::is_in(&self.directory)
+        match is_gguf(&self.path) {
+            true => !matches!(load_gguf_vocabulary(&self.path), Ok(None)),
+            false => Tokenizer::is_in(&self.path),
+        }
     }
 
     /// The tokenizer.
@@ -59,7 +64,10 @@ impl ModelFiles {
     ///
     /// [`Error::Data`](crate::Error::Data) if there is none or it cannot be used.
     pub fn tokenizer(&self) -> Result<Tokenizer> {
-        Ok(Tokenizer::from_directory(&self.directory)?)
+        match is_gguf(&self.path) {
+            true => gguf_tokenizer(&self.path),
+            false => Ok(Tokenizer::from_directory(&self.path)?),
+        }
     }
 
     /// The model in f32, to learn or to be saved; see [`kiln_model::load`].
@@ -68,7 +76,7 @@ impl ModelFiles {
     ///
     /// [`Error::Model`](crate::Error::Model) if the weights do not fit the architecture.
     pub fn load<B: Backend>(&self, device: &B::Device) -> Result<GptModel<B>> {
-        Ok(kiln_model::load_weights(&self.directory, &self.config, device, None)?)
+        Ok(kiln_model::load_weights(&self.path, &self.config, device, None)?)
     }
 
     /// The model with its weights laid out for inference; see [`kiln_model::load_with_precision`].
@@ -82,12 +90,12 @@ impl ModelFiles {
         device: &B::Device,
         precision: Precision,
     ) -> Result<GptModel<B>> {
-        Ok(kiln_model::load_weights(&self.directory, &self.config, device, Some(precision))?)
+        Ok(kiln_model::load_weights(&self.path, &self.config, device, Some(precision))?)
     }
 }
 
 /// `path` itself, `model/` in it if that is where the model lies, or the directory of the weights.
-fn model_directory(path: &Path) -> PathBuf {
+fn model_path(path: &Path) -> PathBuf {
     if path.extension().is_some_and(|ending| ending == "safetensors") && path.is_file() {
         let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
         return parent.unwrap_or(Path::new(".")).to_owned();

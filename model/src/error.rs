@@ -82,6 +82,19 @@ pub enum Error {
         /// What stands in the way.
         reason: String,
     },
+    /// A tensor of a GGUF file is quantised in a way that is not read.
+    #[error(
+        "{}: `{tensor}` is {found}; expected F64, F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, Q4_K, Q5_K or Q6_K",
+        path.display()
+    )]
+    Quantisation {
+        /// The file.
+        path: PathBuf,
+        /// The tensor.
+        tensor: String,
+        /// How it is quantised, by llama.cpp's name.
+        found: &'static str,
+    },
     /// A file is there but is not what it should be.
     #[error("{}: {reason}", path.display())]
     Format {
@@ -99,7 +112,7 @@ impl Error {
         match self {
             Self::Io { source, .. } => source.kind(),
             Self::NoModel { .. } | Self::OtherWeights { .. } => ErrorKind::NotFound,
-            Self::Format { .. } | Self::Damaged { .. } => ErrorKind::InvalidData,
+            Self::Format { .. } | Self::Damaged { .. } | Self::Quantisation { .. } => ErrorKind::InvalidData,
             _ => ErrorKind::InvalidInput,
         }
     }

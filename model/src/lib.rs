@@ -89,6 +89,6 @@ pub use precision::{Channels, Precision};
 pub use rotary::Angles;
 pub use tap::{NoTap, NormSite, Site, Tap, Watch};
 pub use weights::{
-    Dtype, GgufVocabulary, SpecialTokens, load, load_config, load_weights, load_with_precision,
-    parameter_shapes, save, save_gguf, unused_heads,
+    Dtype, GgufVocabulary, SpecialTokens, is_gguf, load, load_config, load_gguf_vocabulary, load_weights,
+    load_with_precision, parameter_shapes, save, save_gguf, unused_heads,
 };

@@ -68,7 +68,7 @@ pub struct BenchTrain {
 /// A model with its own weights, or a shape with random ones.
 #[derive(Args, Debug, Clone)]
 pub struct ModelSource {
-    /// Model: a directory, the name of a run in runs/ or of a fetched model; default: random weights.
+    /// Model: a directory, a .gguf file, the name of a run in runs/ or of a fetched model; default: random weights.
     #[arg(short, long, value_name = "MODEL", conflicts_with_all = ["preset", "layers", "heads", "width", "vocab"])]
     pub model: Option<PathBuf>,
     #[command(flatten)]

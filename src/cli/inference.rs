@@ -126,7 +126,7 @@ fn seed(text: &str) -> Result<i128, String> {
 /// `kiln score`
 #[derive(Args, Debug)]
 pub struct Score {
-    /// Model: a directory, the name of a run in runs/ or of a fetched model.
+    /// Model: a directory, a .gguf file, the name of a run in runs/ or of a fetched model.
     #[arg(short, long, value_name = "MODEL")]
     pub model: PathBuf,
     #[command(flatten)]

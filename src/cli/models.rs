@@ -11,7 +11,7 @@ use super::precision::in_files;
 /// `kiln export`
 #[derive(Args, Debug)]
 pub struct Export {
-    /// Model: a directory, the name of a run in runs/ or of a fetched model.
+    /// Model: a directory, a .gguf file, the name of a run in runs/ or of a fetched model.
     #[arg(short, long, value_name = "MODEL")]
     pub model: PathBuf,
     /// What to write: a directory with config.json, model.safetensors, tokenizer.json; or, with the ending .gguf,

@@ -50,7 +50,7 @@ fn model(path: &Path) -> Result<Part> {
     let config = files.config();
     let head = if config.tied_head { "tied to the token embedding" } else { "its own" };
     let mut facts = vec![
-        text("model", "directory", files.directory().display().to_string()),
+        text("model", "directory", files.path().display().to_string()),
         number("parameters", "parameters", config.num_parameters()),
         number("layers", "layers", config.n_layers),
         heads(config),

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use anyhow::{Result, bail};
+use kiln_model::is_gguf;
 use kiln_training::{RunDir, RunView};
 
 use super::hub_model;
@@ -20,7 +21,7 @@ pub struct Found {
     pub changed: SystemTime,
 }
 
-/// The directory of a model: the named one, which may be a file of a model directory, a run of the folder `runs` by its
+/// The directory of a model, or its GGUF file: the named one, which may be a file of a model directory, a run of the folder `runs` by its
 /// name or, where there is neither, a fetched model by its name; without a name, the newest run that has a model.
 pub fn model_directory(named: Option<&Path>) -> Result<PathBuf> {
     let Some(named) = named else {
@@ -33,7 +34,7 @@ pub fn model_directory(named: Option<&Path>) -> Result<PathBuf> {
         return Ok(directory.to_owned());
     }
     let directory = by_name(named);
-    if directory.exists() {
+    if directory.exists() || is_gguf(&directory) {
         return Ok(directory);
     }
     Ok(hub_model::find(named)?.unwrap_or(directory))

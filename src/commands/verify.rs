@@ -24,7 +24,7 @@ pub fn run(command: Verify) -> Result<ExitCode> {
     if config.vocab_size < gpt2.vocab_size() || config.context_length < LLM_C_CONTEXT {
         bail!(
             "{}: a vocabulary of {} and a context of {}; the check needs GPT-2's {} tokens and a context of {}",
-            files.directory().display(),
+            files.path().display(),
             config.vocab_size,
             config.context_length,
             gpt2.vocab_size(),
@@ -79,7 +79,7 @@ impl TrainingJob for Verifying {
 
     fn run<B: AutodiffBackend>(self, device: B::Device, name: &'static str) -> Result<ExitCode> {
         let Self { args, files, tokens } = self;
-        print_message(format_args!("ten training steps of {} on {name}", files.directory().display()));
+        print_message(format_args!("ten training steps of {} on {name}", files.path().display()));
         let model = files.load::<B>(&device)?;
         let losses = llm_c_losses(model, &tokens);
         let differences = losses.iter().zip(LLM_C_LOSSES).map(|(ours, published)| (ours - published).abs());

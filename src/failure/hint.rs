@@ -65,7 +65,8 @@ fn model(error: &kiln_model::Error) -> Option<String> {
     use kiln_model::Error;
     Some(match error {
         Error::NoModel { .. } => {
-            "name a directory that `kiln train` or transformers' `save_pretrained` wrote, or a model that `kiln fetch` fetched"
+            "name a directory that `kiln train` or transformers' `save_pretrained` wrote, a .gguf file, or a model that `kiln \
+             fetch` fetched"
                 .to_owned()
         }
         Error::OtherWeights { path, .. }
@@ -79,6 +80,10 @@ fn model(error: &kiln_model::Error) -> Option<String> {
             "convert it with transformers: `python -c \"from transformers import AutoModelForCausalLM as M; \
              M.from_pretrained('DIR').save_pretrained('NEW_DIR')\"`"
                 .to_owned()
+        }
+        Error::Quantisation { path, .. } => {
+            let path = quoted(&path.to_string_lossy());
+            format!("write it again with llama.cpp: `llama-quantize --allow-requantize {path} NEW.gguf q8_0`")
         }
         Error::Damaged { .. } => {
             "copy or export the model again; the checkpoints of a run have the weights too".to_owned()

@@ -208,6 +208,11 @@ impl Tokenizer {
         self.special.token(role)
     }
 
+    /// How a conversation becomes a text, as a Jinja template, where the files of the tokenizer say it.
+    pub fn chat_template(&self) -> Option<&str> {
+        self.special.config.get("chat_template")?.as_str()
+    }
+
     /// The token that separates documents, if there is one: the `eos_token`, or else one that is called
     /// `<|endoftext|>` or `</s>`.
     pub fn end_of_text(&self) -> Option<u32> {

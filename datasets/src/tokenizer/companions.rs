@@ -38,6 +38,11 @@ impl Companions {
         Ok(Self { config, added: read_object(&directory.join(ADDED_TOKENS))? })
     }
 
+    /// A `tokenizer_config.json` alone.
+    pub(super) fn of_config(config: Map<String, Value>) -> Self {
+        Self { config, added: Map::new() }
+    }
+
     /// The text of the token that has a role.
     pub(super) fn token(&self, role: &str) -> Option<&str> {
         self.config.get(role).and_then(content)

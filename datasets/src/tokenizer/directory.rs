@@ -72,7 +72,7 @@ pub(super) fn parse_json<T: serde::de::DeserializeOwned>(path: &Path, text: &str
 }
 
 /// The tokenizer that a `tokenizer.json` and its companions describe; `text` is how it was written, if it was.
-fn of_document(
+pub(super) fn of_document(
     mut json: Value,
     text: Option<String>,
     companions: Companions,

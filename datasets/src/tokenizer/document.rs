@@ -107,7 +107,7 @@ fn special_tokens(bpe: &Bpe) -> Vec<(String, u32)> {
 }
 
 /// A `tokenizer.json` of the BPE kind; without merges it stops at single symbols.
-fn bpe_document(
+pub(super) fn bpe_document(
     vocab: Map<String, Value>,
     merges: Vec<Value>,
     pre_tokenizer: Value,
@@ -127,11 +127,11 @@ fn bpe_document(
     })
 }
 
-fn gpt2_splitter() -> Value {
+pub(super) fn gpt2_splitter() -> Value {
     json!({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true})
 }
 
-fn byte_level_splitter(pattern: Option<&str>) -> Value {
+pub(super) fn byte_level_splitter(pattern: Option<&str>) -> Value {
     let bytes =
         json!({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": false});
     match pattern {
@@ -142,7 +142,7 @@ fn byte_level_splitter(pattern: Option<&str>) -> Value {
     }
 }
 
-fn byte_level_decoder() -> Value {
+pub(super) fn byte_level_decoder() -> Value {
     json!({"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true, "use_regex": true})
 }
 

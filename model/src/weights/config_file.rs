@@ -12,9 +12,14 @@ use crate::{GptConfig, Heads};
 
 /// Reads and checks the file at `path`.
 pub(super) fn read(path: &Path) -> Result<GptConfig> {
-    let refuse = |reason: String| Error::format(path, reason);
     let text = std::fs::read_to_string(path).map_err(Error::io(path))?;
-    let file = json_file::parse(&text).map_err(|error| refuse(error.to_string()))?;
+    let file = json_file::parse(&text).map_err(|error| Error::format(path, error.to_string()))?;
+    interpret(path, &file, &text)
+}
+
+/// The configuration that `file` describes, which is written as `text` at `path`; nothing, if it was never written.
+pub(super) fn interpret(path: &Path, file: &Value, text: &str) -> Result<GptConfig> {
+    let refuse = |reason: String| Error::format(path, reason);
     // The type first: another architecture should be told apart from a damaged file.
     let family = Family::of_model_type(file.get("model_type").and_then(Value::as_str)).map_err(refuse)?;
     let located = |key: &str, reason: String| {
@@ -22,7 +27,7 @@ pub(super) fn read(path: &Path) -> Result<GptConfig> {
         let line = line.map(|line| format!("line {}: ", line + 1)).unwrap_or_default();
         refuse(format!("{line}{reason}"))
     };
-    let config = configuration(family, &file).map_err(|(key, reason)| located(key, reason))?;
+    let config = configuration(family, file).map_err(|(key, reason)| located(key, reason))?;
     config.validate().map_err(|error| {
         let reason = in_keys(family, error.to_string());
         let key = reason.split(' ').next().unwrap_or_default().to_owned();

@@ -7,32 +7,35 @@ use burn::tensor::{DType, Tensor, TensorData};
 
 use super::check::{check, has_own_head};
 use super::family::{Family, Slot};
-use super::tensors::{self, Tensors, tensors_of};
-use super::{CONFIG, config_file};
+use super::source::Tensors;
+use super::{CONFIG, config_file, gguf, weight_files};
 use crate::allocation::vec_with_capacity;
 use crate::error::{Error, Result};
 use crate::parameters::ParameterPath;
 use crate::precision::{self, Precision};
 use crate::{Backend, GptConfig, GptModel};
 
-/// Reads the architecture of the model in `directory`. A head that is stored beside a token embedding unlike it is
-/// not tied, whatever `config.json` says.
+/// Reads the architecture of the model in `directory`, or in the GGUF file of that path. A head that is stored beside a
+/// token embedding unlike it is not tied, whatever `config.json` says.
 ///
 /// # Errors
 ///
 /// [`Error::NoModel`] if there is none, [`Error::Format`] for an architecture that is not supported.
 pub fn load_config(directory: &Path) -> Result<GptConfig> {
+    if gguf::is_gguf(directory) {
+        return gguf::load_config(directory);
+    }
     let path = directory.join(CONFIG);
     if !path.is_file() {
-        return Err(tensors::missing(directory, CONFIG));
+        return Err(weight_files::missing(directory, CONFIG));
     }
     let mut config = config_file::read(&path)?;
     if config.tied_head {
         let family = Family::of(&config);
         // What is wrong with the files is told when the weights are needed.
-        let files = tensors::open(directory).unwrap_or_default();
-        let tensors = tensors_of(family, &files, false).unwrap_or_default();
-        config.tied_head = !has_own_head(family, &tensors);
+        let files = weight_files::open(directory).unwrap_or_default();
+        let tensors = Tensors::of(family, &files, false);
+        config.tied_head = !tensors.is_ok_and(|tensors| has_own_head(family, &tensors));
     }
     Ok(config)
 }
@@ -41,15 +44,15 @@ pub fn load_config(directory: &Path) -> Result<GptConfig> {
 /// loading skips them. Files that cannot be read have none.
 pub fn unused_heads(directory: &Path, config: &GptConfig) -> Vec<String> {
     let family = Family::of(config);
-    let files = tensors::open(directory).unwrap_or_default();
-    let tensors = tensors_of(family, &files, false).unwrap_or_default();
-    let is_unused = |name: &&String| family.other_heads.iter().any(|head| name.starts_with(head));
-    let mut names: Vec<String> = tensors.keys().filter(is_unused).cloned().collect();
+    let files = weight_files::open(directory).unwrap_or_default();
+    let Ok(tensors) = Tensors::of(family, &files, false) else { return Vec::new() };
+    let is_unused = |name: &&str| family.other_heads.iter().any(|head| name.starts_with(head));
+    let mut names: Vec<String> = tensors.names().filter(is_unused).map(str::to_owned).collect();
     names.sort();
     names
 }
 
-/// Opens the model in `directory`, in f32, to learn or to be saved.
+/// Opens the model in `directory`, or in the GGUF file of that path, in f32, to learn or to be saved.
 ///
 /// Files are mapped, not read into memory; weights in other formats become f32 one tensor at a time.
 ///
@@ -57,7 +60,8 @@ pub fn unused_heads(directory: &Path, config: &GptConfig) -> Vec<String> {
 ///
 /// [`Error::NoModel`] or [`Error::OtherWeights`] if there is none, [`Error::Format`] naming each parameter that is
 /// missing, left over, of another shape, of a dtype other than f64, f32, f16 and bf16, or not finite,
-/// [`Error::Damaged`] if the weights are not those that were written.
+/// [`Error::Quantisation`] naming one that is quantised in a way that is not read, [`Error::Damaged`] if the weights are
+/// not those that were written.
 pub fn load<B: Backend>(directory: &Path, device: &B::Device) -> Result<GptModel<B>> {
     load_weights(directory, &load_config(directory)?, device, None)
 }
@@ -99,8 +103,8 @@ fn fill<B: Backend>(
     device: &B::Device,
     precision: Option<Precision>,
 ) -> Result<GptModel<B>> {
-    let files = tensors::open(directory)?;
-    let tensors = tensors_of(family, &files, true)?;
+    let files = weight_files::open(directory)?;
+    let tensors = Tensors::of(family, &files, true)?;
     check(directory, family, config, &tensors)?;
     let shell = GptModel::<B>::uninitialised(config, device);
     let (path, device) = (ParameterPath::default(), device.clone());
@@ -145,17 +149,18 @@ struct Filler<'a, B: Backend> {
 impl<B: Backend> Filler<'_, B> {
     /// A tensor of the files as the model holds it.
     fn read(&mut self, slot: &Slot) -> Option<TensorData> {
-        let (name, role, layout) = (slot.name(), slot.role(), self.family.matrices);
-        let (file, view) = self.tensors.get(&name)?;
-        let values = tensors::values(view);
-        file.release(view.data());
+        let (role, layout) = (slot.role(), self.tensors.layout());
+        let stored = self.tensors.get(slot)?;
+        let values = stored.values();
+        stored.release();
         if let Some(at) = values.iter().position(|value| !value.is_finite()) {
+            let name = self.tensors.name(slot);
             self.error.get_or_insert_with(|| {
-                Error::format(&file.path, format!("`{name}` holds {} at element {at}", values[at]))
+                stored.wrong(format!("`{name}` holds {} at element {at}", values[at]))
             });
         }
-        let values = layout.values(role, view.shape(), values);
-        Some(TensorData::new(values, layout.shape(role, view.shape().to_vec())))
+        let values = layout.values(role, stored.shape(), values);
+        Some(TensorData::new(values, layout.shape(role, stored.shape().to_vec())))
     }
 }
 

@@ -2,13 +2,14 @@
 //! family.
 //!
 //! What `transformers` saves, [`load()`] opens; what [`save()`] writes, `transformers` opens, and what
-//! [`save_gguf`] writes, llama.cpp.
+//! [`save_gguf`] writes, llama.cpp. A `.gguf` file is opened wherever such a directory is.
 
 mod check;
 mod checksum;
 mod collect;
 mod config_file;
 mod dtype;
+mod encoding;
 mod family;
 mod gguf;
 mod json_file;
@@ -16,12 +17,13 @@ mod load;
 mod mapped;
 mod rotary_keys;
 mod save;
+mod source;
 mod special_tokens;
-mod tensors;
+mod weight_files;
 
 pub use dtype::Dtype;
 pub use family::parameter_shapes;
-pub use gguf::{GgufVocabulary, save_gguf};
+pub use gguf::{GgufVocabulary, is_gguf, load_gguf_vocabulary, save_gguf};
 pub use load::{load, load_config, load_weights, load_with_precision, unused_heads};
 pub use save::save;
 pub use special_tokens::SpecialTokens;

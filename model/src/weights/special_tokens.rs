@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::{CONFIG, GENERATION, json_file};
+use super::{CONFIG, GENERATION, gguf, json_file};
 use crate::error::{Error, Result};
 
 /// Tokens with a meaning of their own, as the files of a model directory number them.
@@ -24,12 +24,15 @@ impl SpecialTokens {
         Self { begin: token, end: token.into_iter().collect(), padding: None }
     }
 
-    /// Those in `config.json`; none where there is no such file.
+    /// Those in `config.json`, or in a GGUF file; none where there is no such file.
     ///
     /// # Errors
     ///
     /// [`Error::Format`] with the key, if one is neither a token nor null.
     pub fn of_config(directory: &Path) -> Result<Self> {
+        if gguf::is_gguf(directory) {
+            return gguf::load_special_tokens(directory);
+        }
         Self::read(&directory.join(CONFIG))
     }
 

@@ -52,7 +52,7 @@ impl Job for Exporting {
         let model = files.load::<B>(&device)?;
         // A model may come without a tokenizer, and then goes without one.
         let tokenizer = files.has_tokenizer().then(|| files.tokenizer()).transpose()?;
-        let mut special_tokens = SpecialTokens::of_config(files.directory())?;
+        let mut special_tokens = SpecialTokens::of_config(files.path())?;
         let end_of_text = tokenizer.as_ref().and_then(Tokenizer::end_of_text);
         if special_tokens == SpecialTokens::default() {
             special_tokens = SpecialTokens::of_end_of_text(end_of_text);
@@ -63,12 +63,12 @@ impl Job for Exporting {
                 if let Some(tokenizer) = tokenizer {
                     tokenizer.save(&to)?;
                 }
-                copy_companions(files.directory(), &to)?;
+                copy_companions(files.path(), &to)?;
                 format!("kiln generate --model {} --prompt 'Once upon a time'", quoted(&to.to_string_lossy()))
             }
             ExportFormat::Gguf => {
                 let vocabulary =
-                    tokenizer.map(|tokenizer| vocabulary::of(&tokenizer, &special_tokens, files.directory()));
+                    tokenizer.map(|tokenizer| vocabulary::of(&tokenizer, &special_tokens, files.path()));
                 kiln_model::save_gguf(&model, &to, dtype, vocabulary.transpose()?.as_ref())?;
                 format!("llama-cli -m {} -p 'Once upon a time'", quoted(&to.to_string_lossy()))
             }

@@ -5,7 +5,6 @@ use std::path::Path;
 use anyhow::Result;
 use kiln_datasets::{Splitting, Tokenizer};
 use kiln_model::{GgufVocabulary, SpecialTokens};
-use serde_json::Value;
 
 /// What special tokens are for: the key of `tokenizer_config.json`, and GGUF's name (it does spell it so).
 const ROLES: [(&str, &str); 7] = [
@@ -45,7 +44,7 @@ pub fn of(tokenizer: &Tokenizer, special_tokens: &SpecialTokens, directory: &Pat
     Ok(GgufVocabulary {
         // What stands before every text; llama.cpp knows one token there.
         add_bos: tokenizer.start_of_text().first().is_some_and(|token| Some(*token) == bos),
-        chat_template: chat_template(directory),
+        chat_template: chat_template(tokenizer, directory),
         named,
         tokens: pairs.tokens,
         special: pairs.special,
@@ -56,17 +55,14 @@ pub fn of(tokenizer: &Tokenizer, special_tokens: &SpecialTokens, directory: &Pat
 }
 
 /// The template, in its own file or in the tokenizer's configuration.
-fn chat_template(directory: &Path) -> Option<String> {
-    let read = |name: &str| std::fs::read_to_string(directory.join(name)).ok();
-    read("chat_template.jinja").or_else(|| {
-        let config: Value = serde_json::from_str(&read("tokenizer_config.json")?).ok()?;
-        config["chat_template"].as_str().map(str::to_owned)
-    })
+fn chat_template(tokenizer: &Tokenizer, directory: &Path) -> Option<String> {
+    let own_file = std::fs::read_to_string(directory.join("chat_template.jinja")).ok();
+    own_file.or_else(|| tokenizer.chat_template().map(str::to_owned))
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 

@@ -97,7 +97,7 @@ fn tokenizer_of_model(model: &ModelFiles, settings: &Settings, origin: &Origin) 
     if name == kind || crate::files::tokenizer(kind).is_ok_and(|other| are_alike(&tokenizer, &other)) {
         return Ok(tokenizer);
     }
-    let directory = model.directory().display();
+    let directory = model.path().display();
     if origin.is_set("tokenizer", "kind") {
         bail!(
             "--set tokenizer.kind={kind}: {directory} has a tokenizer of its own ({name}), which its weights were trained with\n\
@@ -126,7 +126,7 @@ fn config_from_model(
         bail!(
             "{}: the model knows {} tokens, the tokenizer \"{}\" has {}\nhint: put the model's own tokenizer.json \
              beside it, or set tokenizer.kind",
-            model.directory().display(),
+            model.path().display(),
             theirs.vocab_size,
             tokenizer.name(),
             tokenizer.vocab_size()
@@ -159,7 +159,7 @@ fn tell_other_shape(model: &ModelFiles, settings: &Settings, origin: &Origin) ->
             let theirs = theirs.get(key).map_or("none".to_owned(), Value::to_string);
             print_message(format_args!(
                 "--set model.{key}={ours} does not apply: the weights of {} have {theirs}",
-                model.directory().display()
+                model.path().display()
             ));
         }
     }

@@ -190,6 +190,12 @@ impl Family {
         })
     }
 
+    /// The tensor that GGUF calls so, if a file of such a model may hold one.
+    pub(super) fn slot_in_gguf(&self, config: &GptConfig, name: &str) -> Option<Slot> {
+        let known = |slot: &Slot| slot.block < config.n_layers && slot.is_in(config);
+        self.find(name, |layer| layer.gguf).into_iter().find(known)
+    }
+
     /// The tensors that hold the parameter at `path` of a model, side by side.
     pub(super) fn slots_at(&self, path: &str) -> Vec<Slot> {
         self.find(path, |layer| layer.path)

@@ -2,6 +2,8 @@
 //! (<https://github.com/ggml-org/ggml/blob/master/docs/gguf.md>).
 
 mod entries;
+mod quantised;
+mod read;
 mod tensors;
 mod vocabulary;
 
@@ -16,6 +18,9 @@ use crate::error::{Error, Result};
 use crate::file::replace_file;
 use crate::{Backend, GptConfig, GptModel};
 use entries::Entries;
+pub(super) use quantised::Quantised;
+pub(super) use read::{halves_of_pairs, load_config, load_special_tokens, tensors};
+pub use read::{is_gguf, load_gguf_vocabulary};
 use tensors::GgufTensor;
 pub use vocabulary::GgufVocabulary;
 

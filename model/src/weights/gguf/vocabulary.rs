@@ -2,6 +2,13 @@
 
 use super::entries::Entries;
 
+// The types of tokens.
+const NORMAL: i32 = 1;
+pub(super) const UNKNOWN: i32 = 2;
+pub(super) const CONTROL: i32 = 3;
+pub(super) const USER_DEFINED: i32 = 4;
+pub(super) const UNUSED: i32 = 5;
+
 /// A byte-level BPE as GGUF describes it.
 #[derive(Clone, Debug)]
 pub struct GgufVocabulary {
@@ -26,10 +33,6 @@ pub struct GgufVocabulary {
 impl GgufVocabulary {
     /// Adds the vocabulary of a model that has `vocab_size` rows.
     pub(super) fn describe(&self, vocab_size: usize, entries: &mut Entries) {
-        const NORMAL: i32 = 1;
-        const CONTROL: i32 = 3;
-        const USER_DEFINED: i32 = 4;
-        const UNUSED: i32 = 5;
         // A model may have more rows than its tokenizer has tokens, for instance to fill up a multiple of 64.
         let fillers = (self.tokens.len()..vocab_size).map(|id| format!("[PAD{id}]"));
         let tokens: Vec<String> = self.tokens.iter().cloned().chain(fillers).collect();
