@@ -45,9 +45,6 @@ const ROLES: [(&str, &str); 7] = [
     ("mask", "mask_token"),
 ];
 
-/// Qwen's pattern: Llama 3's, but every digit stands alone.
-const QWEN: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
-
 /// What happens to a text before its pieces are merged.
 struct PreTokenizer {
     normalizer: Value,
@@ -69,7 +66,10 @@ impl PreTokenizer {
             "smollm" => plain(json!({"type": "Sequence", "pretokenizers": [
                 {"type": "Digits", "individual_digits": true}, gpt2_splitter(),
             ]})),
-            "qwen2" => Self { normalizer: json!({"type": "NFC"}), ..plain(byte_level_splitter(Some(QWEN))) },
+            "qwen2" => Self {
+                normalizer: json!({"type": "NFC"}),
+                ..plain(byte_level_splitter(Some(Splitting::Qwen2.pattern())))
+            },
             "llama-bpe" | "llama3" | "llama-v3" => whole(Splitting::Llama3),
             "dbrx" => whole(Splitting::Cl100kBase),
             "gpt-4o" => whole(Splitting::O200kBase),
@@ -209,8 +209,7 @@ mod tests {
 
     #[test]
     fn each_name_splits_digits_in_its_way() {
-        let learned =
-            Tokenizer::train_bpe(["1 12 123 1234 12345 11 22 33 44 55".repeat(9)], 300).expect("room");
+        let learned = Tokenizer::train_bpe(["1,12,123,1234,12345,".repeat(9)], 300).expect("room");
         let parts = |pre_tokenizer| {
             let tokenizer = read(&described(&learned, pre_tokenizer));
             let tokens = tokenizer.encode("12345").expect("any text");
