@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 use std::path::PathBuf;
 
-use crate::{Absence, Location};
+use crate::{Absence, Binary, Location};
 
 /// Result of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -35,6 +35,14 @@ pub enum Error {
     Utf16 {
         /// The file.
         path: PathBuf,
+    },
+    /// A file that holds no text, by the bytes that it begins with.
+    #[error("{}: {found}, not text", path.display())]
+    Binary {
+        /// The file.
+        path: PathBuf,
+        /// What it is.
+        found: Binary,
     },
     /// A JSON string with half of a character: well-formed JSON, but no text.
     #[error("{}{location}: half of a character, a lone surrogate, at column {column}", path.display())]
@@ -319,6 +327,7 @@ impl Error {
             Self::Download { .. } | Self::Unreachable { .. } | Self::Cancelled => ErrorKind::Other,
             Self::NotUtf8 { .. }
             | Self::Utf16 { .. }
+            | Self::Binary { .. }
             | Self::LoneSurrogate { .. }
             | Self::Record { .. }
             | Self::NoField { .. }

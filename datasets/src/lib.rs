@@ -87,6 +87,6 @@ pub use sampler::{Order, WindowSampler, mix};
 pub use shard::{FileIdentity, ShardFormat, ShardWriter, TokenShard, Vocabulary};
 #[cfg(feature = "prepare")]
 pub use source::{
-    CARGO, Compression, DEFAULT_FIELD, Format, ReadEvent, ReadOptions, Source, SourceFile, Spool,
+    Binary, CARGO, Compression, DEFAULT_FIELD, Format, ReadEvent, ReadOptions, Source, SourceFile, Spool,
 };
 pub use tokenizer::{BpeTrainer, BytePairs, GgufTokenizer, Splitting, StreamDecoder, TOKENIZERS, Tokenizer};

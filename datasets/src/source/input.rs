@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::SourceFile;
+use super::binary::{Binary, LOOKED_AT};
 use super::format::Compression;
 use super::rewritten::{Rewrite, Rewritten};
 use crate::error::{Error, Result};
@@ -47,18 +48,21 @@ pub(super) fn open(file: &SourceFile, options: &ReadOptions) -> Result<Input> {
     let mut unpacked =
         unpack(BufReader::with_capacity(BUFFER, raw), file.compression).map_err(Error::io(&file.path))?;
     let mut front = Vec::new();
-    unpacked.by_ref().take(MARK.len() as u64).read_to_end(&mut front).map_err(Error::io(&file.path))?;
+    unpacked.by_ref().take(LOOKED_AT as u64).read_to_end(&mut front).map_err(Error::io(&file.path))?;
     if MARKS_OF_UTF16.iter().any(|mark| front.starts_with(mark)) {
         return Err(Error::Utf16 { path: file.path.clone() });
     }
-    let offset = if front == MARK { front.len() as u64 } else { 0 };
-    front.drain(..offset as usize);
+    if let Some(found) = Binary::of(&front) {
+        return Err(Error::Binary { path: file.path.clone(), found });
+    }
+    let offset = if front.starts_with(MARK) { MARK.len() } else { 0 };
+    front.drain(..offset);
     let bytes = Cursor::new(front).chain(unpacked);
     let bytes: Box<dyn BufRead> = match options.lossy {
         true => Box::new(BufReader::with_capacity(BUFFER, Lossy::new(bytes))),
         false => Box::new(BufReader::with_capacity(BUFFER, bytes)),
     };
-    Ok(Input { bytes, offset })
+    Ok(Input { bytes, offset: offset as u64 })
 }
 
 fn unpack(raw: impl BufRead + 'static, compression: Compression) -> io::Result<Box<dyn Read>> {

@@ -62,7 +62,12 @@ impl Column {
 /// Finds the column. A number that the first row holds, too, may be a name there: it is, unless there are numbers
 /// below it, which are no text.
 fn column(file: &SourceFile, first: &Row, second: &Row) -> Result<Column> {
-    let named = first.iter().position(|name| name == file.field.as_bytes());
+    let mut named = (0..).zip(first.iter()).filter(|(_, name)| *name == file.field.as_bytes());
+    let (named, another) = (named.next().map(|(index, _)| index), named.next());
+    if let (Some(index), Some((other, _))) = (named, another) {
+        let reason = format!("columns {} and {} are both called `{}`", index + 1, other + 1, file.field);
+        return Err(Error::Record { path: file.path.clone(), location: Location::Line(first.line), reason });
+    }
     let number = file.field.parse::<usize>().ok().filter(|number| *number > 0);
     let is_number =
         |field: &[u8]| std::str::from_utf8(field).is_ok_and(|text| text.trim().parse::<f64>().is_ok());
