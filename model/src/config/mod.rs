@@ -226,10 +226,18 @@ impl GptConfig {
         }
         // Beyond this, sizes in bytes would no longer fit in an address.
         let parameters = self.checked_num_parameters().filter(|count| *count < 1 << 46);
-        ensure("d_model", self.d_model, parameters.is_some(), || {
+        let sizes = [
+            ("d_model", self.d_model),
+            ("n_layers", self.n_layers),
+            ("vocab_size", self.vocab_size),
+            ("context_length", self.context_length),
+        ];
+        let (key, size) = sizes.into_iter().max_by_key(|(_, size)| *size).expect("four of them");
+        ensure(key, size, parameters.is_some(), || {
             format!(
-                "a model with model.n_layers = {}, model.d_ff = {} and a vocabulary of {} is larger than any memory",
-                self.n_layers, self.d_ff, self.vocab_size
+                "a model with model.n_layers = {}, model.d_model = {}, model.d_ff = {}, model.context_length = {} and a \
+                 vocabulary of {} is larger than any memory",
+                self.n_layers, self.d_model, self.d_ff, self.context_length, self.vocab_size
             )
         })
     }
