@@ -4,11 +4,12 @@ use std::io::Read;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
-use kiln_datasets::{Tokenizer, open_input};
+use kiln_datasets::{TOKENIZERS, Tokenizer, open_input};
 use kiln_inference::{ModelFiles, gguf_tokenizer};
 use kiln_model::is_gguf;
 
 use crate::commands::newest;
+use crate::contents;
 use crate::output::print_message;
 
 /// The model in `directory`, as [`newest::model_directory`] finds it. Says which of its weights are not used.
@@ -35,6 +36,9 @@ pub fn named_model(named: &Path) -> Result<ModelFiles> {
 pub fn tokenizer(name: &str) -> Result<Tokenizer> {
     if is_gguf(Path::new(name)) {
         return Ok(gguf_tokenizer(Path::new(name))?);
+    }
+    if !TOKENIZERS.contains(&name) {
+        contents::check_tokenizer(Path::new(name))?;
     }
     let inside = Path::new(name).join("model");
     if !Path::new(name).join("tokenizer.json").exists() && inside.join("tokenizer.json").exists() {

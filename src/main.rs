@@ -10,8 +10,10 @@
 mod backend;
 mod cli;
 mod commands;
+mod contents;
 mod failure;
 mod files;
+mod nearest;
 mod output;
 mod settings;
 mod signals;
@@ -45,7 +47,9 @@ const EXAMPLES: &str = "Examples:
   kiln help train                               more about one command";
 
 fn main() -> ExitCode {
-    let matches = cli::accept_negative_numbers(Cli::command()).get_matches_from(cli::arguments());
+    let (command, arguments) = (cli::accept_negative_numbers(Cli::command()), cli::arguments());
+    let matches = command.clone().try_get_matches_from(&arguments);
+    let matches = matches.unwrap_or_else(|error| cli::advise(error, &command, &arguments).exit());
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let command = cli.command.unwrap_or_default();
     let reading = command.reading();

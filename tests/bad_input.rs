@@ -118,3 +118,59 @@ fn models_and_prompts_that_cannot_be_used() {
     // A run is never overwritten.
     refuse(path, &["train", "--run-dir", "run"], &["already holds a run", "--resume", "--run-dir"]);
 }
+
+#[test]
+fn the_wrong_thing_is_answered_with_what_takes_it() {
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let path = folder.path();
+    stdout(&train(
+        path,
+        ["--run-dir", "runs/book", "--set", "training.steps=2", "--set", "tokenizer.kind=char"],
+    ));
+    stdout(&kiln(path, ["export", "--model", "book", "--to", "small.gguf"]));
+    stdout(&kiln(path, ["export", "--model", "book", "--to", "small"]));
+    std::fs::copy(path.join("small/model.safetensors"), path.join("alone.safetensors")).expect("writable");
+    std::fs::write(path.join("text.txt"), "a text of some length, not very long\n".repeat(40))
+        .expect("writable");
+    let checkpoint = "runs/book/checkpoint/step-00000002";
+    let told = |args: &[&str], words: &[&str]| refuse(path, args, words);
+
+    // A model.
+    told(&["generate", "Once upon"], &["no model here", "`kiln generate -p 'Once upon'`"]);
+    told(&["generate", "Hello"], &["`kiln generate -p Hello`"]);
+    told(&["info", "text.txt"], &["a text, not a model", "`kiln train text.txt`"]);
+    told(&["eval", "bok"], &["did you mean the run book?"]);
+    told(&["generate", checkpoint, "-p", "a"], &["a checkpoint of a run", "`--model runs/book`"]);
+    told(&["score", "--model", "runs/book/data", "--text", "ab"], &["token shards, not a model"]);
+    told(&["score", "--model", "alone.safetensors", "--text", "ab"], &["a file of weights", "config.json"]);
+    told(&["info", "runs/book/config.toml"], &["a configuration, not a model", "--config"]);
+    told(&["info", "runs"], &["a folder of runs", "`kiln runs runs`"]);
+    // A text.
+    told(&["train", "runs/book"], &["a run, not a text", "--resume", "--init-from runs/book"]);
+    told(&["train", "--plain", "--set", "data.path=small"], &["a model, not a text", "--init-from small"]);
+    told(&["eval", "book", "--data", "small.gguf"], &["a model in a GGUF file, not a text"]);
+    told(&["data", "info", "alone.safetensors"], &["a file of weights, not a text"]);
+    told(&["data", "info", "texd.txt"], &["No such file", "did you mean text.txt?"]);
+    told(&["train", "./text.tx"], &["did you mean ./text.txt?"]);
+    // A tokenizer, a configuration, a run, a corpus.
+    let encode =
+        |name, words: &[&str]| told(&["tokenize", "encode", "--text", "a", "--tokenizer", name], words);
+    encode("text.txt", &["a text, not a tokenizer", "`kiln tokenize train --data text.txt"]);
+    encode("GPT-2", &["did you mean gpt2?"]);
+    encode(checkpoint, &["`--tokenizer runs/book`"]);
+    encode("small/model.safetensors", &["`--tokenizer small`"]);
+    told(&["train", "--config", "text.txt"], &["a text, not a configuration", "`kiln train text.txt`"]);
+    told(&["train", "--config", "runs/book"], &["a directory", "`--config runs/book/config.toml`"]);
+    told(&["info", "--run", "small"], &["no run here", "`kiln info small`"]);
+    told(&["report", "bok"], &["no run here", "did you mean book?"]);
+    told(&["data", "fetch", "hf://openai-community/gpt2"], &["`kiln fetch openai-community/gpt2`"]);
+    told(&["config", "model.d_mdel"], &["did you mean `model.d_model`?"]);
+    told(&["config", "dropot"], &["did you mean `dropout`?"]);
+    told(&["data", "fetch", "tinyshakespear"], &["`kiln data fetch tinyshakespeare`"]);
+    // What is named in another way than one might, and is clear.
+    for model in ["small/model.safetensors", "small/config.json", "small.gguf", "runs/book/model", "book"] {
+        let output = kiln(path, ["generate", model, "-p", "a", "--max-tokens", "2"]);
+        assert!(output.status.success(), "{model}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+    stdout(&kiln(path, ["tokenize", "encode", "--tokenizer", "small.gguf", "--text", "a"]));
+}

@@ -268,6 +268,10 @@ fn bad_input_is_one_sentence_and_leaves_nothing() {
         ("empty", b"", &["empty", "no .txt"]),
         ("*.toml", b"", &["*.toml", "no file in this folder matches"]),
         ("missing", b"", &["missing", "No such file"]),
+        ("h.csv", b"text,text\na,b\n", &["h.csv:1", "columns 1 and 2 are both called `text`"]),
+        ("i.txt", b"%PDF-1.4\n", &["i.txt", "a PDF document, not text", "pdftotext"]),
+        ("j.txt", &packed, &["j.txt", "packed with gzip", "ends in .gz"]),
+        ("k.txt", b"PK\x03\x04", &["k.txt", "a ZIP archive", "unpack it"]),
     ] {
         if !bytes.is_empty() {
             std::fs::write(path.join(name), bytes).expect("writable");
@@ -279,6 +283,18 @@ fn bad_input_is_one_sentence_and_leaves_nothing() {
             assert!(message.contains(word), "{name}: no {word:?} in: {message}");
         }
         assert!(!path.join("out").exists(), "{name} left something behind");
+    }
+    for (option, value, words) in [
+        ("--threads", "99999", "1..=1024"),
+        ("--weights", "1e300", "at most 10000"),
+        ("--weights", "0", "more than 0"),
+    ] {
+        let output = kiln(
+            path,
+            ["data", "prepare", "--tokenizer", "byte", "--out", "out", "--data", "f.txt", option, value],
+        );
+        let message = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.code() == Some(2) && message.contains(words), "{message}");
     }
     let lossy = ["data", "prepare", "--tokenizer", "byte", "--out", "lossy", "--data", "f.txt", "--lossy"];
     stdout(&kiln(path, lossy));

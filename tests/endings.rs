@@ -24,7 +24,7 @@ fn small_run(folder: &Path) {
 }
 
 /// Commands that print something about that run.
-const PRINTING: [&[&str]; 13] = [
+const PRINTING: [&[&str]; 14] = [
     &["info", "--model", "run"],
     &["info", "--run", "run"],
     &["info", "--backends"],
@@ -38,6 +38,8 @@ const PRINTING: [&[&str]; 13] = [
     &["data", "info", "run/data"],
     &["tokenize", "encode", "--tokenizer", "byte", "--text", "the"],
     &["generate", "--model", "run", "--prompt", "the", "--max-tokens", "3"],
+    // More than memory holds.
+    &["generate", "--model", "run", "--prompt", "the", "--max-tokens", "3", "-n", "4000000000"],
 ];
 
 #[test]

@@ -63,7 +63,7 @@ fn the_names_of_other_programs_work_too() {
 #[test]
 fn little_text_is_learned_by_heart_and_the_run_says_so() {
     let folder = tempfile::tempdir().expect("a temporary directory");
-    text(folder.path(), 60);
+    text(folder.path(), 40);
     let output = kiln(
         folder.path(),
         ["train", "book.txt", "--plain", "--steps", "60", "--context", "32", "--set", "training.seed=3"],

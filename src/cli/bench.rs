@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use kiln_model::{ComputePrecision, Precision};
 
-use super::common::BackendArgs;
+use super::common::{BackendArgs, MOST_THREADS};
 use super::precision::{in_memory, of_training};
 
 /// `kiln bench`
@@ -130,7 +130,7 @@ pub struct BenchTokenize {
     #[arg(long, value_name = "FILE")]
     pub file: Option<PathBuf>,
     /// Threads of the second measurement; default: all.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=MOST_THREADS))]
     pub threads: Option<u16>,
     /// Print one JSON object.
     #[arg(long)]

@@ -12,6 +12,9 @@ const COMPUTING: &str = "Where to compute";
 /// The heading of the options that say what comes out.
 pub const PRINTING: &str = "What is printed";
 
+/// Threads that can be asked for at most: the system may refuse more, and nothing would be faster.
+pub const MOST_THREADS: i64 = 1024;
+
 /// Where to compute.
 #[derive(Args, Debug, Default, Clone)]
 pub struct BackendArgs {

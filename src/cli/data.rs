@@ -7,6 +7,8 @@ use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand};
 use kiln_datasets::{CORPORA, DEFAULT_FIELD, Format, STANDARD_INPUT};
 
+use super::common::MOST_THREADS;
+
 /// `kiln tokenize`
 #[derive(Subcommand, Debug)]
 pub enum Tokenize {
@@ -157,8 +159,8 @@ pub struct Prepare {
     #[arg(long)]
     pub skip_bad: bool,
     /// Threads that encode; default: one for each core.
-    #[arg(long, value_name = "N")]
-    pub threads: Option<usize>,
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=MOST_THREADS))]
+    pub threads: Option<u16>,
     /// Print one JSON object.
     #[arg(long)]
     pub json: bool,

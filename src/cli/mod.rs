@@ -1,5 +1,6 @@
 //! Options and arguments as they are typed, a file for each group of commands.
 
+mod advice;
 pub mod bench;
 pub mod common;
 pub mod data;
@@ -9,4 +10,5 @@ mod precision;
 pub mod training;
 mod typed;
 
+pub use self::advice::advise;
 pub use self::typed::{accept_negative_numbers, arguments};

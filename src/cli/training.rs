@@ -119,9 +119,10 @@ impl Train {
             change("model.preset", preset),
             change("model.context_length", context),
             change("training.steps", steps),
-            change("training.max_minutes", minutes),
+            // With a point or an exponent: a long row of digits would be no number of TOML.
+            change("training.max_minutes", &minutes.map(|minutes| format!("{minutes:?}"))),
             change("training.batch_size", batch),
-            change("optimizer.learning_rate", lr),
+            change("optimizer.learning_rate", &lr.map(|rate| format!("{rate:?}"))),
         ];
         shortcuts.into_iter().flatten().chain(self.set.iter().cloned()).collect()
     }

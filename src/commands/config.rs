@@ -5,6 +5,7 @@ use std::io::Write as _;
 use anyhow::{Result, bail};
 
 use crate::cli::training::Config;
+use crate::nearest::nearest;
 use crate::output;
 use crate::settings::{self, EMBEDDED, Row};
 
@@ -45,12 +46,26 @@ fn chosen(key: Option<&str>) -> Result<Vec<Row>> {
         row.section == wanted || row.keys.iter().any(is)
     });
     if rows.is_empty() {
-        match settings::key_named(wanted) {
+        match settings::key_named(wanted).or_else(|| alike(wanted)) {
             Some(key) => bail!("{wanted}: no such key\nhint: did you mean `{key}`?"),
             None => bail!("{wanted}: no such key or section\nhint: `kiln config` lists all"),
         }
     }
     Ok(rows)
+}
+
+/// The key or section that is called almost so, with or without its section.
+fn alike(wanted: &str) -> Option<String> {
+    let rows = settings::table();
+    let keys = rows.iter().flat_map(|row| row.keys.iter().map(|key| format!("{}.{key}", row.section)));
+    let keys: Vec<String> = keys.collect();
+    let name = |key: &str| key.split_once('.').map_or(key.to_owned(), |(_, name)| name.to_owned());
+    let whole = nearest(wanted, keys.iter().map(String::as_str)).map(str::to_owned);
+    whole.or_else(|| {
+        let names: Vec<String> = keys.iter().map(|key| name(key)).collect();
+        let sections = rows.iter().map(|row| row.section.as_str());
+        nearest(wanted, names.iter().map(String::as_str).chain(sections)).map(str::to_owned)
+    })
 }
 
 fn names(row: &Row) -> String {

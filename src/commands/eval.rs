@@ -53,7 +53,7 @@ fn open(args: &Eval, data: &Path, tokenizer: &Tokenizer) -> Result<TokenShard> {
     }
     let mut preparing = Preparing::new();
     let options = PrepareOptions { lossy: args.source.lossy, ..PrepareOptions::default() };
-    let shard = encode_corpus(&[args.source.at(data)], tokenizer, &options, &mut |progress| {
+    let shard = encode_corpus(&[args.source.at(data)?], tokenizer, &options, &mut |progress| {
         preparing.show(&progress);
     });
     preparing.finish();

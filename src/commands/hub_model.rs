@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, bail};
 use kiln_datasets::{FetchOptions, HubModel};
 
-use super::newest::RUNS;
+use super::newest::{RUNS, named_alike};
 use super::shell::quoted;
 
 /// The folder of the model called `named`, if it has been fetched. `None` if that is rather the name of a folder.
@@ -28,9 +28,13 @@ pub fn find(named: &Path) -> Result<Option<PathBuf>> {
         None if named.parent().is_some_and(|parent| parent.is_dir() && parent != Path::new("")) => Ok(None),
         None if named.starts_with(RUNS) => Ok(None),
         None => bail!(
-            "{}: no model here: no directory, no run in {RUNS}/ and no fetched model has this name\nhint: `{command}` \
+            "{}: no model here: no directory, no run in {RUNS}/ and no fetched model has this name\nhint: {}`{command}` \
              fetches a model of this name from the Hugging Face hub; `kiln runs` lists the runs",
-            named.display()
+            named.display(),
+            match named_alike(named) {
+                Some(run) => format!("did you mean the run {}? ", quoted(&run)),
+                None => String::new(),
+            }
         ),
     }
 }

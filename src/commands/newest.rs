@@ -8,6 +8,9 @@ use kiln_model::is_gguf;
 use kiln_training::{RunDir, RunView};
 
 use super::hub_model;
+use super::shell::quoted;
+use crate::contents;
+use crate::nearest::nearest;
 use crate::output::print_message;
 
 /// The folder that runs are written to.
@@ -27,17 +30,33 @@ pub fn model_directory(named: Option<&Path>) -> Result<PathBuf> {
     let Some(named) = named else {
         return newest("a model", |path| path.join("model").join("config.json").is_file());
     };
-    let file = named.file_name().filter(|name| *name == "model.safetensors" || *name == "config.json");
-    if let (Some(_), Some(directory)) = (file, named.parent())
-        && named.is_file()
-    {
-        return Ok(directory.to_owned());
+    if let Some(directory) = contents::model_around(named) {
+        return Ok(directory);
     }
     let directory = by_name(named);
     if directory.exists() || is_gguf(&directory) {
+        contents::check_model(&directory)?;
         return Ok(directory);
     }
-    Ok(hub_model::find(named)?.unwrap_or(directory))
+    match hub_model::find(named)? {
+        Some(fetched) => Ok(fetched),
+        None => bail!(
+            "{}: no model here: there is no such directory, file or run\nhint: {}",
+            named.display(),
+            match named_alike(named) {
+                Some(run) => format!("did you mean {}?", quoted(&run)),
+                None => "`kiln runs` lists the runs; `kiln fetch gpt2` fetches a model".to_owned(),
+            }
+        ),
+    }
+}
+
+/// The run in the folder `runs` whose name is most like this one.
+pub fn named_alike(named: &Path) -> Option<String> {
+    let runs = runs_in(Path::new(RUNS));
+    let names = runs.iter().filter_map(|run| run.path.strip_prefix(RUNS).ok()?.to_str());
+    let typed = named.strip_prefix(RUNS).unwrap_or(named).to_str()?;
+    nearest(typed, names).map(str::to_owned)
 }
 
 /// The directory of a run: the named one, which may be a run of the folder `runs` by its name; without a name, the newest.

@@ -60,7 +60,7 @@ impl TokenIds {
 fn learn(data: &[String], args: &SourceArgs, vocab_size: usize) -> Result<(Tokenizer, usize)> {
     let (mut trainer, mut bytes) = (BpeTrainer::default(), 0);
     for location in data {
-        let (source, before): (Source, usize) = (args.at(location), bytes);
+        let (source, before): (Source, usize) = (args.at(location)?, bytes);
         for file in source.files()? {
             file.documents(&args.reading(), &mut |document| {
                 trainer.add(document);

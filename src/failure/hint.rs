@@ -4,8 +4,14 @@
 //! it into text.
 
 use std::error::Error;
+use std::io::ErrorKind;
+use std::path::Path;
+
+use kiln_datasets::{Binary, HubModel};
 
 use crate::commands::shell::quoted;
+use crate::contents;
+use crate::nearest::nearest;
 
 /// How a command is told how to read a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,20 +111,16 @@ fn model(error: &kiln_model::Error) -> Option<String> {
 fn datasets(error: &kiln_datasets::Error, reading: Reading) -> Option<String> {
     use kiln_datasets::Error;
     Some(match error {
+        Error::Io { path, source } if source.kind() == ErrorKind::NotFound => return file_alike(path),
         Error::NotUtf8 { .. } => reading.encoding(),
         Error::Utf16 { .. } => "convert the file with `iconv -f utf-16 -t utf-8`".into(),
+        Error::Binary { found, .. } => not_text(*found)?,
         Error::LoneSurrogate { .. } => reading.surrogate().into(),
         Error::NoField { .. } => reading.field().into(),
         Error::Document { source, .. } => return datasets(source, reading),
         Error::CompressedParquet { .. } => "unpack it first".into(),
         Error::Prepared { .. } => "choose another --out, or remove this folder".into(),
-        Error::UnknownCorpus { name } if name.starts_with("hf://") && !name.starts_with("hf://datasets/") => {
-            format!("`kiln fetch {name}` fetches models; datasets are hf://datasets/OWNER/NAME")
-        }
-        Error::UnknownCorpus { .. } => {
-            let names = kiln_datasets::CORPORA.map(|corpus| corpus.name).join(", ");
-            format!("use {names}, or hf://datasets/OWNER/NAME")
-        }
+        Error::UnknownCorpus { name } => unknown_corpus(name),
         Error::NotThere { .. }
         | Error::Unreachable { .. }
         | Error::UnknownModel { .. }
@@ -139,6 +141,59 @@ fn datasets(error: &kiln_datasets::Error, reading: Reading) -> Option<String> {
             format!("use more text or a smaller model.context_length{more}")
         }
         _ => return tokenizer(error),
+    })
+}
+
+/// Of a name that no corpus has: it may be that of a model, of a dataset without what goes before, or misspelt.
+fn unknown_corpus(name: &str) -> String {
+    let names = kiln_datasets::CORPORA.map(|corpus| corpus.name);
+    if let Some(nearest) = nearest(name, names) {
+        return format!("did you mean `kiln data fetch {nearest}`?");
+    }
+    let all = format!("use {}, or hf://datasets/OWNER/NAME", names.join(", "));
+    match HubModel::parse(name) {
+        Ok(model) if name.contains("://") => {
+            format!("`kiln fetch {model}` fetches the model; datasets are hf://datasets/OWNER/NAME")
+        }
+        Ok(model) if model.name.contains('/') => {
+            format!(
+                "`kiln data fetch hf://datasets/{model}` for the dataset, `kiln fetch {model}` for the model of this name"
+            )
+        }
+        Ok(model) => format!("{all}; `kiln fetch {model}` fetches a model"),
+        Err(_) => all,
+    }
+}
+
+/// Of a file that is not there: the one beside it that is called almost so.
+fn file_alike(path: &Path) -> Option<String> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let entries = std::fs::read_dir(folder.unwrap_or(Path::new("."))).ok()?;
+    let names: Vec<String> =
+        entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect();
+    let meant = nearest(path.file_name()?.to_str()?, names.iter().map(String::as_str))?;
+    Some(format!("did you mean {}?", quoted(&path.with_file_name(meant).to_string_lossy())))
+}
+
+/// What to do about a file that is no text.
+fn not_text(found: Binary) -> Option<String> {
+    Some(match found {
+        Binary::Archive(_) => "unpack it, and name the file or folder that comes out".into(),
+        Binary::Compressed(kind @ ("gzip" | "zstd")) => {
+            let ending = if kind == "gzip" { ".gz" } else { ".zst" };
+            format!(
+                "give it a name that ends in {ending}, after the ending of what is in it; or unpack it first"
+            )
+        }
+        Binary::Compressed(_) => "unpack it first".into(),
+        Binary::Document(_) => {
+            "save it as plain text first, for instance with `pdftotext` or `pandoc -t plain`".into()
+        }
+        Binary::Model(_) => {
+            "a model goes after --model; to train it further: `kiln train TEXT --init-from MODEL`".into()
+        }
+        Binary::Parquet => "give it a name that ends in .parquet".into(),
+        _ => return None,
     })
 }
 
@@ -190,8 +245,10 @@ fn tokenizer(error: &kiln_datasets::Error) -> Option<String> {
                 .into()
         }
         Error::InvalidUtf8 { .. } => "byte, gpt2, cl100k_base and o200k_base take any bytes".into(),
-        Error::UnknownTokenizer { .. } => {
-            format!("use {}, or a directory with a tokenizer.json", TOKENIZERS.join(", "))
+        Error::UnknownTokenizer { name } => {
+            let meant = nearest(name, TOKENIZERS).map(|name| format!("did you mean {name}? Else "));
+            let names = TOKENIZERS.join(", ");
+            format!("{}use {names}, or a directory with a tokenizer.json", meant.unwrap_or_default())
         }
         Error::OtherTokenizer { .. } => {
             "prepare the corpus again with `kiln data prepare --tokenizer`, or use the tokenizer that made it".into()
@@ -210,6 +267,7 @@ fn training(error: &kiln_training::Error, reading: Reading) -> Option<String> {
                 "continue it with `kiln train --run-dir {path} --resume`, or choose another place with `--run-dir`"
             )
         }
+        Error::NoRun { path } => contents::instead_of_run(path),
         Error::RunLocked { .. } => "wait for it, or choose another place with `--run-dir`".to_owned(),
         Error::NothingToResume { .. } => "start a new run without `--resume`".to_owned(),
         Error::Memory { too_many_windows: true, .. } => {

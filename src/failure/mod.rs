@@ -31,9 +31,12 @@ pub fn message(error: &anyhow::Error, reading: Reading) -> String {
 
 /// 2 for what the user can put right in the command or in a file, 1 for what failed on the way.
 pub fn exit_code(error: &anyhow::Error) -> u8 {
-    use ErrorKind::{InvalidData, InvalidInput, IsADirectory, NotADirectory, NotFound, ResourceBusy};
+    use ErrorKind::{
+        AlreadyExists, InvalidData, InvalidInput, IsADirectory, NotADirectory, NotFound, ResourceBusy,
+    };
     match error.chain().find_map(kind) {
-        None | Some(NotFound | IsADirectory | NotADirectory | InvalidData | InvalidInput | ResourceBusy) => 2,
+        None | Some(NotFound | AlreadyExists | IsADirectory | NotADirectory) => 2,
+        Some(InvalidData | InvalidInput | ResourceBusy) => 2,
         Some(_) => 1,
     }
 }
@@ -63,6 +66,7 @@ mod tests {
         let training = |kind| kiln_training::Error::Model(model(kind));
         assert_eq!(exit_code(&anyhow::anyhow!("--weights: 2 of them for 1 --data")), 2);
         assert_eq!(exit_code(&io(ErrorKind::NotFound).into()), 2);
+        assert_eq!(exit_code(&io(ErrorKind::AlreadyExists).into()), 2);
         assert_eq!(exit_code(&io(ErrorKind::StorageFull).into()), 1);
         assert_eq!(exit_code(&model(ErrorKind::NotFound).into()), 2);
         assert_eq!(exit_code(&training(ErrorKind::StorageFull).into()), 1);

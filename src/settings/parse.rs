@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, anyhow, bail};
 use toml::{Table, Value};
 
+use crate::commands::shell::quoted;
+use crate::contents;
 use crate::failure::{self, Reading};
 
 use super::change::Change;
@@ -82,7 +84,16 @@ fn read(path: &Path) -> Result<String> {
             recipes::names()
         );
     }
-    text.with_context(|| path.display().to_string())
+    if path.is_dir() {
+        let named = quoted(&path.join("config.toml").to_string_lossy());
+        bail!(
+            "{}: a directory, not a configuration\nhint: that of a run is its config.toml, `--config {named}`",
+            path.display()
+        );
+    }
+    let text = text.with_context(|| path.display().to_string())?;
+    contents::check_configuration(path, &text)?;
+    Ok(text)
 }
 
 impl Settings {
@@ -219,7 +230,7 @@ mod tests {
     fn mistakes_are_placed_and_come_with_a_hint() {
         let unknown = refused("[model]\nn_layers = 2\nn_head = 2\n", &[]);
         assert!(unknown.starts_with("FILE:3: model.n_head: unknown field"), "{unknown}");
-        assert!(unknown.contains("did you mean `n_heads`?"), "{unknown}");
+        assert!(unknown.contains("did you mean `model.n_heads`?"), "{unknown}");
         let kind = refused("[training]\nsteps = \"many\"\n", &[]);
         assert!(kind.starts_with("FILE:2: training.steps: invalid type: string \"many\""), "{kind}");
         let range = refused("[optimizer]\n\nbeta1 = 1.5\n", &[]);

@@ -3,7 +3,7 @@
 use super::keys;
 
 /// What nanoGPT, litgpt and transformers call keys of ours.
-const FOREIGN: [(&str, &str); 27] = [
+const FOREIGN: [(&str, &str); 33] = [
     ("lr", "optimizer.learning_rate"),
     ("max_lr", "optimizer.learning_rate"),
     ("adam_beta1", "optimizer.beta1"),
@@ -28,6 +28,12 @@ const FOREIGN: [(&str, &str); 27] = [
     ("block_size", "model.context_length"),
     ("n_ctx", "model.context_length"),
     ("n_embd", "model.d_model"),
+    ("n_layer", "model.n_layers"),
+    ("n_head", "model.n_heads"),
+    ("num_layers", "model.n_layers"),
+    ("num_heads", "model.n_heads"),
+    ("max_position_embeddings", "model.context_length"),
+    ("vocab", "tokenizer.vocab_size"),
     ("hidden_size", "model.d_model"),
     ("num_hidden_layers", "model.n_layers"),
     ("num_attention_heads", "model.n_heads"),
@@ -72,7 +78,7 @@ mod tests {
         assert_eq!(key_named("vocab_size"), None);
         let hint = |message: &str| with_hint(message).rsplit("hint: ").next().unwrap_or_default().to_owned();
         assert_eq!(
-            hint("unknown field `n_head`, expected one of `n_layers`, `n_heads`"),
+            hint("unknown field `n_heds`, expected one of `n_layers`, `n_heads`"),
             "did you mean `n_heads`?"
         );
         assert_eq!(

@@ -15,7 +15,7 @@ const BAR: u64 = 40;
 
 pub fn run(args: DataInfo) -> Result<()> {
     let tokenizer = args.tokenizer.as_deref().map(tokenizer).transpose()?;
-    let infos = CorpusInfo::of(&args.source.at(&args.path), tokenizer.as_ref(), &args.source.reading())?;
+    let infos = CorpusInfo::of(&args.source.at(&args.path)?, tokenizer.as_ref(), &args.source.reading())?;
     let mut out = output::stdout();
     if args.json {
         let value = match infos.as_slice() {

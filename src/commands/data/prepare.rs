@@ -10,12 +10,15 @@ use crate::cli::data::Prepare;
 use crate::files::tokenizer;
 use crate::output;
 
+/// How many times a source is taken at most: more would fill any disk.
+const MOST_TIMES: f64 = 10_000.0;
+
 pub fn run(args: Prepare) -> Result<()> {
     let options = options(&args)?;
     let weights = weights(&args)?;
     let sources =
-        args.data.iter().zip(weights).map(|(path, weight)| Source { weight, ..args.source.at(path) });
-    let sources: Vec<Source> = sources.collect();
+        args.data.iter().zip(weights).map(|(path, weight)| Ok(Source { weight, ..args.source.at(path)? }));
+    let sources: Vec<Source> = sources.collect::<Result<_>>()?;
     let tokenizer = match args.tokenizer.as_str() {
         "char" => character_tokenizer(&sources, &options)?,
         name => tokenizer(name)?,
@@ -41,9 +44,6 @@ fn options(args: &Prepare) -> Result<PrepareOptions> {
     if !(fraction > 0.0 && fraction < 1.0) {
         bail!("--valid-fraction {fraction}: must be more than 0 and less than 1");
     }
-    if args.threads == Some(0) {
-        bail!("--threads 0: must be at least 1");
-    }
     let defaults = PrepareOptions::default();
     Ok(PrepareOptions {
         valid_fraction: fraction,
@@ -51,7 +51,7 @@ fn options(args: &Prepare) -> Result<PrepareOptions> {
         dedup: args.dedup,
         lossy: args.source.lossy,
         skip_bad: args.skip_bad,
-        threads: args.threads.unwrap_or(defaults.threads),
+        threads: args.threads.map_or(defaults.threads, usize::from),
     })
 }
 
@@ -90,8 +90,8 @@ fn weights(args: &Prepare) -> Result<Vec<f64>> {
         weights if weights.len() == args.data.len() => weights.to_vec(),
         weights => bail!("--weights: {} of them for {} --data", weights.len(), args.data.len()),
     };
-    if let Some(weight) = weights.iter().find(|weight| !(**weight > 0.0 && weight.is_finite())) {
-        bail!("--weights {weight}: must be more than 0");
+    if let Some(weight) = weights.iter().find(|weight| !(**weight > 0.0 && **weight <= MOST_TIMES)) {
+        bail!("--weights {weight:?}: must be more than 0 and at most {MOST_TIMES}");
     }
     Ok(weights)
 }

@@ -4,6 +4,7 @@ mod prompts;
 mod report;
 
 use std::io::Write;
+use std::path::PathBuf;
 use std::time::{Instant, SystemTime};
 
 use anyhow::Result;
@@ -15,6 +16,8 @@ use self::report::Report;
 use crate::backend::{Job, dispatch};
 use crate::cli::inference::{Generate, SamplingArgs};
 use crate::commands::newest;
+use crate::commands::shell::quoted;
+use crate::failure::{self, Reading};
 
 /// Texts that are generated side by side, at most.
 const SIDE_BY_SIDE: usize = 16;
@@ -31,25 +34,34 @@ pub fn run(args: Generate) -> Result<()> {
     };
     // All mistakes before the weights are read.
     options.sampling.validate()?;
-    let directory = newest::model_directory(args.model.as_deref().or(args.target.as_deref()))?;
+    let directory = model(&args)?;
     let files = crate::files::open_model(&directory)?;
     let tokenizer = crate::files::tokenizer_of(&files, args.tokenizer.as_deref())?;
-    let mut texts = Vec::new();
-    for prompt in prompts::read(&args)? {
+    let encode = |prompt: String| -> Result<Text> {
         let tokens = encode_prompt(&prompt, &tokenizer, files.special_tokens())?;
-        for index in 0..args.num_samples {
-            let options =
-                GenerateOptions { seed: options.seed.wrapping_add(u64::from(index)), ..options.clone() };
-            let request = Request { prompt: tokens.clone(), options };
-            texts.push(Text { prompt: prompt.clone(), index, request });
-        }
-    }
+        Ok(Text { prompt, index: 0, request: Request { prompt: tokens, options: options.clone() } })
+    };
+    let firsts = prompts::read(&args)?.into_iter().map(encode).collect::<Result<_>>()?;
     let until = args.stop.iter().map(|stop| prompts::unescape(stop)).collect();
     let backend = args.common.backend.clone();
-    dispatch(&backend, Generating { args, files, tokenizer, texts, until })
+    dispatch(&backend, Generating { args, files, tokenizer, firsts, until })
+}
+
+/// The model that was named, in whose place a prompt is easily typed.
+fn model(args: &Generate) -> Result<PathBuf> {
+    let named = args.model.as_deref().or(args.target.as_deref());
+    newest::model_directory(named).map_err(|error| match &args.target {
+        Some(target) if args.prompt.is_none() && !target.exists() => {
+            let prompt = quoted(&target.to_string_lossy());
+            let message = failure::message(&error, Reading::Fixed);
+            error.context(format!("{message}\nhint: a prompt goes after -p: `kiln generate -p {prompt}`"))
+        }
+        _ => error,
+    })
 }
 
 /// A text to be generated.
+#[derive(Clone)]
 struct Text {
     prompt: String,
     /// Which of the texts for this prompt it is.
@@ -57,11 +69,21 @@ struct Text {
     request: Request,
 }
 
+impl Text {
+    /// Another one for the same prompt.
+    fn again(&self, index: u32) -> Self {
+        let mut text = Self { index, ..self.clone() };
+        text.request.options.seed = self.request.options.seed.wrapping_add(u64::from(index));
+        text
+    }
+}
+
 struct Generating {
     args: Generate,
     files: ModelFiles,
     tokenizer: Tokenizer,
-    texts: Vec<Text>,
+    /// The first text for each prompt.
+    firsts: Vec<Text>,
     until: Vec<String>,
 }
 
@@ -69,14 +91,20 @@ impl Job for Generating {
     type Output = ();
 
     fn run<B: Backend>(self, device: B::Device, _name: &'static str) -> Result<()> {
-        let Self { args, files, tokenizer, texts, until } = self;
+        let Self { args, files, tokenizer, firsts, until } = self;
         let model = files.load_with_precision::<B>(&device, args.common.dtype)?;
         let model = TextModel::new(model, tokenizer).with_special_tokens(files.special_tokens());
         let mut report = Report::new(&args, model.tokenizer());
-        if let [text] = &texts[..] {
+        if let ([text], 1) = (&firsts[..], args.num_samples) {
             return alone(&model, text, &until, &mut report);
         }
-        for texts in texts.chunks(SIDE_BY_SIDE) {
+        // Made as they are needed: there may be more than memory holds.
+        let mut all = firsts.iter().flat_map(|first| (0..args.num_samples).map(|index| first.again(index)));
+        loop {
+            let texts: Vec<Text> = all.by_ref().take(SIDE_BY_SIDE).collect();
+            if texts.is_empty() {
+                return Ok(());
+            }
             let requests: Vec<Request> = texts.iter().map(|text| text.request.clone()).collect();
             let start = Instant::now();
             let generated = model.generate_batch(&requests, &until)?;
@@ -88,7 +116,6 @@ impl Job for Generating {
                 report.finish(text, written, completion, tokens as f64 / seconds)?;
             }
         }
-        Ok(())
     }
 }
 

@@ -7,6 +7,7 @@ use kiln_datasets::tales::SEPARATOR;
 use kiln_datasets::{CARGO, Dataset, PrepareOptions, Source, TextSplits, Tokenizer, tales};
 
 use crate::commands::data::Preparing;
+use crate::contents;
 use crate::settings::{DataSource, Settings};
 
 /// Bytes of text that a vocabulary is learned from, at most.
@@ -47,7 +48,12 @@ impl Text {
                     path.display()
                 )
             }
-            (DataSource::Path, Some(path)) => path.clone(),
+            (DataSource::Path, Some(path)) => {
+                if data.format.is_none() && data.include.is_empty() {
+                    contents::check_text(path)?;
+                }
+                path.clone()
+            }
             (DataSource::Path, None) => bail!("data.source = \"path\" needs data.path"),
             (DataSource::Cargo, _) => CARGO.into(),
         };

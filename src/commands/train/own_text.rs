@@ -6,12 +6,15 @@ use std::time::Duration;
 use anyhow::Result;
 use indicatif::DecimalBytes;
 use kiln_datasets::{Dataset, STANDARD_INPUT, Source};
+use kiln_inference::ModelFiles;
 use kiln_model::{AutodiffBackend, ComputePrecision, GptConfig};
 use kiln_training::{DeviceKind, time_steps};
 
 use super::print_message;
 use crate::backend::{TrainingJob, device_kind, dispatch_training};
-use crate::cli::training::Train;
+use crate::cli::training::{Shortcuts, Train};
+use crate::commands::newest;
+use crate::contents;
 
 /// Minutes that a run takes if nobody says otherwise.
 const MINUTES: f64 = 5.0;
@@ -63,13 +66,24 @@ impl Recipe {
         Self { tokenizer, vocab_size, bytes_per_token, config, batch_size, valid_fraction }
     }
 
+    /// The recipe with what was asked for instead, as far as it is valid; `start` is the model that the run starts from.
+    fn with(self, asked: &Shortcuts, start: Option<GptConfig>) -> Self {
+        let preset = asked.preset.as_deref().and_then(GptConfig::preset);
+        let preset = preset.map(|preset| GptConfig { vocab_size: self.config.vocab_size, ..preset });
+        let config = start.or(preset).unwrap_or_else(|| self.config.clone());
+        let context_length = asked.context.unwrap_or(config.context_length);
+        let config = GptConfig { context_length, ..config };
+        let config = if config.validate().is_ok() { config } else { self.config };
+        Self { config, batch_size: asked.batch.unwrap_or(self.batch_size).max(1), ..self }
+    }
+
     /// Tokens of the training split of so many bytes, about.
     fn tokens(&self, bytes: u64) -> f64 {
         bytes as f64 * (1.0 - self.valid_fraction) / self.bytes_per_token
     }
 
     fn tokens_of_a_step(&self) -> f64 {
-        (self.batch_size * self.config.context_length) as f64
+        self.batch_size as f64 * self.config.context_length as f64
     }
 
     /// Steps for so many minutes at this speed, if the text has enough to read.
@@ -80,6 +94,8 @@ impl Recipe {
 
     /// The configuration as a file says it.
     fn toml(&self, path: &Path, steps: usize, epochs: f64) -> String {
+        // The largest number of a TOML file.
+        let steps = steps.min(i64::MAX as usize);
         let GptConfig { n_layers, n_heads, d_model, context_length, .. } = self.config;
         let Self { tokenizer, vocab_size, batch_size, valid_fraction, .. } = self;
         let dropout = if epochs > 4.0 { 0.1 } else { 0.0 };
@@ -102,16 +118,33 @@ impl Recipe {
 
 /// The configuration for the text that was named, and what messages call it.
 pub(super) fn recipe(args: &Train, path: &Path) -> Result<(String, String)> {
+    contents::check_text(path)?;
     let bytes = size(path)?;
     let on_gpu = matches!(device_kind(&args.backend)?, DeviceKind::LibtorchGpu(_) | DeviceKind::Device(_));
     let recipe = Recipe::new(bytes, on_gpu);
     let minutes = args.short.minutes.unwrap_or(MINUTES);
-    let speed = dispatch_training(&args.backend, Timing { recipe: recipe.clone() })?;
+    // Timed as it is: what was asked for instead need not fit into memory, and is told so later.
+    let timed = dispatch_training(&args.backend, Timing { recipe: recipe.clone() })?;
+    let (before, recipe) = (recipe.config.num_parameters(), recipe.with(&args.short, model(args)?));
+    // A token costs about as much as the model has parameters.
+    let speed = timed * before as f64 / recipe.config.num_parameters() as f64;
     let steps = args.short.steps.unwrap_or_else(|| recipe.steps(bytes, minutes, speed));
     let epochs = steps as f64 * recipe.tokens_of_a_step() / recipe.tokens(bytes);
-    tell(&recipe, path, bytes, steps, epochs, speed);
+    let tokenizer = match (&args.init_from, recipe.tokenizer) {
+        (Some(model), _) => format!("the tokens of {}", model.display()),
+        (None, "char") => "characters".to_owned(),
+        (None, kind) => format!("{kind} with {} tokens", recipe.vocab_size),
+    };
+    tell(&recipe, &tokenizer, path, bytes, steps, epochs, speed);
     let name = format!("the recipe for {}", path.display());
     Ok((name, recipe.toml(path, steps, epochs)))
+}
+
+/// The model that the run starts from, if that is another one.
+fn model(args: &Train) -> Result<Option<GptConfig>> {
+    let Some(named) = &args.init_from else { return Ok(None) };
+    let files = ModelFiles::open(newest::model_directory(Some(named))?)?;
+    Ok(Some(files.config().clone()))
 }
 
 /// Bytes of text.
@@ -129,13 +162,17 @@ fn size(path: &Path) -> Result<u64> {
 }
 
 /// What was chosen, in two lines, and a word where there is little to learn from.
-fn tell(recipe: &Recipe, path: &Path, bytes: u64, steps: usize, epochs: f64, tokens_per_second: f64) {
+fn tell(
+    recipe: &Recipe,
+    tokenizer: &str,
+    path: &Path,
+    bytes: u64,
+    steps: usize,
+    epochs: f64,
+    tokens_per_second: f64,
+) {
     let GptConfig { n_layers, d_model, context_length, .. } = recipe.config;
     let parameters = recipe.config.num_parameters() as f64 / 1e6;
-    let tokenizer = match recipe.tokenizer {
-        "char" => "characters".to_owned(),
-        kind => format!("{kind} with {} tokens", recipe.vocab_size),
-    };
     print_message(format_args!(
         "{}: {} of text, {:.0} % of it for validation: {parameters:.1} M parameters ({n_layers} layers of width {d_model}, \
          context {context_length}), {tokenizer}",
@@ -203,6 +240,16 @@ mod tests {
                 before = parameters;
             }
         }
+    }
+
+    #[test]
+    fn what_is_asked_for_is_what_is_told() {
+        let asked = Shortcuts { batch: Some(32), context: Some(64), ..Shortcuts::default() };
+        let recipe = Recipe::new(20_000, false).with(&asked, None);
+        assert_eq!(recipe.tokens_of_a_step(), 32.0 * 64.0);
+        let asked = Shortcuts { preset: Some("gpt2".to_owned()), ..Shortcuts::default() };
+        let recipe = Recipe::new(20_000, false).with(&asked, None);
+        assert_eq!((recipe.config.d_model, recipe.config.vocab_size), (768, 100));
     }
 
     #[test]
