@@ -47,6 +47,7 @@
 
 mod absence;
 mod batch;
+mod binary;
 mod dataset;
 mod error;
 #[cfg(feature = "fetch")]
@@ -64,9 +65,11 @@ mod shard;
 mod source;
 pub mod tales;
 mod tokenizer;
+mod wording;
 
 pub use absence::Absence;
 pub use batch::{Batch, IGNORED, Windows};
+pub use binary::Binary;
 pub use dataset::{Dataset, TextSplits};
 pub use error::{Error, Result};
 #[cfg(feature = "fetch")]
@@ -87,6 +90,6 @@ pub use sampler::{Order, WindowSampler, mix};
 pub use shard::{FileIdentity, ShardFormat, ShardWriter, TokenShard, Vocabulary};
 #[cfg(feature = "prepare")]
 pub use source::{
-    Binary, CARGO, Compression, DEFAULT_FIELD, Format, ReadEvent, ReadOptions, Source, SourceFile, Spool,
+    CARGO, Compression, DEFAULT_FIELD, Format, ReadEvent, ReadOptions, Source, SourceFile, Spool,
 };
 pub use tokenizer::{BpeTrainer, BytePairs, GgufTokenizer, Splitting, StreamDecoder, TOKENIZERS, Tokenizer};

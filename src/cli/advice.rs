@@ -212,7 +212,7 @@ mod tests {
             (&["kiln", "score", "tales"], "`--model tales`"),
             (&["kiln", "tokenize", "encode", "a b"], "`--text 'a b'`"),
             (&["kiln", "trainn"], "'train'"),
-            (&["kiln", "generate", "--temperatur", "1"], "'--temperature'"),
+            (&["kiln", "generate", "--top-kk", "1"], "'--top-k'"),
         ] {
             let told = told(words);
             assert!(told.contains(tip), "{words:?}: {told}");

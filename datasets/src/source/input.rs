@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::SourceFile;
-use super::binary::{Binary, LOOKED_AT};
 use super::format::Compression;
 use super::rewritten::{Rewrite, Rewritten};
+use crate::binary::{Binary, LOOKED_AT};
 use crate::error::{Error, Result};
 
 const BUFFER: usize = 1 << 18;

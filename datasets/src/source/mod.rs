@@ -4,7 +4,6 @@
 //! A [`Source`] is what the user names. [`Source::files`] lists its [`SourceFile`]s in a fixed order, and
 //! [`SourceFile::read`] streams the documents of one, so that no file need fit in memory.
 
-mod binary;
 mod cargo;
 mod format;
 #[cfg(feature = "parquet")]
@@ -22,7 +21,6 @@ mod spool;
 mod table;
 mod text;
 
-pub use self::binary::Binary;
 pub use self::format::{Compression, Format};
 pub use self::input::ReadOptions;
 pub use self::listing::{CARGO, DEFAULT_FIELD, Source};

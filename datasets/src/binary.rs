@@ -3,9 +3,11 @@
 use std::fmt::{self, Display};
 
 /// Bytes that [`Binary::of`] looks at: up to the end of the mark in a tar archive.
-pub(super) const LOOKED_AT: usize = 262;
+#[cfg(feature = "prepare")]
+pub(crate) const LOOKED_AT: usize = 262;
 
 /// Where a tar archive has its mark.
+#[cfg(feature = "prepare")]
 const TAR_MARK: usize = 257;
 
 /// What a file is that is no text.
@@ -26,9 +28,10 @@ pub enum Binary {
     Other(&'static str),
 }
 
+#[cfg(feature = "prepare")]
 impl Binary {
     /// What begins with these bytes, if it is known not to be text.
-    pub(super) fn of(front: &[u8]) -> Option<Self> {
+    pub(crate) fn of(front: &[u8]) -> Option<Self> {
         const MARKS: [(&[u8], Binary); 16] = [
             (b"PK\x03\x04", Binary::Archive("ZIP")),
             (b"7z\xBC\xAF\x27\x1C", Binary::Archive("7z")),
@@ -75,7 +78,7 @@ impl Display for Binary {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "prepare"))]
 mod tests {
     use super::*;
 
