@@ -62,27 +62,35 @@ impl Rotary {
     /// By how much each pair of features turns from one position to the next, in radians: `theta^(-2 i / head_dim)`, stretched
     /// where there is a [scaling](RotaryScaling).
     pub fn frequencies(&self, head_dim: usize) -> Vec<f32> {
-        let frequency = |pair: usize| {
-            let frequency = (1.0 / self.theta.powf((2 * pair) as f64 / head_dim as f64)) as f32;
-            self.scaling.map_or(frequency, |scaling| scaling.stretch(frequency))
-        };
-        (0..head_dim / 2).map(frequency).collect()
+        let divided = self.unscaled(head_dim).zip(self.divisors(head_dim));
+        divided.map(|(frequency, divisor)| (frequency / divisor) as f32).collect()
+    }
+
+    /// What divides the frequency of each pair of features.
+    pub(crate) fn divisors(&self, head_dim: usize) -> Vec<f64> {
+        let divisor = |frequency| self.scaling.map_or(1.0, |scaling| scaling.divisor(frequency));
+        self.unscaled(head_dim).map(divisor).collect()
+    }
+
+    fn unscaled(&self, head_dim: usize) -> impl Iterator<Item = f64> {
+        let frequency = move |pair| (1.0 / self.theta.powf((2 * pair) as f64 / head_dim as f64)) as f32;
+        (0..head_dim / 2).map(frequency).map(f64::from)
     }
 }
 
 impl RotaryScaling {
-    fn stretch(self, frequency: f32) -> f32 {
-        let own = f64::from(frequency);
-        let stretched = match self {
-            Self::Linear { factor } => own / factor,
+    fn divisor(self, frequency: f64) -> f64 {
+        match self {
+            Self::Linear { factor } => factor,
             Self::Llama3 { factor, low_freq_factor, high_freq_factor, original_context_length } => {
-                let turns = original_context_length as f64 * own / (2.0 * PI);
-                let kept = (turns - low_freq_factor) / (high_freq_factor - low_freq_factor);
-                let kept = kept.clamp(0.0, 1.0);
-                kept * own + (1.0 - kept) * own / factor
+                let turns = original_context_length as f64 * frequency / (2.0 * PI);
+                match (turns - low_freq_factor) / (high_freq_factor - low_freq_factor) {
+                    ..=0.0 => factor,
+                    1.0.. => 1.0,
+                    kept => 1.0 / ((1.0 - kept) / factor + kept),
+                }
             }
-        };
-        stretched as f32
+        }
     }
 }
 
@@ -104,6 +112,9 @@ mod tests {
         assert_eq!((plain[0], stretched[0]), (1.0, 1.0));
         assert_eq!(plain[12], stretched[12], "short: 2π · 137 positions");
         assert_eq!(plain[31] / 32.0, stretched[31], "long");
+        let divisors = Rotary { theta: 5e5, scaling: Some(scaling) }.divisors(64);
+        assert_eq!((divisors[14], divisors[18]), (1.0, 32.0));
+        assert!((16..18).all(|pair| divisors[pair] > 1.0 && divisors[pair] < 32.0), "{divisors:?}");
         let linear = Rotary { scaling: Some(RotaryScaling::Linear { factor: 4.0 }), ..Rotary::default() };
         assert_eq!(linear.frequencies(8)[1], Rotary::default().frequencies(8)[1] / 4.0);
     }

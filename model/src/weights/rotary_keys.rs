@@ -68,26 +68,35 @@ fn scaling(key: &'static str, parameters: &Map<String, Value>) -> Result<Option<
 
 /// The keys of these positions, in both spellings.
 pub(super) fn written(positions: &Positions) -> Vec<(&'static str, Value)> {
-    let Positions::Rotary(Rotary { theta, scaling }) = positions else { return Vec::new() };
-    let scaling = match *scaling {
-        None => None,
-        Some(RotaryScaling::Linear { factor }) => Some(json!({ "rope_type": "linear", "factor": factor })),
-        Some(RotaryScaling::Llama3 {
-            factor,
-            low_freq_factor,
-            high_freq_factor,
-            original_context_length,
-        }) => Some(json!({
-            "rope_type": "llama3",
-            "factor": factor,
-            "low_freq_factor": low_freq_factor,
-            "high_freq_factor": high_freq_factor,
-            "original_max_position_embeddings": original_context_length,
-        })),
-    };
-    let mut parameters = scaling.clone().unwrap_or_else(|| json!({ "rope_type": "default" }));
-    parameters["rope_theta"] = json!(theta);
-    vec![("rope_theta", json!(theta)), ("rope_scaling", json!(scaling)), ("rope_parameters", parameters)]
+    let Positions::Rotary(rotary) = positions else { return Vec::new() };
+    vec![
+        ("rope_theta", json!(rotary.theta)),
+        ("rope_scaling", json!(rotary.scaling.map(scaling_parameters))),
+        ("rope_parameters", parameters(rotary)),
+    ]
+}
+
+/// The value of `rope_parameters`.
+pub(super) fn parameters(rotary: &Rotary) -> Value {
+    let plain = || json!({ "rope_type": "default" });
+    let mut parameters = rotary.scaling.map_or_else(plain, scaling_parameters);
+    parameters["rope_theta"] = json!(rotary.theta);
+    parameters
+}
+
+fn scaling_parameters(scaling: RotaryScaling) -> Value {
+    match scaling {
+        RotaryScaling::Linear { factor } => json!({ "rope_type": "linear", "factor": factor }),
+        RotaryScaling::Llama3 { factor, low_freq_factor, high_freq_factor, original_context_length } => {
+            json!({
+                "rope_type": "llama3",
+                "factor": factor,
+                "low_freq_factor": low_freq_factor,
+                "high_freq_factor": high_freq_factor,
+                "original_max_position_embeddings": original_context_length,
+            })
+        }
+    }
 }
 
 #[cfg(test)]

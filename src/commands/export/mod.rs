@@ -52,7 +52,10 @@ impl Job for Exporting {
         let model = files.load::<B>(&device)?;
         // A model may come without a tokenizer, and then goes without one.
         let tokenizer = files.has_tokenizer().then(|| files.tokenizer()).transpose()?;
-        let mut special_tokens = SpecialTokens::of_config(files.path())?;
+        let mut special_tokens = match format {
+            ExportFormat::Hf => SpecialTokens::of_config(files.path())?,
+            ExportFormat::Gguf => SpecialTokens::of_generation(files.path())?,
+        };
         let end_of_text = tokenizer.as_ref().and_then(Tokenizer::end_of_text);
         if special_tokens == SpecialTokens::default() {
             special_tokens = SpecialTokens::of_end_of_text(end_of_text);

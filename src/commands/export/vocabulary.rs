@@ -17,8 +17,11 @@ const ROLES: [(&str, &str); 7] = [
     ("mask_token", "mask"),
 ];
 
-/// The vocabulary of the model in `directory`, whose `config.json` names `special_tokens`. As llama.cpp's own
-/// converter does, the files of the tokenizer are believed first.
+/// llama.cpp's names for the tokens beside `eos` that end what a model says.
+const FURTHER_ENDS: [&str; 2] = ["eot", "eom"];
+
+/// The vocabulary of the model in `directory`, which generates by `special_tokens`. As llama.cpp's own converter does, the
+/// files of the tokenizer are believed first.
 pub fn of(tokenizer: &Tokenizer, special_tokens: &SpecialTokens, directory: &Path) -> Result<GgufVocabulary> {
     let pairs = tokenizer.byte_pairs()?;
     let pre_tokenizer = match pairs.splitting {
@@ -39,8 +42,10 @@ pub fn of(tokenizer: &Tokenizer, special_tokens: &SpecialTokens, directory: &Pat
     let named = ROLES
         .iter()
         .filter_map(|(role, name)| Some((*name, tokenizer.special_token(role).or_else(|| of_model(role))?)));
-    let named: Vec<(&str, u32)> = named.collect();
-    let bos = named.iter().find(|(name, _)| *name == "bos").map(|(_, token)| *token);
+    let mut named: Vec<(&str, u32)> = named.collect();
+    let token_of = |name| named.iter().find(|(known, _)| *known == name).map(|(_, token)| *token);
+    let (bos, eos) = (token_of("bos"), token_of("eos"));
+    named.extend(FURTHER_ENDS.into_iter().zip(further_ends(special_tokens, eos)));
     Ok(GgufVocabulary {
         // What stands before every text; llama.cpp knows one token there.
         add_bos: tokenizer.start_of_text().first().is_some_and(|token| Some(*token) == bos),
@@ -52,6 +57,11 @@ pub fn of(tokenizer: &Tokenizer, special_tokens: &SpecialTokens, directory: &Pat
         merges: pairs.merges.into_iter().map(|(left, right)| format!("{left} {right}")).collect(),
         pre_tokenizer: pre_tokenizer.to_owned(),
     })
+}
+
+/// Tokens that end what a model says, beside `eos`.
+fn further_ends(special_tokens: &SpecialTokens, eos: Option<u32>) -> impl Iterator<Item = u32> {
+    special_tokens.end.iter().copied().filter(move |token| Some(*token) != eos)
 }
 
 /// The template, in its own file or in the tokenizer's configuration.
@@ -87,9 +97,12 @@ mod tests {
         std::fs::write(file("tokenizer_config.json"), config.to_string()).expect("writable");
 
         let tokenizer = Tokenizer::from_directory(path).expect("sound");
-        let special_tokens = SpecialTokens { begin: Some(0), end: vec![261], padding: Some(0) };
+        let special_tokens = SpecialTokens { begin: Some(0), end: vec![261, 260, 262], padding: Some(0) };
         let vocabulary = of(&tokenizer, &special_tokens, path).expect("byte-level");
-        assert_eq!(vocabulary.named, [("bos", 0), ("eos", 260), ("padding", 261)]);
+        assert_eq!(
+            vocabulary.named,
+            [("bos", 0), ("eos", 260), ("padding", 261), ("eot", 261), ("eom", 262)]
+        );
         assert_eq!(vocabulary.special, [0, 260, 261]);
         assert_eq!(vocabulary.user_defined, [262]);
         assert_eq!(vocabulary.chat_template.as_deref(), Some("{{ x }}"));

@@ -82,8 +82,6 @@ impl Family {
         // Causal masks, in old files.
         buffers: &[".attn.bias", ".attn.masked_bias"],
         other_heads: &["v_head.", "score.", "classifier.", "qa_outputs.", "multiple_choice_head."],
-        gguf_architecture: "gpt2",
-        gguf_refusal,
     };
 }
 
@@ -108,14 +106,6 @@ const fn layer(
     bias: Has,
 ) -> Layer {
     Layer { path: name, name, gguf, role, shape, bias, is_in: |_| true }
-}
-
-fn gguf_refusal(config: &GptConfig) -> Option<String> {
-    if config.activation != Activation::GeluTanh {
-        return Some(format!("its GPT-2 has the tanh GELU only, not {:?}", config.activation));
-    }
-    (!config.scale_attention || config.scale_attention_by_layer)
-        .then(|| "its GPT-2 always divides attention scores by √head_dim, and by nothing else".to_owned())
 }
 
 #[cfg(test)]

@@ -71,8 +71,6 @@ impl Family {
         ],
         buffers: &[],
         other_heads: &[],
-        gguf_architecture: "kiln",
-        gguf_refusal: |_| Some("none of its architectures computes this combination of choices".to_owned()),
     };
 }
 

@@ -56,8 +56,6 @@ impl Family {
         ],
         buffers: &[".rotary_emb.inv_freq"],
         other_heads: &["v_head.", "score.", "classifier.", "qa_outputs."],
-        gguf_architecture: "llama",
-        gguf_refusal: |_| Some("writing this family is not supported yet".to_owned()),
     };
 }
 

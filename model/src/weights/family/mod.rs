@@ -45,10 +45,6 @@ pub(super) struct Family {
     pub(super) buffers: &'static [&'static str],
     /// Starts of names: other heads than the one that predicts tokens, which are skipped.
     pub(super) other_heads: &'static [&'static str],
-    /// The name of the family in GGUF.
-    pub(super) gguf_architecture: &'static str,
-    /// What a model needs that llama.cpp's version of the family does not compute.
-    pub(super) gguf_refusal: fn(&GptConfig) -> Option<String>,
 }
 
 /// The keys of [special tokens](super::SpecialTokens), in every family.

@@ -24,7 +24,6 @@ impl Family {
             bias: Biases::QKV,
             ..GptConfig::llama(32, 32, 4096)
         },
-        gguf_architecture: "qwen2",
         ..Self::LLAMA
     };
 }

@@ -26,7 +26,6 @@ impl Family {
             qk_norm: true,
             ..GptConfig::llama(32, 32, 4096)
         },
-        gguf_architecture: "qwen3",
         ..Self::LLAMA
     };
 }

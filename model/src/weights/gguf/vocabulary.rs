@@ -1,6 +1,6 @@
 //! The vocabulary, which GGUF holds beside the weights.
 
-use super::entries::Entries;
+use super::write::Entries;
 
 // The types of tokens.
 const NORMAL: i32 = 1;

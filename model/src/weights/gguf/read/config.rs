@@ -2,11 +2,12 @@
 
 use serde_json::{Map, Value, json};
 
-use super::architecture::Architecture;
 use super::file::Gguf;
-use super::rotary::rope_parameters;
+use super::rotary::rotary;
 use super::special_tokens;
 use crate::error::Result;
+use crate::weights::gguf::architecture::Architecture;
+use crate::weights::rotary_keys;
 
 /// Keys for what is not computed, without the name of the architecture. Zero is as good as left out.
 const UNSUPPORTED: [&str; 12] = [
@@ -31,8 +32,8 @@ pub(super) fn config_json(gguf: &Gguf<'_>) -> Result<Map<String, Value>> {
     let metadata = &gguf.metadata;
     let mut config = Map::new();
     let mut set = |key: &str, value: Value| drop(config.insert(key.to_owned(), value));
-    set("architectures", json!([architecture.class]));
-    set("model_type", json!(architecture.model_type));
+    set("architectures", json!([architecture.family.architecture]));
+    set("model_type", json!(architecture.family.model_type));
     for (theirs, ours) in architecture.sizes {
         set(ours, json!(metadata.size(&architecture.key(theirs))?));
     }
@@ -45,7 +46,7 @@ pub(super) fn config_json(gguf: &Gguf<'_>) -> Result<Map<String, Value>> {
         let head_dim = head_dim(gguf, architecture)?;
         set("num_key_value_heads", json!(architecture.key_value_heads(gguf)?));
         set("head_dim", json!(head_dim));
-        set("rope_parameters", rope_parameters(gguf, architecture, head_dim)?);
+        set("rope_parameters", rotary_keys::parameters(&rotary(gguf, architecture, head_dim)?));
     }
     for (switch, tensor) in architecture.switches {
         set(switch, json!(gguf.tensor(tensor).is_some()));

@@ -18,5 +18,4 @@ mod vocabulary;
 
 pub use open::is_gguf;
 pub(in crate::weights) use open::{load_config, load_special_tokens, tensors};
-pub(in crate::weights) use rotary::halves_of_pairs;
 pub use vocabulary::load_gguf_vocabulary;

@@ -5,12 +5,12 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::architecture::Architecture;
 use super::config;
 use super::file::Gguf;
 use super::special_tokens;
 use crate::GptConfig;
 use crate::error::{Error, Result};
+use crate::weights::gguf::architecture::Architecture;
 use crate::weights::mapped::MappedFile;
 use crate::weights::source::SourceTensor;
 use crate::weights::{SpecialTokens, config_file};

@@ -9,7 +9,7 @@ use super::file::Gguf;
 use super::open::tensors;
 use super::special_tokens;
 use crate::Result;
-use crate::weights::gguf::entries::{Entries, put_string};
+use crate::weights::gguf::write::{Entries, put_string};
 use crate::weights::mapped::MappedFile;
 
 /// A tensor of f32: its name, its sizes with the innermost first, its values.

@@ -3,10 +3,12 @@
 use std::io::Write;
 
 use super::entries::{Entries, put_string};
-use crate::Role;
 use crate::weights::Dtype;
 use crate::weights::collect::StoredTensor;
 use crate::weights::family::MatrixLayout;
+use crate::weights::gguf::architecture::{Architecture, HeadsOf};
+use crate::weights::gguf::rotary::pairs_of_halves;
+use crate::{GptConfig, Role};
 
 /// Tensors start at multiples of this, counted from the first of them.
 const ALIGNMENT: usize = 32;
@@ -41,32 +43,57 @@ pub(super) fn write(
     output.flush()
 }
 
-/// A tensor in the number format that llama.cpp expects of it.
+/// A tensor as the file holds it.
 pub(super) struct GgufTensor {
-    tensor: StoredTensor,
+    name: String,
+    /// The outermost axis first, as everywhere but in the file.
+    shape: Vec<usize>,
     dtype: Dtype,
+    values: Box<dyn Fn() -> Vec<f32>>,
 }
 
 impl GgufTensor {
-    /// Matrices are stored in `dtype`; vectors and position embeddings always in f32.
-    pub(super) fn new(tensor: StoredTensor, dtype: Dtype) -> Self {
+    /// A parameter of a model: matrices in `dtype`; vectors and position embeddings always in f32.
+    pub(super) fn parameter(
+        tensor: StoredTensor,
+        architecture: &Architecture,
+        config: &GptConfig,
+        dtype: Dtype,
+    ) -> Self {
+        let (name, shape) = (tensor.slot.gguf_name(), tensor.shape(LAYOUT));
         let dtype = match tensor.slot.role() {
             Role::Embedding | Role::Head | Role::Matrix => dtype,
             Role::Position | Role::Norm | Role::Bias => Dtype::F32,
         };
-        Self { tensor, dtype }
+        let heads = config.heads();
+        let heads = architecture.neighbours(&name).map(|heads_of| match heads_of {
+            HeadsOf::Queries => heads.n_heads,
+            HeadsOf::Keys => heads.n_kv_heads,
+        });
+        let rows = shape[0];
+        let values: Box<dyn Fn() -> Vec<f32>> = match heads {
+            Some(heads) => Box::new(move || pairs_of_halves(&tensor.values(LAYOUT), rows, heads)),
+            None => Box::new(move || tensor.values(LAYOUT)),
+        };
+        Self { name, shape, dtype, values }
+    }
+
+    /// A vector that is no parameter.
+    pub(super) fn vector(name: &str, values: Vec<f32>) -> Self {
+        let shape = vec![values.len()];
+        let values = Box::new(move || values.clone());
+        Self { name: name.to_owned(), shape, dtype: Dtype::F32, values }
     }
 
     fn len(&self) -> usize {
-        self.tensor.num_elements() * self.dtype.width()
+        self.shape.iter().product::<usize>() * self.dtype.width()
     }
 
     /// Name, sizes with the innermost axis first, type, and place behind the header.
     fn describe(&self, offset: usize, bytes: &mut Vec<u8>) {
-        put_string(&self.tensor.slot.gguf_name(), bytes);
-        let shape = self.tensor.shape(LAYOUT);
-        bytes.extend((shape.len() as u32).to_le_bytes());
-        shape.iter().rev().for_each(|size| bytes.extend((*size as u64).to_le_bytes()));
+        put_string(&self.name, bytes);
+        bytes.extend((self.shape.len() as u32).to_le_bytes());
+        self.shape.iter().rev().for_each(|size| bytes.extend((*size as u64).to_le_bytes()));
         let kind: u32 = match self.dtype {
             Dtype::F32 => 0,
             Dtype::F16 => 1,
@@ -77,6 +104,6 @@ impl GgufTensor {
     }
 
     fn bytes(&self) -> Vec<u8> {
-        self.dtype.encode(&self.tensor.values(LAYOUT))
+        self.dtype.encode(&(self.values)())
     }
 }

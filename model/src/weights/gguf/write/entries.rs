@@ -3,9 +3,9 @@
 
 /// Keys and values in bytes.
 #[derive(Default)]
-pub(super) struct Entries {
-    pub(super) bytes: Vec<u8>,
-    pub(super) count: u64,
+pub(in crate::weights::gguf) struct Entries {
+    pub(in crate::weights::gguf) bytes: Vec<u8>,
+    pub(in crate::weights::gguf) count: u64,
 }
 
 impl Entries {
@@ -28,38 +28,38 @@ impl Entries {
         self.bytes.extend((length as u64).to_le_bytes());
     }
 
-    pub(super) fn u32(&mut self, key: &str, value: u32) {
+    pub(in crate::weights::gguf) fn u32(&mut self, key: &str, value: u32) {
         self.key(key, Self::U32);
         self.bytes.extend(value.to_le_bytes());
     }
 
-    pub(super) fn f32(&mut self, key: &str, value: f32) {
+    pub(in crate::weights::gguf) fn f32(&mut self, key: &str, value: f32) {
         self.key(key, Self::F32);
         self.bytes.extend(value.to_le_bytes());
     }
 
-    pub(super) fn bool(&mut self, key: &str, value: bool) {
+    pub(in crate::weights::gguf) fn bool(&mut self, key: &str, value: bool) {
         self.key(key, Self::BOOL);
         self.bytes.push(u8::from(value));
     }
 
-    pub(super) fn string(&mut self, key: &str, value: &str) {
+    pub(in crate::weights::gguf) fn string(&mut self, key: &str, value: &str) {
         self.key(key, Self::STRING);
         put_string(value, &mut self.bytes);
     }
 
-    pub(super) fn strings(&mut self, key: &str, values: &[String]) {
+    pub(in crate::weights::gguf) fn strings(&mut self, key: &str, values: &[String]) {
         self.array(key, Self::STRING, values.len());
         values.iter().for_each(|value| put_string(value, &mut self.bytes));
     }
 
-    pub(super) fn i32s(&mut self, key: &str, values: impl ExactSizeIterator<Item = i32>) {
+    pub(in crate::weights::gguf) fn i32s(&mut self, key: &str, values: impl ExactSizeIterator<Item = i32>) {
         self.array(key, Self::I32, values.len());
         self.bytes.extend(values.flat_map(i32::to_le_bytes));
     }
 }
 
-pub(super) fn put_string(text: &str, bytes: &mut Vec<u8>) {
+pub(in crate::weights::gguf) fn put_string(text: &str, bytes: &mut Vec<u8>) {
     bytes.extend((text.len() as u64).to_le_bytes());
     bytes.extend(text.as_bytes());
 }
