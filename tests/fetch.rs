@@ -77,8 +77,19 @@ impl Machine {
         std::fs::write(foreign.join("config.json"), "{\"model_type\": \"mamba\"}").expect("writable");
         std::fs::write(foreign.join("model.safetensors"), "never read").expect("writable");
         let model = made.join("run/model");
-        let (endpoint, seen) =
-            hub(&[("gpt2", &model), ("someone/small", &model), ("someone/foreign", &foreign)]);
+        let gguf = path.join("gguf");
+        std::fs::create_dir(&gguf).expect("writable");
+        for file in ["small.f16.gguf", "small.f32.gguf"] {
+            let to = gguf.join(file).to_string_lossy().into_owned();
+            stdout(&common::kiln(&made, ["export", "--model", "run", "--to", &to, "--dtype", &file[6..9]]));
+        }
+        std::fs::write(gguf.join("other.gguf"), "no model").expect("writable");
+        let (endpoint, seen) = hub(&[
+            ("gpt2", &model),
+            ("someone/small", &model),
+            ("someone/foreign", &foreign),
+            ("someone/small-gguf", &gguf),
+        ]);
         std::fs::create_dir(path.join("here")).expect("writable");
         Self { folder, endpoint, seen }
     }
@@ -215,4 +226,55 @@ fn without_a_network_there_is_what_was_fetched() {
     assert_eq!(stdout(&folder), "small\n");
     assert!(String::from_utf8_lossy(&folder.stderr).contains("--model small"));
     stdout(&machine.kiln(&["score", "--model", "small", "--text", "the"]));
+}
+
+#[test]
+fn one_gguf_file_of_a_repository_is_a_model() {
+    let machine = Machine::new();
+    let all = "other.gguf, small.f16.gguf, small.f32.gguf";
+    let refused = machine.kiln(&["fetch", "someone/small-gguf"]);
+    check_refusal(&refused, 2, &["someone/small-gguf", "`kiln fetch someone/small-gguf "]);
+    for file in all.split(", ") {
+        assert!(String::from_utf8_lossy(&refused.stderr).contains(file), "{file}");
+    }
+    machine.refused(
+        2,
+        &["fetch", "someone/small-gguf", "small.gguf"],
+        &["no GGUF file small.gguf", "small.f16.gguf"],
+    );
+    machine.refused(2, &["fetch", "someone/small-gguf", "other.gguf"], &["other.gguf", "not a GGUF file"]);
+    machine.refused(2, &["fetch", "someone/small-gguf", "small.f16.gguf", "--offline"], &["not here yet"]);
+
+    let fetched = machine.kiln(&["fetch", "someone/small-gguf", "small.f16.gguf", "--out", "files"]);
+    assert_eq!(stdout(&fetched), "files/small.f16.gguf\n");
+    assert!(String::from_utf8_lossy(&fetched.stderr).contains("--model files/small.f16.gguf --prompt"));
+    stdout(&machine.kiln(&["score", "--model", "files/small.f16.gguf", "--text", "the"]));
+    let again = ["fetch", "someone/small-gguf", "small.f16.gguf", "--out", "files", "--offline"];
+    assert_eq!(stdout(&machine.kiln(&again)), "files/small.f16.gguf\n");
+}
+
+#[test]
+fn a_gguf_file_in_the_cache_goes_by_the_name_of_its_repository() {
+    let machine = Machine::new();
+    let fetch = |file: &str| {
+        let object = stdout(&machine.kiln(&["fetch", "someone/small-gguf", file, "--json"]));
+        let object: Value = serde_json::from_str(&object).expect("one object");
+        assert_eq!((&object["files"], &object["commit"]), (&json!([file]), &json!(COMMIT)));
+        object["path"].as_str().expect("a path").to_owned()
+    };
+    let path = fetch("small.f32.gguf");
+    assert!(
+        path.ends_with(&format!("models--someone--small-gguf/snapshots/{COMMIT}/small.f32.gguf")),
+        "{path}"
+    );
+    let score = |model: &str| stdout(&machine.kiln(&["score", "--model", model, "--text", "the", "--json"]));
+    assert_eq!(score("someone/small-gguf"), score(&path));
+    assert_eq!(
+        stdout(&machine.kiln(&["fetch", "someone/small-gguf", "small.f32.gguf", "--offline"])).trim_end(),
+        path
+    );
+    // Of two, one is to be named.
+    fetch("small.f16.gguf");
+    let words = ["2 GGUF files", "--model", "small.f16.gguf"];
+    machine.refused(2, &["score", "--model", "someone/small-gguf", "--text", "a"], &words);
 }

@@ -143,6 +143,24 @@ pub enum Error {
         /// What is there.
         found: String,
     },
+    /// A model of the hub whose weights are in files of llama.cpp, each a model of its own.
+    #[error("{model}: its weights are in GGUF files, of which one is to be named: {}", files.join(", "))]
+    GgufFiles {
+        /// The model.
+        model: String,
+        /// The files.
+        files: Vec<String>,
+    },
+    /// A model of the hub without the file of llama.cpp that was named.
+    #[error("{model}: there is no GGUF file {file} in it, but {}", if files.is_empty() { "none".to_owned() } else { files.join(", ") })]
+    NoGgufFile {
+        /// The model.
+        model: String,
+        /// The file that was named.
+        file: String,
+        /// Those that are there.
+        files: Vec<String>,
+    },
     /// A folder that is to hold a model holds another one.
     #[error("{}: belongs to another model, or to another revision of it", path.display())]
     OtherModel {

@@ -40,6 +40,7 @@ const FETCH_EXAMPLES: &str = "Examples:
   kiln fetch openai-community/gpt2-medium       OWNER/NAME, as on huggingface.co
   kiln fetch distilgpt2 --out models/small      a folder of its own instead of the cache
   kiln fetch gpt2 --offline                     where it is, if it is here
+  kiln fetch OWNER/NAME FILE.gguf               one file of llama.cpp
 `kiln data fetch` fetches corpora.";
 
 /// `kiln fetch`
@@ -49,6 +50,9 @@ pub struct Fetch {
     /// Model of the Hugging Face hub: NAME or OWNER/NAME, and @REVISION if you like.
     #[arg(value_name = "MODEL")]
     pub model: String,
+    /// One GGUF file of the repository, in which the whole model is; default: what transformers reads.
+    #[arg(value_name = "FILE.gguf")]
+    pub file: Option<String>,
     /// Branch, tag or commit; default: main.
     #[arg(long, value_name = "REVISION")]
     pub revision: Option<String>,

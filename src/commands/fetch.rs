@@ -1,5 +1,6 @@
 //! `kiln fetch`: a model of the Hugging Face hub.
 
+use std::borrow::Cow;
 use std::io::Write as _;
 use std::path::Path;
 
@@ -7,6 +8,7 @@ use anyhow::{Result, bail};
 use kiln_datasets::{
     Absence, CORPORA, Error, FetchOptions, FetchProgress, HubModel, LocalModel, ModelDownload, Tokenizer,
 };
+use kiln_model::is_gguf;
 use serde_json::json;
 
 use super::download_bar::DownloadBar;
@@ -54,9 +56,14 @@ fn named(args: &Fetch) -> Result<HubModel> {
 
 /// The model as it lies in the folder or in the cache, without asking anyone.
 fn here(args: &Fetch, model: &HubModel, options: &FetchOptions) -> Result<LocalModel> {
-    let found = match &args.out {
-        Some(folder) => folder.is_dir().then(|| LocalModel::of(folder)),
-        None => model.in_cache(options),
+    let found = match (&args.out, &args.file) {
+        (Some(folder), None) => folder.is_dir().then(|| LocalModel::of(folder)),
+        (Some(folder), Some(file)) => {
+            let path = folder.join(file);
+            (is_gguf(&path) && path.is_file()).then(|| LocalModel::of_gguf(path))
+        }
+        (None, None) => model.in_cache(options),
+        (None, Some(file)) => model.gguf_in_cache(file, options),
     };
     let missing = Error::NotThere { url: model.to_string(), reason: Absence::Offline };
     let found = found.ok_or(missing)?;
@@ -75,6 +82,14 @@ fn download(
     options: &FetchOptions,
     progress: &mut dyn FnMut(&FetchProgress),
 ) -> Result<LocalModel> {
+    if let Some(file) = &args.file {
+        let fetched = model.fetch_gguf(file, args.out.as_deref(), options, progress)?;
+        // What it is, only the file itself says.
+        if let Err(error) = kiln_model::load_config(&fetched.path) {
+            bail!("{error}\nhint: the file is here, but Kiln cannot run it; fetch another one of this model");
+        }
+        return Ok(fetched);
+    }
     let download = ModelDownload::start(model, args.out.as_deref(), options, progress)?;
     // Weights that nothing here can run need not come.
     if let Err(error) = kiln_model::load_config(&download.folder()) {
@@ -93,8 +108,13 @@ fn download(
 fn report(args: &Fetch, model: &HubModel, fetched: &LocalModel) -> Result<()> {
     let mut out = output::stdout();
     if args.json {
-        let names = fetched.files.iter().filter_map(|file| file.strip_prefix(&fetched.path).ok());
-        let names: Vec<_> = names.map(Path::to_string_lossy).collect();
+        let names = match &args.file {
+            Some(file) => vec![Cow::from(file)],
+            None => {
+                let names = fetched.files.iter().filter_map(|file| file.strip_prefix(&fetched.path).ok());
+                names.map(Path::to_string_lossy).collect()
+            }
+        };
         let bytes: u64 = fetched.files.iter().filter_map(|file| Some(file.metadata().ok()?.len())).sum();
         writeln!(
             out,
@@ -112,7 +132,8 @@ fn report(args: &Fetch, model: &HubModel, fetched: &LocalModel) -> Result<()> {
     } else {
         fetched.path.clone()
     };
-    let tokenizer = if Tokenizer::is_in(&fetched.path) { "" } else { " --tokenizer gpt2" };
+    let tokenizer =
+        if args.file.is_some() || Tokenizer::is_in(&fetched.path) { "" } else { " --tokenizer gpt2" };
     print_message(format_args!(
         "use it:  kiln generate --model {}{tokenizer} --prompt 'Once upon a time'",
         quoted(&name.to_string_lossy())

@@ -8,7 +8,7 @@ use kiln_datasets::{FetchOptions, HubModel};
 use super::newest::{RUNS, named_alike};
 use super::shell::quoted;
 
-/// The folder of the model called `named`, if it has been fetched. `None` if that is rather the name of a folder.
+/// The folder of the model called `named`, or its GGUF file, if it has been fetched. `None` if that is rather the name of a folder.
 ///
 /// # Errors
 ///
@@ -17,9 +17,16 @@ pub fn find(named: &Path) -> Result<Option<PathBuf>> {
     let Some(model) = named.to_str().and_then(|name| HubModel::parse(name).ok()) else { return Ok(None) };
     let command = format!("kiln fetch {}", quoted(&model.to_string()));
     match model.in_cache(&FetchOptions::from_env()) {
-        Some(found) => match found.missing {
-            None => Ok(Some(found.path)),
-            Some(missing) => bail!(
+        Some(found) => match (found.missing, &found.gguf[..]) {
+            (None, _) => Ok(Some(found.path)),
+            (Some(_), [file]) => Ok(Some(file.clone())),
+            (Some(_), [first, _, ..]) => bail!(
+                "{model}: {} GGUF files of it are here, in {}\nhint: name one of them: `--model {}`",
+                found.gguf.len(),
+                found.path.display(),
+                quoted(&first.to_string_lossy())
+            ),
+            (Some(missing), []) => bail!(
                 "{model}: only a part of it is here; {} has no {missing}\nhint: fetch the rest: `{command}`",
                 found.path.display()
             ),

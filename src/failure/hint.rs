@@ -125,6 +125,8 @@ fn datasets(error: &kiln_datasets::Error, reading: Reading) -> Option<String> {
         | Error::Unreachable { .. }
         | Error::UnknownModel { .. }
         | Error::OtherWeights { .. }
+        | Error::GgufFiles { .. }
+        | Error::NoGgufFile { .. }
         | Error::OtherModel { .. }
         | Error::NoSpace { .. }
         | Error::Download { .. } => return fetching(error),
@@ -226,6 +228,10 @@ fn fetching(error: &kiln_datasets::Error) -> Option<String> {
             "fetch another repository of this model, or convert it with transformers: `python -c \"from transformers \
              import AutoModelForCausalLM as M; M.from_pretrained('{model}').save_pretrained('NEW_DIR')\"`"
         ),
+        Error::GgufFiles { model, files } | Error::NoGgufFile { model, files, .. } => match files.first() {
+            Some(file) => format!("for instance `kiln fetch {model} {}`", quoted(file)),
+            None => format!("`kiln fetch {model}` fetches what else it has"),
+        },
         Error::OtherModel { .. } => "name another --out, or remove this folder".into(),
         Error::NoSpace { .. } => {
             "make room, or name a folder on another disk with --out or HF_HUB_CACHE; the same command resumes"

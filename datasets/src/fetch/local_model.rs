@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use super::gguf_file;
 use crate::error::{Error, Result};
 
 /// The architecture.
@@ -30,7 +31,7 @@ pub(super) const COMPANIONS: [&str; 9] = [
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LocalModel {
-    /// Its folder.
+    /// Its folder, or the file of llama.cpp that it is.
     pub path: PathBuf,
     /// Its files.
     pub files: Vec<PathBuf>,
@@ -38,9 +39,16 @@ pub struct LocalModel {
     pub commit: Option<String>,
     /// A file that it cannot do without and that is not here.
     pub missing: Option<String>,
+    /// Files of llama.cpp in its folder, each a model of its own.
+    pub gguf: Vec<PathBuf>,
 }
 
 impl LocalModel {
+    /// The model that is one file of llama.cpp.
+    pub fn of_gguf(file: PathBuf) -> Self {
+        Self { files: vec![file.clone()], commit: None, missing: None, gguf: vec![file.clone()], path: file }
+    }
+
     /// What `folder` has of a model.
     pub fn of(folder: &Path) -> Self {
         let mut names = vec![CONFIG.to_owned()];
@@ -55,7 +63,8 @@ impl LocalModel {
         let missing = names.iter().find(|name| !folder.join(name).is_file()).cloned();
         let names = names.into_iter().chain(COMPANIONS.map(str::to_owned));
         let files = names.map(|name| folder.join(name)).filter(|path| path.is_file()).collect();
-        Self { path: folder.to_owned(), files, commit: commit_of(folder), missing }
+        let gguf = gguf_file::in_folder(folder);
+        Self { path: folder.to_owned(), files, commit: commit_of(folder), missing, gguf }
     }
 }
 

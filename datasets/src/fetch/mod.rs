@@ -9,6 +9,7 @@ mod corpora;
 mod dataset;
 mod destination;
 mod download;
+mod gguf_file;
 mod local_model;
 mod model;
 mod model_download;

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::gguf_file;
 use super::local_model::{COMPANIONS, CONFIG, INDEX, WEIGHTS, shards};
 use super::repository::ListedFile;
 use super::snapshot::Snapshot;
@@ -10,12 +11,11 @@ use crate::Absence;
 use crate::error::{Error, Result};
 
 /// Files of weights that are not read: how their names end, and what they are.
-const OTHER_WEIGHTS: [(&str, &str); 8] = [
+const OTHER_WEIGHTS: [(&str, &str); 7] = [
     ("adapter_model.safetensors", "an adapter, without the model that it changes"),
     ("adapter_config.json", "an adapter, without the model that it changes"),
     ("pytorch_model.bin", "weights in PyTorch's own format"),
     ("pytorch_model.bin.index.json", "weights in PyTorch's own format"),
-    (".gguf", "weights for llama.cpp"),
     ("tf_model.h5", "weights in TensorFlow's format"),
     ("flax_model.msgpack", "weights in Flax's format"),
     (".onnx", "weights in ONNX's format"),
@@ -32,7 +32,8 @@ impl ModelDownload {
     /// # Errors
     ///
     /// [`Error::NotThere`] if there is no such model, or it is not given to us; [`Error::OtherWeights`] if its
-    /// weights are in no format that is read; [`Error::OtherModel`] if `folder` holds another one; and what
+    /// weights are in no format that is read; [`Error::GgufFiles`] if they are in files of llama.cpp, of which one is to be named;
+    /// [`Error::OtherModel`] if `folder` holds another one; and what
     /// [`fetch`](super::fetch) says.
     pub fn start(
         model: &HubModel,
@@ -101,18 +102,22 @@ impl ModelDownload {
 
     /// Says what the repository has instead.
     fn without_weights(&self, model: &HubModel) -> Error {
+        let (model, gguf) = (model.to_string(), gguf_file::listed(&self.snapshot));
+        if !gguf.is_empty() {
+            return Error::GgufFiles { model, files: gguf };
+        }
         let files = &self.snapshot.listing.files;
         let found = OTHER_WEIGHTS.iter().find_map(|(end, what)| {
             let file = files.iter().find(|file| file.name.ends_with(end))?;
             Some(format!("{}, {what}", file.name))
         });
         let found = found.unwrap_or_else(|| format!("no weights among its {} files", files.len()));
-        Error::OtherWeights { model: model.to_string(), found }
+        Error::OtherWeights { model, found }
     }
 }
 
 /// The repository under the name that the hub, or the cache, knows.
-fn open(
+pub(super) fn open(
     model: &HubModel,
     folder: Option<&Path>,
     options: &FetchOptions,
