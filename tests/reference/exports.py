@@ -4,9 +4,9 @@
     cargo build --release
     python exports.py ../../target/release/kiln input.txt
 
-Trains a small model with every tokenizer on the text, then compares
+Trains a small model with every tokenizer, and one of every family, on the text, then compares
   - token ids and the greedy continuation of 100 tokens with AutoTokenizer and AutoModelForCausalLM, which must open the
-    directory without a word about missing or unexpected weights;
+    directory as the class of its family, without a word and with every weight found;
   - every tensor and number of the GGUF file with the model's, in f32, f16 and bf16;
   - the greedy continuation with llama.cpp's.
 Exit code 1 if anything differs.
@@ -19,6 +19,7 @@ import logging
 import subprocess
 import sys
 import tempfile
+import warnings
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
@@ -31,6 +32,15 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 NAMES = {"ln_1": "attn_norm", "attn.c_attn": "attn_qkv", "attn.c_proj": "attn_output", "ln_2": "ffn_norm",
          "mlp.c_fc": "ffn_up", "mlp.c_proj": "ffn_down"}
+# Settings that make a model of each family.
+LLAMA = ["model.norm=rms_norm", "model.positions=rotary", "model.feed_forward=gated", "model.activation=silu",
+         "model.n_heads=4", "model.n_kv_heads=2", "model.d_ff=96"]
+FAMILIES = {
+    "GPT2LMHeadModel": ["model.n_heads=4"],
+    "LlamaForCausalLM": [*LLAMA, "model.bias=false", "model.tied_head=false", "model.head_dim=24"],
+    "Qwen2ForCausalLM": [*LLAMA, 'model.bias=["qkv"]'],
+    "Qwen3ForCausalLM": [*LLAMA, "model.bias=false", "model.qk_norm=true", "model.head_dim=24"],
+}
 failures = []
 
 
@@ -90,36 +100,41 @@ def compare_gguf(kiln, run_directory, dtype, folder):
     return file
 
 
-def compare(kiln, text, kind, folder):
-    print(kind)
-    run_directory, tokenizer = folder / kind, kind
-    if kind == "learned":
-        tokenizer = folder / "tokenizer"
-        run(kiln, "tokenize", "train", "--data", text, "--vocab-size", "600", "--out", tokenizer)
-    run(kiln, "train", "--plain", "--run-dir", run_directory, "--set", f"data.path={text}", "--set",
-        f"tokenizer.kind={tokenizer}", "--set", "tokenizer.vocab_size=600", "--set", "model.context_length=128", "--set",
-        "model.d_model=64", "--set", "model.n_layers=2", "--set", "training.steps=40", "--set", "training.eval_batches=4",
-        "--set", "training.batch_size=8", "--set", "schedule.warmup_steps=5", "--set", "optimizer.learning_rate=3e-3")
-    model = run_directory / "model"
+def train(kiln, text, run_directory, *settings):
+    settings = [f"data.path={text}", "tokenizer.vocab_size=600", "model.context_length=128", "model.d_model=64",
+                "model.n_layers=2", "training.steps=40", "training.eval_batches=4", "training.batch_size=8",
+                "schedule.warmup_steps=5", "optimizer.learning_rate=3e-3", *settings]
+    run(kiln, "train", "--plain", "--run-dir", run_directory, *(word for setting in settings for word in ("--set", setting)))
 
-    log = io.StringIO()
-    with redirect_stdout(log), redirect_stderr(log):
+
+def open_in_silence(model):
+    """transformers' model and tokenizer; it has to say nothing, and to find every weight."""
+    log, warned = io.StringIO(), []
+    with redirect_stdout(log), redirect_stderr(log), warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
         handler = logging.StreamHandler(log)
         transformers.logging.get_logger().addHandler(handler)
-        theirs = AutoModelForCausalLM.from_pretrained(model).eval()
+        theirs, report = AutoModelForCausalLM.from_pretrained(model, output_loading_info=True)
         tokenizer = AutoTokenizer.from_pretrained(model)
         transformers.logging.get_logger().removeHandler(handler)
     noise = [line for line in log.getvalue().splitlines() if "Loading weights" not in line and line.strip()]
-    check(not noise, f"transformers opens it in silence {noise or ''}")
+    noise += [str(warning.message) for warning in warned if not issubclass(warning.category, DeprecationWarning)]
+    noise += [f"{key}: {found}" for key, found in report.items() if found]
+    check(not noise, f"{type(theirs).__name__} opens it in silence {noise or ''}")
+    return theirs.eval(), tokenizer
 
-    source = Path(text).read_text()
-    prompt = source[1000:1040]
+
+def compare_ids(kiln, text, run_directory, tokenizer):
     ids = json.loads(run(kiln, "tokenize", "encode", "--tokenizer", run_directory, "--file", text, "--json"))["tokens"]
-    check(tokenizer(source)["input_ids"] == ids, f"{len(ids)} token ids are AutoTokenizer's")
+    check(tokenizer(Path(text).read_text())["input_ids"] == ids, f"{len(ids)} token ids are AutoTokenizer's")
     check(tokenizer.decode(ids[:500]) == run(
         kiln, "tokenize", "decode", "--tokenizer", run_directory, "--tokens", ",".join(map(str, ids[:500])))[:-1].decode(),
         "and so is the text they decode to")
 
+
+def compare_greedy(kiln, text, run_directory, theirs):
+    """The prompt's tokens, and those that Kiln continues it with: transformers' too."""
+    prompt = Path(text).read_text()[1000:1040]
     ours = json.loads(run(kiln, "generate", "--model", run_directory, "--prompt", prompt, "--max-tokens", 100,
                           "--temperature", 0, "--json"))
     length = min(100, 128 - len(ours["prompt_tokens"]))
@@ -128,24 +143,57 @@ def compare(kiln, text, kind, folder):
         prompt_tokens = torch.tensor([ours["prompt_tokens"]])
         output = theirs.generate(prompt_tokens, attention_mask=torch.ones_like(prompt_tokens), do_sample=False,
                                  max_new_tokens=length, pad_token_id=0)[0]
-    check(output.tolist()[len(ours["prompt_tokens"]):][:len(ours["tokens"])] == ours["tokens"][:length],
-          f"greedy continuation of {len(ours['tokens'][:length])} tokens is transformers'")
+    continuation = ours["tokens"][:length]
+    check(output.tolist()[len(ours["prompt_tokens"]):][:len(continuation)] == continuation,
+          f"greedy continuation of {len(continuation)} tokens is transformers'")
+    return prompt, ours["prompt_tokens"], continuation
 
-    files = [compare_gguf(kiln, run_directory, dtype, folder) for dtype in ["f32", "f16", "bf16"]]
+
+def compare_llama_cpp(file, prompt, prompt_tokens, expected):
     try:
         import llama_cpp
     except ImportError:
         print("  --      llama-cpp-python is not installed: its text is not compared")
         return
-    llama = llama_cpp.Llama(str(files[0]), n_ctx=128, verbose=False)
+    llama = llama_cpp.Llama(str(file), n_ctx=128, verbose=False)
     encoded = llama.tokenize(prompt.encode(), add_bos=False, special=False)
-    check(encoded == ours["prompt_tokens"], "llama.cpp's tokens of the prompt")
+    check(encoded == prompt_tokens, "llama.cpp's tokens of the prompt")
     continuation = []
-    for token in llama.generate(ours["prompt_tokens"], temp=0.0, top_k=1):
+    for token in llama.generate(prompt_tokens, temp=0.0, top_k=1):
         continuation.append(token)
-        if len(continuation) == length:
+        if len(continuation) == len(expected):
             break
-    check(continuation == ours["tokens"][:length], f"greedy continuation of {length} tokens is llama.cpp's")
+    check(continuation == expected, f"greedy continuation of {len(expected)} tokens is llama.cpp's")
+
+
+def compare(kiln, text, kind, folder):
+    print(kind)
+    run_directory, tokenizer = folder / kind, kind
+    if kind == "learned":
+        tokenizer = folder / "tokenizer"
+        run(kiln, "tokenize", "train", "--data", text, "--vocab-size", "600", "--out", tokenizer)
+    train(kiln, text, run_directory, f"tokenizer.kind={tokenizer}")
+    theirs, tokenizer = open_in_silence(run_directory / "model")
+    compare_ids(kiln, text, run_directory, tokenizer)
+    continued = compare_greedy(kiln, text, run_directory, theirs)
+    files = [compare_gguf(kiln, run_directory, dtype, folder) for dtype in ["f32", "f16", "bf16"]]
+    compare_llama_cpp(files[0], *continued)
+
+
+def compare_family(kiln, text, name, folder):
+    print(name)
+    run_directory, file = folder / name, folder / f"{name}.gguf"
+    train(kiln, text, run_directory, "tokenizer.kind=bpe", *FAMILIES[name])
+    theirs, tokenizer = open_in_silence(run_directory / "model")
+    check(type(theirs).__name__ == name, "the class of its family")
+    exported = folder / f"{name}-bf16"
+    run(kiln, "export", "--model", run_directory, "--to", exported, "--dtype", "bf16")
+    opened, _ = open_in_silence(exported)
+    check(opened.dtype == torch.bfloat16, "and so of what is exported in bf16")
+    compare_ids(kiln, text, run_directory, tokenizer)
+    continued = compare_greedy(kiln, text, run_directory, theirs)
+    run(kiln, "export", "--model", run_directory, "--to", file)
+    compare_llama_cpp(file, *continued)
 
 
 def main():
@@ -155,9 +203,12 @@ def main():
     parser.add_argument("--tokenizers", default="char,byte,bpe,learned,gpt2,cl100k_base,o200k_base", metavar="A,B,…",
                         help="bpe: learned by the run; learned: by `kiln tokenize train` before it")
     arguments = parser.parse_args()
+    text = str(Path(arguments.text).resolve())
     with tempfile.TemporaryDirectory() as folder:
-        for kind in arguments.tokenizers.split(","):
-            compare(arguments.kiln, str(Path(arguments.text).resolve()), kind, Path(folder))
+        for kind in filter(None, arguments.tokenizers.split(",")):
+            compare(arguments.kiln, text, kind, Path(folder))
+        for name in FAMILIES:
+            compare_family(arguments.kiln, text, name, Path(folder))
     print(f"{len(failures)} failures")
     sys.exit(bool(failures))
 

