@@ -28,7 +28,7 @@ import numpy as np
 import torch
 import transformers
 from safetensors.torch import load_file
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
 
 NAMES = {"ln_1": "attn_norm", "attn.c_attn": "attn_qkv", "attn.c_proj": "attn_output", "ln_2": "ffn_norm",
          "mlp.c_fc": "ffn_up", "mlp.c_proj": "ffn_down"}
@@ -190,6 +190,9 @@ def compare_family(kiln, text, name, folder):
     run(kiln, "export", "--model", run_directory, "--to", exported, "--dtype", "bf16")
     opened, _ = open_in_silence(exported)
     check(opened.dtype == torch.bfloat16, "and so of what is exported in bf16")
+    if name == "Qwen2ForCausalLM":
+        # AutoTokenizer splits as Qwen does wherever config.json says qwen2, whatever tokenizer.json says.
+        tokenizer = PreTrainedTokenizerFast.from_pretrained(run_directory / "model")
     compare_ids(kiln, text, run_directory, tokenizer)
     continued = compare_greedy(kiln, text, run_directory, theirs)
     run(kiln, "export", "--model", run_directory, "--to", file)
