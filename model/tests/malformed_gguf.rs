@@ -6,7 +6,8 @@ use std::path::Path;
 
 use burn_ndarray::NdArray;
 use kiln_model::{
-    Dtype, Error, GgufVocabulary, GptConfig, SpecialTokens, load, load_gguf_vocabulary, save_gguf,
+    Dtype, Error, GgufVocabulary, GptConfig, Positions, Rotary, RotaryScaling, SpecialTokens, load,
+    load_gguf_vocabulary, save_gguf,
 };
 use peak_alloc::PeakAlloc;
 use proptest::prelude::*;
@@ -87,8 +88,11 @@ fn inflict(damage: &Damage, bytes: &mut Vec<u8>) {
 
 /// Where the last tensor is described, and so everything that is no weight.
 fn header_end(bytes: &[u8]) -> usize {
-    let name = b"output_norm.bias";
-    bytes.windows(name.len()).position(|window| window == name).expect("the last tensor") + name.len() + 24
+    let ends = [&b"output_norm.bias"[..], b"rope_freqs.weight"].map(|name| {
+        let start = bytes.windows(name.len()).position(|window| window == name);
+        start.map(|start| start + name.len() + 24)
+    });
+    ends.into_iter().flatten().max().expect("the last tensor")
 }
 
 /// Replaces the first number from `at` on that looks like one of that width: a small one, in little-endian.
@@ -102,7 +106,24 @@ fn put(bytes: &mut [u8], at: usize, number: &[u8]) {
 /// In halves, its rows are wide enough to be blocks of 32 values by another type.
 fn sound_file(path: &Path, dtype: Dtype) {
     let width = if dtype == Dtype::F16 { 32 } else { 4 };
-    let config = GptConfig { vocab_size: 7, context_length: 6, ..GptConfig::new(1, 2, width) };
+    write_sound(path, dtype, &GptConfig::new(1, 2, width));
+}
+
+/// A model with grouped heads, and all that a file can say of its positions.
+fn sound_llama(path: &Path) {
+    let scaling = RotaryScaling::Llama3 {
+        factor: 8.0,
+        low_freq_factor: 1.0,
+        high_freq_factor: 4.0,
+        original_context_length: 16,
+    };
+    let positions = Positions::Rotary(Rotary { theta: 500.0, scaling: Some(scaling) });
+    let config = GptConfig { n_kv_heads: Some(1), positions, ..GptConfig::llama(1, 2, 8) };
+    write_sound(path, Dtype::F32, &config);
+}
+
+fn write_sound(path: &Path, dtype: Dtype, config: &GptConfig) {
+    let config = GptConfig { vocab_size: 7, context_length: 6, ..config.clone() };
     let model = config.init::<NdArray>(1, &Default::default()).expect("valid");
     let vocabulary = GgufVocabulary {
         tokens: ["<|end|>", "a", "b", "ab", "Ġ"].map(str::to_owned).to_vec(),
@@ -129,8 +150,10 @@ fn open(path: &Path) -> Result<(), Error> {
 fn malformed_files_are_models_or_errors() {
     let folder = tempfile::tempdir().expect("a temporary directory");
     let path = folder.path().join("model.gguf");
-    let sound = [Dtype::F32, Dtype::F16].map(|dtype| {
-        sound_file(&path, dtype);
+    let writers: [fn(&Path); 3] =
+        [|path| sound_file(path, Dtype::F32), |path| sound_file(path, Dtype::F16), sound_llama];
+    let sound = writers.map(|write| {
+        write(&path);
         open(&path).expect("a sound file");
         std::fs::read(&path).expect("readable")
     });
@@ -139,8 +162,8 @@ fn malformed_files_are_models_or_errors() {
     let cases = Config { cases: count, failure_persistence: None, ..Config::default() };
     let random = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
     let outcome =
-        TestRunner::new_with_rng(cases, random).run(&(damage(), any::<bool>()), |(damage, half)| {
-            let mut bytes = sound[usize::from(half)].clone();
+        TestRunner::new_with_rng(cases, random).run(&(damage(), 0..writers.len()), |(damage, file)| {
+            let mut bytes = sound[file].clone();
             inflict(&damage, &mut bytes);
             std::fs::write(&path, &bytes).expect("writable");
             let before = ALLOCATOR.current_usage();
