@@ -1,10 +1,11 @@
-"""Decoding and prefill of a GPT-2 of 124M parameters: Kiln beside transformers and llama.cpp, in turn, on this machine.
+"""Decoding and prefill of one model: Kiln beside transformers and llama.cpp, in turn, on this machine.
 
     cargo build --release
     pip install -r benches/peers/requirements.txt && pip install llama-cpp-python
     python benches/peers/generate.py target/release/kiln [--backend ndarray] [--rounds 3]
+    python benches/peers/generate.py target/release/kiln --gguf SmolLM2-135M-Instruct.Q4_1.gguf
 
-The weights are those of a run of one step; speed does not depend on them. Without llama-cpp-python, transformers is the
+Without --gguf it is a GPT-2 of 124M parameters after one step of training; speed does not depend on the weights. Without llama-cpp-python, transformers is the
 only peer. Every round runs each program once, each in a process of its own; what is compared is the median of the rounds.
 """
 
@@ -24,6 +25,21 @@ ONE_STEP = ["tokenizer.kind=gpt2", "training.steps=1", "training.batch_size=1", 
             "data.tales_bytes=200000", "training.eval_batches=1", "generation.max_tokens=1"]
 
 
+def converted(source, folder, dtypes):
+    """`source`, a GGUF file, in other number formats, by llama.cpp's own converter: path by format."""
+    import llama_cpp
+
+    formats = {"f32": llama_cpp.LLAMA_FTYPE_ALL_F32, "f16": llama_cpp.LLAMA_FTYPE_MOSTLY_F16,
+               "bf16": llama_cpp.LLAMA_FTYPE_MOSTLY_BF16, "q8_0": llama_cpp.LLAMA_FTYPE_MOSTLY_Q8_0}
+    files = {dtype: str(folder / f"{dtype}.gguf") for dtype in dtypes}
+    for dtype, path in files.items():
+        parameters = llama_cpp.llama_model_quantize_default_params()
+        parameters.ftype, parameters.allow_requantize = formats[dtype], True
+        status = llama_cpp.llama_model_quantize(str(source).encode(), path.encode(), parameters)
+        assert status == 0, f"{dtype}: converting failed with {status}"
+    return files
+
+
 def make_model(kiln, folder, backend):
     """A run directory, and the same weights in f32, f16 and q8_0 for llama.cpp."""
     run = folder / "run"
@@ -32,17 +48,11 @@ def make_model(kiln, folder, backend):
     subprocess.run(command, check=True, capture_output=True)
     files = {}
     if importlib.util.find_spec("llama_cpp"):
-        import llama_cpp
-
         for dtype in ["f32", "f16"]:
             files[dtype] = str(folder / f"{dtype}.gguf")
             command = [kiln, "export", "--model", run, "--to", files[dtype], "--format", "gguf", "--dtype", dtype]
             subprocess.run(command, check=True, capture_output=True)
-        files["q8_0"] = str(folder / "q8_0.gguf")
-        parameters = llama_cpp.llama_model_quantize_default_params()
-        parameters.ftype = llama_cpp.LLAMA_FTYPE_MOSTLY_Q8_0
-        status = llama_cpp.llama_model_quantize(files["f32"].encode(), files["q8_0"].encode(), parameters)
-        assert status == 0, f"quantizing failed with {status}"
+        files |= converted(files["f32"], folder, ["q8_0"])
     return run, files
 
 
@@ -50,17 +60,24 @@ def main():
     arguments = argparse.ArgumentParser()
     arguments.add_argument("kiln")
     arguments.add_argument("--backend", default="ndarray")
+    arguments.add_argument("--gguf", type=pathlib.Path)
     arguments.add_argument("--rounds", type=int, default=3)
     asked = arguments.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        run, files = make_model(asked.kiln, pathlib.Path(folder), asked.backend)
+        folder = pathlib.Path(folder)
+        if asked.gguf:
+            model, files = asked.gguf, converted(asked.gguf, folder, ["f32", "f16", "bf16", "q8_0"])
+        else:
+            model, files = make_model(asked.kiln, folder, asked.backend)
         peer = [sys.executable, HERE / "generation_peers.py"]
         for what, context in [("decode", "16"), ("prefill", "512")]:
-            programs = {"transformers f32": [*peer, what, run / "model", "--context", context]}
+            programs = {}
+            if not asked.gguf:
+                programs["transformers f32"] = [*peer, what, model / "model", "--context", context]
             for dtype, path in files.items():
                 programs[f"llama.cpp {dtype}"] = [*peer, what, path, "--context", context]
             for dtype in ["f32", "bf16", "int8"]:
-                programs[f"Kiln {dtype}"] = [asked.kiln, "bench", what, "--model", run, "--dtype", dtype, "--context",
+                programs[f"Kiln {dtype}"] = [asked.kiln, "bench", what, "--model", model, "--dtype", dtype, "--context",
                                              context, "--backend", asked.backend, "--json"]
             results = {name: [] for name in programs}
             for _ in range(asked.rounds):

@@ -2,7 +2,7 @@
 
     cargo build --release
     pip install -r benches/peers/requirements.txt
-    python benches/peers/train.py target/release/kiln [--cases A,B,C] [--backends ndarray] [--rounds 3]
+    python benches/peers/train.py target/release/kiln [--cases A,B,C,SmolLM2] [--backends ndarray] [--rounds 3]
 
 Every round runs each program once, each in a process of its own; what is compared is the median of the rounds. Both
 sides do the same: forward, backward, clipping to norm 1, AdamW that decays matrices.
@@ -20,7 +20,10 @@ CASES = {
     "B": dict(layers=6, heads=6, width=384, context=256, batch=8, vocab=65),
     "C": dict(layers=12, heads=12, width=768, context=64, batch=4, vocab=50257),
     "D": dict(layers=12, heads=12, width=768, context=1024, batch=1, vocab=50257),
+    "SmolLM2": dict(layers=30, heads=9, width=576, context=256, batch=2, vocab=49152),
 }
+# The same as Kiln and as PyTorch call it, where the sizes alone do not say it.
+LIKE = {"SmolLM2": (["--preset", "smollm2-135m", "--context", "256", "--batch", "2"], ["--kv-heads", "3", "--hidden", "1536"])}
 HERE = pathlib.Path(__file__).parent
 
 
@@ -38,12 +41,11 @@ def main():
     asked = arguments.parse_args()
     for case in asked.cases.split(","):
         shape = [word for name, value in CASES[case].items() for word in (f"--{name}", str(value))]
-        programs = {
-            "PyTorch": [sys.executable, HERE / "pytorch_step.py", *shape],
-            "PyTorch, fused AdamW": [sys.executable, HERE / "pytorch_step.py", *shape, "--fused"],
-        }
+        own, peers = LIKE.get(case, (shape, []))
+        pytorch = [sys.executable, HERE / "pytorch_step.py", *shape, *peers]
+        programs = {"PyTorch": pytorch, "PyTorch, fused AdamW": [*pytorch, "--fused"]}
         for backend in asked.backends.split(","):
-            programs[f"Kiln, {backend}"] = [asked.kiln, "bench", "train", *shape, "--json", "--backend", backend]
+            programs[f"Kiln, {backend}"] = [asked.kiln, "bench", "train", *own, "--json", "--backend", backend]
         results = {name: [] for name in programs}
         for _ in range(asked.rounds):
             for name, command in programs.items():

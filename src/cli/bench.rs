@@ -24,7 +24,7 @@ pub enum Bench {
 /// The architecture of a model with random weights.
 #[derive(Args, Debug, Clone)]
 pub struct ModelShape {
-    /// A published architecture: gpt2, gpt2-medium, gpt2-large, gpt2-xl.
+    /// A published architecture: gpt2, gpt2-medium, smollm2-135m, llama-3.2-1b, qwen3-0.6b, …
     #[arg(long, value_name = "NAME", conflicts_with_all = ["layers", "heads", "width"])]
     pub preset: Option<String>,
     /// Blocks.

@@ -9,7 +9,6 @@ use super::check::{check, has_own_head};
 use super::family::{Family, Slot};
 use super::source::Tensors;
 use super::{CONFIG, config_file, gguf, weight_files};
-use crate::allocation::vec_with_capacity;
 use crate::error::{Error, Result};
 use crate::parameters::ParameterPath;
 use crate::precision::{self, Precision};
@@ -116,26 +115,6 @@ fn fill<B: Backend>(
     }
 }
 
-/// Parts of a parameter as one: along the last axis.
-fn side_by_side(mut parts: Vec<TensorData>) -> TensorData {
-    if parts.len() == 1 {
-        return parts.remove(0);
-    }
-    let columns: Vec<usize> = parts.iter().map(|part| part.shape[part.shape.len() - 1]).collect();
-    let mut shape = parts[0].shape.clone();
-    let last = shape.len() - 1;
-    shape[last] = columns.iter().sum();
-    let rows: usize = shape.iter().product::<usize>() / shape[last].max(1);
-    let mut values = vec_with_capacity(rows * shape[last]);
-    let parts: Vec<&[f32]> = parts.iter().map(|part| part.as_slice().expect("f32")).collect();
-    for row in 0..rows {
-        for (part, columns) in parts.iter().zip(&columns) {
-            values.extend_from_slice(&part[row * columns..][..*columns]);
-        }
-    }
-    TensorData::new(values, shape)
-}
-
 /// Replaces each parameter of the shell by the tensor of its name.
 struct Filler<'a, B: Backend> {
     family: &'static Family,
@@ -147,9 +126,33 @@ struct Filler<'a, B: Backend> {
 }
 
 impl<B: Backend> Filler<'_, B> {
-    /// A tensor of the files as the model holds it.
-    fn read(&mut self, slot: &Slot) -> Option<TensorData> {
-        let (role, layout) = (slot.role(), self.tensors.layout());
+    /// The parameter that the files hold in these parts.
+    fn read<const D: usize>(&mut self, slots: &[Slot]) -> Option<Tensor<B, D>> {
+        let (mut values, mut shape) = (Vec::new(), Vec::new());
+        for slot in slots {
+            let (part, part_shape) = self.read_part(slot)?;
+            if values.is_empty() {
+                (values, shape) = (part, part_shape);
+            } else {
+                // Parts lie one behind the other: what each output reads is a row where there are several.
+                values.extend(part);
+                shape[0] += part_shape[0];
+            }
+        }
+        let role = slots[0].role();
+        let layout = self.tensors.layout();
+        let in_model = layout.shape(role, shape.clone());
+        let tensor =
+            |values, shape| Tensor::from_data(TensorData::new(values, shape), (&self.device, DType::F32));
+        if self.precision.is_some() && in_model != shape {
+            // Inference reads a matrix output by output: no number has to move.
+            return Some(tensor(values, shape).swap_dims(0, 1));
+        }
+        Some(tensor(layout.values(role, &shape, values), in_model))
+    }
+
+    /// The values of a tensor of the files, and its shape there.
+    fn read_part(&mut self, slot: &Slot) -> Option<(Vec<f32>, Vec<usize>)> {
         let stored = self.tensors.get(slot)?;
         let values = stored.values();
         stored.release();
@@ -159,8 +162,7 @@ impl<B: Backend> Filler<'_, B> {
                 stored.wrong(format!("`{name}` holds {} at element {at}", values[at]))
             });
         }
-        let values = layout.values(role, stored.shape(), values);
-        Some(TensorData::new(values, layout.shape(role, stored.shape().to_vec())))
+        Some((values, stored.shape().to_vec()))
     }
 }
 
@@ -177,11 +179,9 @@ impl<B: Backend> ModuleMapper<B> for Filler<'_, B> {
         let path = self.path.name();
         let slots = self.family.slots_at(&path);
         let role = slots.first().expect("a family's table has every parameter of its models").role();
-        let parts: Option<Vec<TensorData>> = slots.iter().map(|slot| self.read(slot)).collect();
-        let Some(parts) = parts else {
+        let Some(tensor) = self.read(&slots) else {
             return parameter; // `check` has refused this already
         };
-        let tensor = Tensor::from_data(side_by_side(parts), (&self.device, DType::F32));
         let Some(precision) = self.precision else {
             return Param::initialized(parameter.id, tensor.require_grad());
         };

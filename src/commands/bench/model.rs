@@ -8,14 +8,14 @@ use crate::cli::bench::{ModelShape, ModelSource};
 /// The architecture that was asked for, for sequences of `context` tokens.
 pub fn config(shape: &ModelShape, context: usize) -> Result<GptConfig> {
     let ModelShape { preset, layers, heads, width, vocab } = shape;
-    let (mut config, default_vocab) = match preset {
-        None => (GptConfig::new(*layers, *heads, *width), 65),
+    let mut config = match preset {
+        None => GptConfig { vocab_size: 65, ..GptConfig::new(*layers, *heads, *width) },
         Some(name) => match GptConfig::preset(name) {
-            Some(config) => (config, 50_257),
+            Some(config) => config,
             None => bail!("--preset {name}: no such architecture\nhint: use one of {}", PRESETS.join(", ")),
         },
     };
-    config.vocab_size = vocab.unwrap_or(default_vocab);
+    config.vocab_size = vocab.unwrap_or(config.vocab_size);
     config.context_length = context;
     config.validate().map_err(in_options)?;
     Ok(config)

@@ -250,9 +250,27 @@ impl MatrixLayout {
         if !self.transposes(role) {
             return values;
         }
-        let columns = shape[1];
-        (0..columns).flat_map(|column| values.iter().skip(column).step_by(columns).copied()).collect()
+        transposed(&values, shape[1])
     }
+}
+
+/// The transpose of a matrix with rows of `columns` elements.
+fn transposed(values: &[f32], columns: usize) -> Vec<f32> {
+    /// Rows and columns at a time: the lines of both matrices that they touch stay in the cache.
+    const SQUARE: usize = 32;
+    let rows = values.len() / columns.max(1);
+    let mut output = vec![0.0; values.len()];
+    for (rows_at, columns_at) in (0..rows)
+        .step_by(SQUARE)
+        .flat_map(|row| (0..columns).step_by(SQUARE).map(move |column| (row, column)))
+    {
+        for row in rows_at..rows.min(rows_at + SQUARE) {
+            for column in columns_at..columns.min(columns_at + SQUARE) {
+                output[column * rows + row] = values[row * columns + column];
+            }
+        }
+    }
+    output
 }
 
 #[cfg(test)]
