@@ -29,6 +29,8 @@ def converted(source, folder, dtypes):
     """`source`, a GGUF file, in other number formats, by llama.cpp's own converter: path by format."""
     import llama_cpp
 
+    silence = llama_cpp.llama_log_callback(lambda *_: None)
+    llama_cpp.llama_log_set(silence, None)
     formats = {"f32": llama_cpp.LLAMA_FTYPE_ALL_F32, "f16": llama_cpp.LLAMA_FTYPE_MOSTLY_F16,
                "bf16": llama_cpp.LLAMA_FTYPE_MOSTLY_BF16, "q8_0": llama_cpp.LLAMA_FTYPE_MOSTLY_Q8_0}
     files = {dtype: str(folder / f"{dtype}.gguf") for dtype in dtypes}

@@ -1,6 +1,7 @@
 //! What one forward pass reads: windows of tokens and, for each position, the token that follows.
 
 use crate::TokenShard;
+use crate::sampler::last_end;
 
 /// Target of a position that is not learned: it counts neither in the loss nor in its mean. Any negative
 /// target is ignored; this is the usual one, as in PyTorch's `cross_entropy`.
@@ -66,43 +67,107 @@ impl Batch {
     }
 }
 
-/// Consecutive windows that cover a shard once, in order: what evaluation reads.
+/// Windows that cover a shard, in order: what evaluation reads.
 ///
 /// Every token but the first is predicted exactly once; the last window may be shorter and comes alone.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Windows<'a> {
     shard: &'a TokenShard,
     batch_size: usize,
     seq: usize,
-    position: usize,
+    end_of_text: Option<u32>,
+    /// Where the next window starts.
+    start: usize,
+    /// The last token that is predicted, or the first of all.
+    predicted: usize,
 }
 
 impl<'a> Windows<'a> {
-    /// Windows of `seq` tokens, `batch_size` at a time.
+    /// Windows of `seq` tokens, `batch_size` at a time, that do not overlap.
     pub fn new(shard: &'a TokenShard, batch_size: usize, seq: usize) -> Self {
-        Self { shard, batch_size, seq, position: 0 }
+        Self { shard, batch_size, seq, end_of_text: None, start: 0, predicted: 0 }
+    }
+
+    /// The same with windows that start at documents, which end with this token: the document that a window breaks off
+    /// starts the next one, so that each is in sight from its beginning as far as a window reaches. What was predicted
+    /// already is ignored there.
+    pub fn at_documents(self, end_of_text: u32) -> Self {
+        Self { end_of_text: Some(end_of_text), ..self }
+    }
+
+    /// The shard that they cover.
+    pub fn shard(&self) -> &'a TokenShard {
+        self.shard
+    }
+
+    /// What is predicted from what, in words.
+    pub fn protocol(&self) -> String {
+        let how = match self.end_of_text {
+            None => "consecutive windows of",
+            Some(_) => "windows that start at documents, of",
+        };
+        let overlap = if self.end_of_text.is_none() { " that do not overlap" } else { "" };
+        format!("every token but the first, in {how} {}{overlap}", self.seq)
     }
 
     /// Number of batches in all.
     pub fn num_batches(&self) -> usize {
-        let targets = self.shard.len().saturating_sub(1);
-        (targets / self.seq).div_ceil(self.batch_size) + usize::from(!targets.is_multiple_of(self.seq))
+        let mut windows = Self { start: 0, predicted: 0, ..self.clone() };
+        let (mut whole, mut last) = (0, 0);
+        while let Some(window) = windows.next_window() {
+            if window.seq == self.seq { whole += 1 } else { last = 1 }
+        }
+        usize::div_ceil(whole, self.batch_size) + last
     }
+
+    fn next_window(&mut self) -> Option<Window> {
+        let last = self.shard.len().saturating_sub(1);
+        if self.predicted >= last {
+            return None;
+        }
+        let (start, predicted) = (self.start, self.predicted);
+        let seq = self.seq.min(last - start);
+        self.predicted = start + seq;
+        // A document that starts with the window and is longer goes on in the next one.
+        let broken_off = last_end(self.shard, start..self.predicted, self.end_of_text);
+        self.start = broken_off.map_or(self.predicted, |end| end + 1);
+        Some(Window { start, seq, known: predicted - start })
+    }
+}
+
+/// A window of [`Windows`].
+struct Window {
+    start: usize,
+    seq: usize,
+    /// Targets at its front that are predicted already.
+    known: usize,
 }
 
 impl Iterator for Windows<'_> {
     type Item = Batch;
 
     fn next(&mut self) -> Option<Batch> {
-        let targets = self.shard.len().saturating_sub(1) - self.position;
-        let (windows, seq) = match (targets / self.seq).min(self.batch_size) {
-            0 if targets == 0 => return None,
-            0 => (1, targets),
-            windows => (windows, self.seq),
-        };
-        let offsets: Vec<usize> = (0..windows).map(|window| self.position + window * seq).collect();
-        self.position += windows * seq;
-        Some(Batch::cut(self.shard, &offsets, seq))
+        let mut windows = Vec::new();
+        while windows.len() < self.batch_size {
+            let before = (self.start, self.predicted);
+            let Some(window) = self.next_window() else { break };
+            if window.seq < self.seq && !windows.is_empty() {
+                (self.start, self.predicted) = before;
+                break;
+            }
+            let is_last = window.seq < self.seq;
+            windows.push(window);
+            if is_last {
+                break;
+            }
+        }
+        let seq = windows.first()?.seq;
+        let offsets: Vec<usize> = windows.iter().map(|window| window.start).collect();
+        let mut batch = Batch::cut(self.shard, &offsets, seq);
+        for (window, targets) in windows.iter().zip(batch.targets.chunks_mut(seq)) {
+            targets[..window.known].fill(IGNORED);
+        }
+        Some(batch)
     }
 }
 
@@ -136,6 +201,44 @@ mod tests {
             for batch in batches {
                 assert!(batch.inputs.iter().zip(&batch.targets).all(|(input, target)| input + 1 == *target));
             }
+        }
+    }
+
+    /// 0 ends a document; a window has four tokens.
+    #[test]
+    fn windows_at_documents_see_each_from_its_beginning() {
+        let tokens = [1, 2, 0, 3, 4, 5, 6, 7, 8, 0, 9, 0, 10, 11, 12];
+        let shard = TokenShard::temporary(&tokens, 20).expect("a temporary file");
+        let windows = Windows::new(&shard, 2, 4).at_documents(0);
+        let expected = [
+            (vec![1, 2, 0, 3, 3, 4, 5, 6], vec![2, 0, 3, 4, IGNORED, 5, 6, 7]),
+            (vec![7, 8, 0, 9, 9, 0, 10, 11], vec![8, 0, 9, 0, IGNORED, 10, 11, 12]),
+        ];
+        assert_eq!(windows.num_batches(), 2);
+        let batches: Vec<_> = windows.map(|batch| (batch.inputs, batch.targets)).collect();
+        assert_eq!(batches, expected);
+    }
+
+    #[test]
+    fn windows_at_documents_predict_every_token_but_the_first_exactly_once() {
+        for seed in 0..200 {
+            let random = |index| crate::mix(seed, index);
+            let (len, ends) = (2 + random(0) % 60, 1 + random(1) % 9);
+            let tokens: Vec<u32> =
+                (0..len).map(|index| if random(index + 2) % ends == 0 { 0 } else { index as u32 + 1 }).collect();
+            let shard = TokenShard::temporary(&tokens, 100).expect("a temporary file");
+            let (batch_size, seq) = (1 + random(97) as usize % 4, 1 + random(98) as usize % 12);
+            let windows = Windows::new(&shard, batch_size, seq).at_documents(0);
+            let expected = windows.num_batches();
+            let batches: Vec<Batch> = windows.collect();
+            assert_eq!(batches.len(), expected, "seed {seed}");
+            let targets: Vec<u32> = batches
+                .iter()
+                .flat_map(|batch| &batch.targets)
+                .filter(|target| **target >= 0)
+                .map(|target| *target as u32)
+                .collect();
+            assert_eq!(targets, tokens[1..], "seed {seed}");
         }
     }
 }

@@ -1,6 +1,8 @@
 //! Which windows a training step reads: a pure function of seed and step, so any step can be replayed and a
 //! resumed run draws the windows of one that never stopped.
 
+use std::ops::Range;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{Batch, TokenShard};
@@ -15,6 +17,9 @@ pub enum Order {
     /// Consecutive windows from the first token on, as llm.c reads them; starts over where the rest no longer
     /// fills a batch.
     Sequential,
+    /// Windows that start at documents: each at the last start of a document within `context_length` tokens before a
+    /// uniformly random token, or at that token if there is none. What a document says at its beginning is in sight.
+    Documents,
 }
 
 /// Draws the windows of each step.
@@ -28,6 +33,8 @@ pub struct WindowSampler {
     pub batch_size: usize,
     /// Tokens in a window.
     pub context_length: usize,
+    /// The token that ends a document; without it, the shard is one document.
+    pub end_of_text: Option<u32>,
 }
 
 impl WindowSampler {
@@ -45,6 +52,7 @@ impl WindowSampler {
             .map(|window| match self.order {
                 // 64 random bits against at most 2^40 starts: the bias of the remainder is below 2^-24.
                 Order::Random => (mix(self.seed, window) % starts) as usize,
+                Order::Documents => self.document_start(shard, (mix(self.seed, window) % starts) as usize),
                 Order::Sequential => {
                     let windows = (starts - 1) / self.context_length as u64 + 1;
                     let whole_batches = windows - windows % self.batch_size as u64;
@@ -56,6 +64,23 @@ impl WindowSampler {
             .collect();
         Batch::cut(shard, &offsets, self.context_length)
     }
+
+    /// Where the document that holds token `place` starts, if that is less than a window away; else `place`.
+    fn document_start(&self, shard: &TokenShard, place: usize) -> usize {
+        let first = (place + 1).saturating_sub(self.context_length);
+        match last_end(shard, first.saturating_sub(1)..place, self.end_of_text) {
+            Some(end) => end + 1,
+            None if first == 0 => 0,
+            None => place,
+        }
+    }
+}
+
+/// Where the last end of a document lies in this range of tokens.
+pub(crate) fn last_end(shard: &TokenShard, range: Range<usize>, end_of_text: Option<u32>) -> Option<usize> {
+    let end_of_text = end_of_text? as i32;
+    let ends = range.clone().zip(shard.tokens(range)).filter(|(_, token)| *token == end_of_text);
+    ends.last().map(|(place, _)| place)
 }
 
 /// A well-mixed 64-bit function of two numbers (two rounds of SplitMix64's finaliser,
@@ -80,7 +105,7 @@ mod tests {
 
     #[test]
     fn sequential_windows_follow_each_other_and_start_over() {
-        let sampler = WindowSampler { order: Order::Sequential, seed: 9, batch_size: 2, context_length: 4 };
+        let sampler = WindowSampler { order: Order::Sequential, seed: 9, batch_size: 2, context_length: 4, end_of_text: None };
         let shard = shard(22); // five windows of four, and a target for the last: two batches
         assert_eq!(sampler.batch(&shard, 0).inputs, [0, 1, 2, 3, 4, 5, 6, 7]);
         assert_eq!(sampler.batch(&shard, 1).targets, [9, 10, 11, 12, 13, 14, 15, 16]);
@@ -89,7 +114,7 @@ mod tests {
 
     #[test]
     fn random_windows_depend_on_seed_and_step_alone_and_reach_every_start() {
-        let sampler = WindowSampler { order: Order::Random, seed: 1, batch_size: 8, context_length: 4 };
+        let sampler = WindowSampler { order: Order::Random, seed: 1, batch_size: 8, context_length: 4, end_of_text: None };
         let shard = shard(14);
         assert_eq!(sampler.batch(&shard, 5), sampler.clone().batch(&shard, 5));
         assert_ne!(sampler.batch(&shard, 5), sampler.batch(&shard, 6));
@@ -102,5 +127,28 @@ mod tests {
         }
         // 8,000 draws over ten starts: 800 each, with a standard deviation of 27.
         assert!(counts.iter().all(|count| (660..940).contains(count)), "{counts:?}");
+    }
+
+    /// 0 ends a document.
+    #[test]
+    fn windows_of_documents_start_where_these_do() {
+        let tokens = [1, 2, 0, 3, 4, 5, 6, 7, 8, 0, 9, 0, 10, 11, 12, 13];
+        let shard = TokenShard::temporary(&tokens, 20).expect("a temporary file");
+        let sampler =
+            WindowSampler { order: Order::Documents, seed: 3, batch_size: 8, context_length: 4, end_of_text: Some(0) };
+        let mut seen = std::collections::BTreeMap::new();
+        for index in 0..1500 {
+            for window in sampler.batch(&shard, index).inputs.chunks(4) {
+                *seen.entry(window[0]).or_insert(0) += 1;
+            }
+        }
+        // 12,000 draws over twelve tokens. Of the long document, the last two and its end are too far from its start.
+        let expected = [(1, 3000), (3, 4000), (7, 1000), (8, 1000), (0, 1000), (9, 2000)];
+        assert_eq!(seen.len(), expected.len(), "{seen:?}");
+        for (first, count) in expected {
+            assert!((seen[&first] - count as i32).abs() < 250, "{seen:?}");
+        }
+        let whole = WindowSampler { end_of_text: None, ..sampler };
+        assert_eq!((whole.document_start(&shard, 3), whole.document_start(&shard, 4)), (0, 4));
     }
 }

@@ -1,7 +1,7 @@
 //! The loss of a model on a corpus.
 
 use burn::tensor::ElementConversion;
-use kiln_datasets::{TokenShard, Windows};
+use kiln_datasets::Windows;
 use kiln_model::{Backend, GptModel, MeanLoss, token_tensor};
 use serde::Serialize;
 
@@ -23,7 +23,7 @@ pub struct CorpusLoss {
     pub protocol: String,
 }
 
-/// Predicts every token of a shard but the first, in consecutive windows that do not overlap.
+/// Predicts every token but the first of the shard that these windows cover.
 ///
 /// `progress` hears how many batches are done, and of how many.
 ///
@@ -36,15 +36,13 @@ pub struct CorpusLoss {
 /// If the shard has fewer than two tokens.
 pub fn evaluate<B: Backend>(
     model: &GptModel<B>,
-    shard: &TokenShard,
-    batch_size: usize,
+    windows: Windows<'_>,
     mut progress: impl FnMut(usize, usize),
 ) -> Result<CorpusLoss> {
+    let shard = windows.shard();
     assert!(shard.len() > 1, "a shard of {} tokens has nothing to predict", shard.len());
-    let context_length = model.config().context_length;
     let device = model.device();
-    let windows = Windows::new(shard, batch_size, context_length);
-    let total = windows.num_batches();
+    let (total, protocol) = (windows.num_batches(), windows.protocol());
     let mut mean = MeanLoss::default();
     for (done, batch) in windows.enumerate() {
         progress(done, total);
@@ -67,8 +65,6 @@ pub fn evaluate<B: Backend>(
         perplexity: loss.exp(),
         bits_per_byte: loss * tokens as f64 / bytes / std::f64::consts::LN_2,
         tokens,
-        protocol: format!(
-            "every token but the first, in consecutive windows of {context_length} that do not overlap"
-        ),
+        protocol,
     })
 }

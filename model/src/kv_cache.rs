@@ -4,17 +4,22 @@ use burn::tensor::Tensor;
 
 use crate::{Backend, GptConfig, Heads};
 
-/// The cache of one block: for each sequence of the batch, room for `context_length` positions, filled from the front.
+/// Positions that a sequence has room for at first; when they do not suffice, it gets room for twice as many.
+const FIRST_ROOM: usize = 64;
+
+/// The cache of one block: room for some positions of each sequence of the batch, filled from the front.
 #[derive(Debug, Clone)]
 pub struct LayerCache<B: Backend> {
     sequences: Vec<SequenceCache<B>>,
+    /// Most positions of a sequence.
+    capacity: usize,
 }
 
 #[derive(Debug, Clone)]
 struct SequenceCache<B: Backend> {
-    /// `[1, n_kv_heads, context_length, head_dim]`
+    /// `[1, n_kv_heads, room, head_dim]`
     keys: Tensor<B, 4>,
-    /// `[1, n_kv_heads, context_length, head_dim]`
+    /// `[1, n_kv_heads, room, head_dim]`
     values: Tensor<B, 4>,
     len: usize,
 }
@@ -22,9 +27,9 @@ struct SequenceCache<B: Backend> {
 /// One sequence of a cache, with the positions that were just added.
 #[derive(Debug, Clone)]
 pub struct CachedSequence<B: Backend> {
-    /// `[1, n_kv_heads, context_length, head_dim]`
+    /// `[1, n_kv_heads, room, head_dim]`
     pub keys: Tensor<B, 4>,
-    /// `[1, n_kv_heads, context_length, head_dim]`
+    /// `[1, n_kv_heads, room, head_dim]`
     pub values: Tensor<B, 4>,
     /// Positions that count; the rest of the buffers is room.
     pub filled: usize,
@@ -44,21 +49,43 @@ impl<B: Backend> LayerCache<B> {
     /// first.
     pub fn append(&mut self, key: Tensor<B, 4>, value: Tensor<B, 4>) -> Vec<CachedSequence<B>> {
         let row = |tensor: &Tensor<B, 4>, row| tensor.clone().narrow(0, row, 1);
-        let sequences = self.sequences.iter_mut().enumerate();
-        sequences.map(|(index, sequence)| sequence.append(row(&key, index), row(&value, index))).collect()
+        let (sequences, capacity) = (self.sequences.iter_mut().enumerate(), self.capacity);
+        sequences
+            .map(|(index, sequence)| sequence.append(row(&key, index), row(&value, index), capacity))
+            .collect()
     }
 }
 
 impl<B: Backend> SequenceCache<B> {
-    fn append(&mut self, key: Tensor<B, 4>, value: Tensor<B, 4>) -> CachedSequence<B> {
-        let [_, n_heads, new, head_dim] = key.dims();
+    fn append(&mut self, key: Tensor<B, 4>, value: Tensor<B, 4>, capacity: usize) -> CachedSequence<B> {
+        let [_, n_kv_heads, new, head_dim] = key.dims();
         let filled = self.len + new;
-        let room = [0..1, 0..n_heads, self.len..filled, 0..head_dim];
+        self.make_room(filled, capacity);
+        let place = [0..1, 0..n_kv_heads, self.len..filled, 0..head_dim];
         // `inplace` keeps the buffer's only owner inside the call, so that backends write instead of copying.
-        self.keys.inplace(|keys| keys.slice_assign(room.clone(), key));
-        self.values.inplace(|values| values.slice_assign(room, value));
+        self.keys.inplace(|keys| keys.slice_assign(place.clone(), key));
+        self.values.inplace(|values| values.slice_assign(place, value));
         self.len = filled;
         CachedSequence { keys: self.keys.clone(), values: self.values.clone(), filled }
+    }
+
+    /// Moves to larger buffers if these are too small for so many positions.
+    fn make_room(&mut self, positions: usize, capacity: usize) {
+        let [_, n_kv_heads, room, head_dim] = self.keys.dims();
+        if positions <= room {
+            return;
+        }
+        let room = positions.max(2 * room).min(capacity);
+        let held = self.len;
+        let larger = |buffer: Tensor<B, 4>| {
+            let empty = Tensor::zeros([1, n_kv_heads, room, head_dim], &buffer.device());
+            if held == 0 {
+                return empty;
+            }
+            empty.slice_assign([0..1, 0..n_kv_heads, 0..held, 0..head_dim], buffer.narrow(2, 0, held))
+        };
+        self.keys.inplace(larger);
+        self.values.inplace(larger);
     }
 }
 
@@ -69,8 +96,15 @@ pub(crate) fn padded<B: Backend>(
 ) -> (Tensor<B, 4>, Tensor<B, 4>, Vec<usize>) {
     let lengths: Vec<usize> = sequences.iter().map(|sequence| sequence.filled).collect();
     let longest = lengths.iter().copied().max().unwrap_or(0);
-    let cut = |buffer: Tensor<B, 4>| buffer.narrow(2, 0, longest);
-    let (keys, values) = sequences.into_iter().map(|one| (cut(one.keys), cut(one.values))).unzip();
+    let resize = |buffer: Tensor<B, 4>| {
+        let [_, n_kv_heads, room, head_dim] = buffer.dims();
+        if longest <= room {
+            return buffer.narrow(2, 0, longest);
+        }
+        let padding = Tensor::zeros([1, n_kv_heads, longest - room, head_dim], &buffer.device());
+        Tensor::cat(vec![buffer, padding], 2)
+    };
+    let (keys, values) = sequences.into_iter().map(|one| (resize(one.keys), resize(one.values))).unzip();
     (Tensor::cat(keys, 0), Tensor::cat(values, 0), lengths)
 }
 
@@ -85,17 +119,18 @@ pub struct KvCache<B: Backend> {
 }
 
 impl<B: Backend> KvCache<B> {
-    /// An empty cache for `batch` sequences of up to `context_length` tokens.
+    /// An empty cache for `batch` sequences of up to `context_length` tokens. Its memory grows with what it holds.
     pub fn new(config: &GptConfig, batch: usize, device: &B::Device) -> Self {
         let Heads { n_kv_heads, head_dim, .. } = config.heads();
-        let shape = [1, n_kv_heads, config.context_length, head_dim];
+        let capacity = config.context_length;
+        let shape = [1, n_kv_heads, FIRST_ROOM.min(capacity), head_dim];
         let empty = || SequenceCache {
             keys: Tensor::zeros(shape, device),
             values: Tensor::zeros(shape, device),
             len: 0,
         };
-        let layer = || LayerCache { sequences: (0..batch).map(|_| empty()).collect() };
-        Self { layers: (0..config.n_layers).map(|_| layer()).collect(), capacity: config.context_length }
+        let layer = || LayerCache { sequences: (0..batch).map(|_| empty()).collect(), capacity };
+        Self { layers: (0..config.n_layers).map(|_| layer()).collect(), capacity }
     }
 
     /// One cache for all sequences of several, in their order; nothing is copied.
@@ -123,7 +158,7 @@ impl<B: Backend> KvCache<B> {
             (0..batch).map(|_| Self { layers: Vec::new(), capacity: self.capacity }).collect();
         for layer in self.layers {
             for (cache, sequence) in caches.iter_mut().zip(layer.sequences) {
-                cache.layers.push(LayerCache { sequences: vec![sequence] });
+                cache.layers.push(LayerCache { sequences: vec![sequence], capacity: cache.capacity });
             }
         }
         caches

@@ -52,6 +52,27 @@ fn cached_decoding_equals_the_whole_sequence() {
     assert_eq!(cache.len(), 16);
 }
 
+/// The same text twice, read from two places on: one sequence gets more room on the way.
+#[test]
+fn a_cache_that_grows_loses_nothing() {
+    let model = model(&GptConfig { context_length: 150, ..config() });
+    let ids: Vec<i64> = (0..150).map(|i| (i * 7 + 3) % 33).collect();
+    let whole = model.forward(tokens(&ids));
+    let starts = [140, 60];
+    let mut cache = KvCache::stack(starts.map(|start| {
+        let mut cache = KvCache::new(model.config(), 1, &Default::default());
+        model.forward_cached(tokens(&ids[..start]), &mut cache);
+        cache
+    }));
+    for step in 0..10 {
+        let next = Tensor::cat(starts.map(|start| tokens(&ids[start + step..][..1])).to_vec(), 0);
+        let logits = model.forward_cached(next, &mut cache);
+        let expected = starts.map(|start| whole.clone().narrow(1, start + step, 1).reshape([1, 33]));
+        let expected = Tensor::cat(expected.to_vec(), 0);
+        logits.into_data().assert_approx_eq::<f32>(&expected.into_data(), Tolerance::absolute(1e-5));
+    }
+}
+
 #[test]
 fn loss_is_the_mean_negative_log_probability_of_the_targets() {
     let model = model(&config());

@@ -14,7 +14,7 @@ use kiln_model::{
 use super::gradients::scalar;
 use super::{Learns, MicroBatch, MicroBatches, Objective, mean_gradients};
 use crate::TrainingConfig;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::run::{EvaluationRecord, StepRecord, ValidationText};
 
 /// A [`GptModel`] that learns to predict the next token.
@@ -87,7 +87,8 @@ impl<B: AutodiffBackend> Pretrain<B> {
     ///
     /// # Errors
     ///
-    /// [`Error::Data`](crate::Error::Data) if a split has no room for a window.
+    /// [`Error::Data`] if a split has no room for a window, [`Error::NoDocuments`] if windows are to start at documents and
+    /// the tokenizer has no token that ends one.
     pub fn new(
         dataset: Dataset,
         tokenizer: Tokenizer,
@@ -97,7 +98,11 @@ impl<B: AutodiffBackend> Pretrain<B> {
     ) -> Result<Self> {
         dataset.check(context_length)?;
         let TrainingConfig { seed, batch_size, grad_accumulation, .. } = *training;
-        let sampler = WindowSampler { order, seed, batch_size, context_length };
+        let end_of_text = tokenizer.end_of_text();
+        if order == Order::Documents && end_of_text.is_none() {
+            return Err(Error::NoDocuments);
+        }
+        let sampler = WindowSampler { order, seed, batch_size, context_length, end_of_text };
         Ok(Self { dataset, tokenizer, sampler, grad_accumulation, sample: None })
     }
 
@@ -107,7 +112,12 @@ impl<B: AutodiffBackend> Pretrain<B> {
     }
 
     fn windows(&self) -> Windows<'_> {
-        Windows::new(&self.dataset.valid, self.sampler.batch_size, self.sampler.context_length)
+        let WindowSampler { order, batch_size, context_length, end_of_text, .. } = self.sampler;
+        let windows = Windows::new(&self.dataset.valid, batch_size, context_length);
+        match end_of_text.filter(|_| order == Order::Documents) {
+            Some(end_of_text) => windows.at_documents(end_of_text),
+            None => windows,
+        }
     }
 }
 
