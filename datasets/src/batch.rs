@@ -224,8 +224,9 @@ mod tests {
         for seed in 0..200 {
             let random = |index| crate::mix(seed, index);
             let (len, ends) = (2 + random(0) % 60, 1 + random(1) % 9);
-            let tokens: Vec<u32> =
-                (0..len).map(|index| if random(index + 2) % ends == 0 { 0 } else { index as u32 + 1 }).collect();
+            let tokens: Vec<u32> = (0..len)
+                .map(|index| if random(index + 2) % ends == 0 { 0 } else { index as u32 + 1 })
+                .collect();
             let shard = TokenShard::temporary(&tokens, 100).expect("a temporary file");
             let (batch_size, seq) = (1 + random(97) as usize % 4, 1 + random(98) as usize % 12);
             let windows = Windows::new(&shard, batch_size, seq).at_documents(0);

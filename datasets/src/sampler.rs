@@ -105,7 +105,13 @@ mod tests {
 
     #[test]
     fn sequential_windows_follow_each_other_and_start_over() {
-        let sampler = WindowSampler { order: Order::Sequential, seed: 9, batch_size: 2, context_length: 4, end_of_text: None };
+        let sampler = WindowSampler {
+            order: Order::Sequential,
+            seed: 9,
+            batch_size: 2,
+            context_length: 4,
+            end_of_text: None,
+        };
         let shard = shard(22); // five windows of four, and a target for the last: two batches
         assert_eq!(sampler.batch(&shard, 0).inputs, [0, 1, 2, 3, 4, 5, 6, 7]);
         assert_eq!(sampler.batch(&shard, 1).targets, [9, 10, 11, 12, 13, 14, 15, 16]);
@@ -114,7 +120,13 @@ mod tests {
 
     #[test]
     fn random_windows_depend_on_seed_and_step_alone_and_reach_every_start() {
-        let sampler = WindowSampler { order: Order::Random, seed: 1, batch_size: 8, context_length: 4, end_of_text: None };
+        let sampler = WindowSampler {
+            order: Order::Random,
+            seed: 1,
+            batch_size: 8,
+            context_length: 4,
+            end_of_text: None,
+        };
         let shard = shard(14);
         assert_eq!(sampler.batch(&shard, 5), sampler.clone().batch(&shard, 5));
         assert_ne!(sampler.batch(&shard, 5), sampler.batch(&shard, 6));
@@ -134,8 +146,13 @@ mod tests {
     fn windows_of_documents_start_where_these_do() {
         let tokens = [1, 2, 0, 3, 4, 5, 6, 7, 8, 0, 9, 0, 10, 11, 12, 13];
         let shard = TokenShard::temporary(&tokens, 20).expect("a temporary file");
-        let sampler =
-            WindowSampler { order: Order::Documents, seed: 3, batch_size: 8, context_length: 4, end_of_text: Some(0) };
+        let sampler = WindowSampler {
+            order: Order::Documents,
+            seed: 3,
+            batch_size: 8,
+            context_length: 4,
+            end_of_text: Some(0),
+        };
         let mut seen = std::collections::BTreeMap::new();
         for index in 0..1500 {
             for window in sampler.batch(&shard, index).inputs.chunks(4) {

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use super::common::{ModelArgs, PRINTING};
 use super::data::SourceArgs;
@@ -157,6 +157,15 @@ const EVAL_EXAMPLES: &str = "Examples:
   kiln eval                                   the newest run on its own validation text
   kiln eval tales --data another-book.txt";
 
+/// Where the windows of an evaluation start.
+#[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WindowStarts {
+    /// Each behind the one before.
+    Consecutive,
+    /// At documents, so that each is in sight from its beginning.
+    Documents,
+}
+
 /// `kiln eval`
 #[derive(Args, Debug)]
 #[command(after_help = EVAL_EXAMPLES)]
@@ -173,6 +182,9 @@ pub struct Eval {
     pub data: Option<PathBuf>,
     #[command(flatten)]
     pub source: SourceArgs,
+    /// Where windows start: one behind the other, or at documents; default: as the run was evaluated, else consecutive.
+    #[arg(long, value_enum, value_name = "HOW")]
+    pub windows: Option<WindowStarts>,
     /// Windows computed together.
     #[arg(long, value_name = "B", default_value_t = 8)]
     pub batch_size: usize,

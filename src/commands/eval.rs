@@ -5,15 +5,16 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 use indicatif::{ProgressBar, ProgressStyle};
-use kiln_datasets::{Dataset, PrepareOptions, TokenShard, Tokenizer, encode_corpus};
+use kiln_datasets::{Dataset, Order, PrepareOptions, TokenShard, Tokenizer, Windows, encode_corpus};
 use kiln_inference::{CorpusLoss, ModelFiles};
 use kiln_model::{Backend, Precision};
 
 use crate::backend::{Job, dispatch};
-use crate::cli::inference::Eval;
+use crate::cli::inference::{Eval, WindowStarts};
 use crate::commands::data::Preparing;
 use crate::commands::newest;
 use crate::output::{self, print_message};
+use crate::settings;
 
 pub fn run(args: Eval) -> Result<()> {
     let directory = newest::model_directory(args.target.as_deref().or(args.model.as_deref()))?;
@@ -29,8 +30,27 @@ pub fn run(args: Eval) -> Result<()> {
     if shard.len() < 2 {
         bail!("{}: {} tokens: evaluating needs at least 2", data.display(), shard.len());
     }
+    let how = args.windows.unwrap_or_else(|| own_windows(&directory));
+    let end_of_text = match (how, files.tokenizer()?.end_of_text()) {
+        (WindowStarts::Consecutive, _) => None,
+        (WindowStarts::Documents, Some(end_of_text)) => Some(end_of_text),
+        (WindowStarts::Documents, None) => {
+            bail!("--windows documents: the tokenizer has no token that ends a document")
+        }
+    };
     let backend = args.common.backend.clone();
-    dispatch(&backend, Evaluating { args, files, shard })
+    dispatch(&backend, Evaluating { args, files, shard, end_of_text })
+}
+
+/// How a run was evaluated while it trained.
+fn own_windows(directory: &Path) -> WindowStarts {
+    let config = directory.join("config.toml");
+    match settings::load(Some(&config), &[]) {
+        Ok((settings, _)) if config.is_file() && settings.data.order == Order::Documents => {
+            WindowStarts::Documents
+        }
+        _ => WindowStarts::Consecutive,
+    }
 }
 
 /// The corpus that was encoded for a run.
@@ -64,6 +84,8 @@ struct Evaluating {
     args: Eval,
     files: ModelFiles,
     shard: TokenShard,
+    /// Where windows start at documents: the token that ends one.
+    end_of_text: Option<u32>,
 }
 
 impl Job for Evaluating {
@@ -102,7 +124,11 @@ impl Evaluating {
         // Hidden where standard error is no terminal.
         let bar = ProgressBar::new(0);
         bar.set_style(ProgressStyle::with_template("{bar:40} {pos}/{len} batches, {eta} left")?);
-        let loss = kiln_inference::evaluate(&model, &self.shard, self.args.batch_size, |done, total| {
+        let mut windows = Windows::new(&self.shard, self.args.batch_size, model.config().context_length);
+        if let Some(end_of_text) = self.end_of_text {
+            windows = windows.at_documents(end_of_text);
+        }
+        let loss = kiln_inference::evaluate(&model, windows, |done, total| {
             bar.set_length(total as u64);
             bar.set_position(done as u64);
         });
