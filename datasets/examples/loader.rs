@@ -27,7 +27,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let shard = TokenShard::open(&path)?;
     let all: Vec<u16> = all.into_iter().map(|token| token as u16).collect();
 
-    let sampler = WindowSampler { order: Order::Random, seed: 1337, batch_size, context_length };
+    let sampler =
+        WindowSampler { order: Order::Random, seed: 1337, batch_size, context_length, end_of_text: None };
     let starts = (tokens - context_length) as u64;
     let from_memory = |index: u64| {
         let room = batch_size * context_length;

@@ -22,7 +22,7 @@
 //! prepare(&[Source::new(file)], &tokenizer, &prepared, &PrepareOptions::default(), &mut |_| {})?;
 //!
 //! let dataset = Dataset::open(&prepared, &tokenizer)?;
-//! let sampler = WindowSampler { order: Order::Random, seed: 1337, batch_size: 4, context_length: 8 };
+//! let sampler = WindowSampler { order: Order::Random, seed: 1337, batch_size: 4, context_length: 8, end_of_text: None };
 //! let batch = sampler.batch(&dataset.train, 0);
 //! assert_eq!((batch.windows, batch.inputs.len(), batch.num_targets()), (4, 32, 32));
 //! assert_eq!(batch.inputs[1..8], batch.targets[..7]);

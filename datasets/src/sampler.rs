@@ -163,7 +163,7 @@ mod tests {
         let expected = [(1, 3000), (3, 4000), (7, 1000), (8, 1000), (0, 1000), (9, 2000)];
         assert_eq!(seen.len(), expected.len(), "{seen:?}");
         for (first, count) in expected {
-            assert!((seen[&first] - count as i32).abs() < 250, "{seen:?}");
+            assert!((seen[&first] - count).abs() < 250, "{seen:?}");
         }
         let whole = WindowSampler { end_of_text: None, ..sampler };
         assert_eq!((whole.document_start(&shard, 3), whole.document_start(&shard, 4)), (0, 4));

@@ -214,7 +214,8 @@ mod tests {
         assert!(matches!(batch, Err(Error::NotFinite { .. })));
         assert!(matches!(crate::score(&model, &[1, 2]), Err(Error::NotFinite { position: 0, .. })));
         let shard = kiln_datasets::TokenShard::temporary(&[1; 50], 50).expect("a temporary file");
-        let loss = crate::evaluate(&model, &shard, 1, |_, _| {});
+        let windows = kiln_datasets::Windows::new(&shard, 1, config.context_length);
+        let loss = crate::evaluate(&model, windows, |_, _| {});
         assert!(matches!(loss, Err(Error::LossNotFinite { first: 1, last: 24, .. })));
     }
 }
