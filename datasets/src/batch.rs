@@ -88,9 +88,9 @@ impl<'a> Windows<'a> {
         Self { shard, batch_size, seq, end_of_text: None, start: 0, predicted: 0 }
     }
 
-    /// The same with windows that start at documents, which end with this token: the document that a window breaks off
-    /// starts the next one, so that each is in sight from its beginning as far as a window reaches. What was predicted
-    /// already is ignored there.
+    /// The same with windows that start at documents: the document that a window breaks off starts the next one, behind
+    /// this token, which ends the one before. Each is in sight from its beginning as far as a window reaches; what was
+    /// predicted already is ignored there.
     pub fn at_documents(self, end_of_text: u32) -> Self {
         Self { end_of_text: Some(end_of_text), ..self }
     }
@@ -129,8 +129,8 @@ impl<'a> Windows<'a> {
         let seq = self.seq.min(last - start);
         self.predicted = start + seq;
         // A document that starts with the window and is longer goes on in the next one.
-        let broken_off = last_end(self.shard, start..self.predicted, self.end_of_text);
-        self.start = broken_off.map_or(self.predicted, |end| end + 1);
+        let broken_off = last_end(self.shard, start + 1..self.predicted + 1, self.end_of_text);
+        self.start = broken_off.unwrap_or(self.predicted);
         Some(Window { start, seq, known: predicted - start })
     }
 }
@@ -211,10 +211,11 @@ mod tests {
         let shard = TokenShard::temporary(&tokens, 20).expect("a temporary file");
         let windows = Windows::new(&shard, 2, 4).at_documents(0);
         let expected = [
-            (vec![1, 2, 0, 3, 3, 4, 5, 6], vec![2, 0, 3, 4, IGNORED, 5, 6, 7]),
-            (vec![7, 8, 0, 9, 9, 0, 10, 11], vec![8, 0, 9, 0, IGNORED, 10, 11, 12]),
+            (vec![1, 2, 0, 3, 0, 3, 4, 5], vec![2, 0, 3, 4, IGNORED, IGNORED, 5, 6]),
+            (vec![6, 7, 8, 0, 0, 9, 0, 10], vec![7, 8, 0, 9, IGNORED, 0, 10, 11]),
+            (vec![0, 10, 11], vec![IGNORED, IGNORED, 12]),
         ];
-        assert_eq!(windows.num_batches(), 2);
+        assert_eq!(windows.num_batches(), 3);
         let batches: Vec<_> = windows.map(|batch| (batch.inputs, batch.targets)).collect();
         assert_eq!(batches, expected);
     }

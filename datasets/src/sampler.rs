@@ -17,8 +17,9 @@ pub enum Order {
     /// Consecutive windows from the first token on, as llm.c reads them; starts over where the rest no longer
     /// fills a batch.
     Sequential,
-    /// Windows that start at documents: each at the last start of a document within `context_length` tokens before a
-    /// uniformly random token, or at that token if there is none. What a document says at its beginning is in sight.
+    /// Windows that start at documents: each at the last end of a document within `context_length` tokens up to a
+    /// uniformly random token, or at that token if there is none. What a document says at its beginning is in sight, and
+    /// it follows an end, as in generation.
     Documents,
 }
 
@@ -65,14 +66,11 @@ impl WindowSampler {
         Batch::cut(shard, &offsets, self.context_length)
     }
 
-    /// Where the document that holds token `place` starts, if that is less than a window away; else `place`.
+    /// Where the end of the document before that of token `place` lies, if that is less than a window away; else `place`.
     fn document_start(&self, shard: &TokenShard, place: usize) -> usize {
         let first = (place + 1).saturating_sub(self.context_length);
-        match last_end(shard, first.saturating_sub(1)..place, self.end_of_text) {
-            Some(end) => end + 1,
-            None if first == 0 => 0,
-            None => place,
-        }
+        let before_all = (first == 0).then_some(0);
+        last_end(shard, first..place + 1, self.end_of_text).or(before_all).unwrap_or(place)
     }
 }
 
@@ -156,14 +154,15 @@ mod tests {
         let mut seen = std::collections::BTreeMap::new();
         for index in 0..1500 {
             for window in sampler.batch(&shard, index).inputs.chunks(4) {
-                *seen.entry(window[0]).or_insert(0) += 1;
+                *seen.entry(window[1]).or_insert(0) += 1;
             }
         }
-        // 12,000 draws over twelve tokens. Of the long document, the last two and its end are too far from its start.
-        let expected = [(1, 3000), (3, 4000), (7, 1000), (8, 1000), (0, 1000), (9, 2000)];
+        // 12,000 draws over twelve tokens. Of the long document, the last three are too far from its start.
+        let expected: [(i32, i32); 7] =
+            [(2, 2000), (3, 4000), (7, 1000), (8, 1000), (0, 1000), (9, 2000), (10, 1000)];
         assert_eq!(seen.len(), expected.len(), "{seen:?}");
-        for (first, count) in expected {
-            assert!((seen[&first] - count).abs() < 250, "{seen:?}");
+        for (second, count) in expected {
+            assert!((seen[&second] - count).abs() < 250, "{seen:?}");
         }
         let whole = WindowSampler { end_of_text: None, ..sampler };
         assert_eq!((whole.document_start(&shard, 3), whole.document_start(&shard, 4)), (0, 4));
