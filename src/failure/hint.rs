@@ -274,7 +274,6 @@ fn training(error: &kiln_training::Error, reading: Reading) -> Option<String> {
             )
         }
         Error::NoRun { path } => contents::instead_of_run(path),
-        Error::NoDocuments => "use data.order = \"random\", or a tokenizer with one, such as tokenizer.kind = \"bpe\"".to_owned(),
         Error::RunLocked { .. } => "wait for it, or choose another place with `--run-dir`".to_owned(),
         Error::NothingToResume { .. } => "start a new run without `--resume`".to_owned(),
         Error::Memory { too_many_windows: true, .. } => {

@@ -30,9 +30,6 @@ pub enum Error {
         /// Why it cannot be.
         reason: String,
     },
-    /// Windows are to start at documents, and nothing tells where these do.
-    #[error("data.order = \"documents\": the tokenizer has no token that ends a document")]
-    NoDocuments,
     /// The run directory is taken.
     #[error("{}: already holds a run", path.display())]
     RunExists {

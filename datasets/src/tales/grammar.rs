@@ -127,6 +127,19 @@ impl Grammar {
         }
     }
 
+    /// What a slot says, row by row of its table; of other nodes, nothing.
+    pub(super) fn texts(&self, node: &Node) -> impl Iterator<Item = &str> {
+        let slot = match *node {
+            Node::Slot { var, field, capital } => {
+                Some((&self.tables[self.variables[var].table], field, capital))
+            }
+            Node::Text(_) | Node::Rule(_) => None,
+        };
+        slot.into_iter().flat_map(|(table, field, capital)| {
+            table.rows.iter().map(move |row| if capital { &*row[field].capital } else { &*row[field].plain })
+        })
+    }
+
     /// The rows to which `var` may be bound in `state`.
     fn open_rows(&self, var: usize, state: &State) -> Vec<usize> {
         let Variable { table, unlike } = &self.variables[var];

@@ -72,6 +72,7 @@ mod compile;
 mod corpus;
 mod departure;
 mod grammar;
+mod judge;
 mod parse;
 mod rng;
 mod tell;
@@ -79,6 +80,7 @@ mod template;
 
 pub use corpus::{Corpus, Floor, SEPARATOR, Story, corpus};
 pub use departure::ParseError;
+pub use judge::{Verdict, judge};
 pub use parse::{Derivation, parse};
 
 #[cfg(test)]

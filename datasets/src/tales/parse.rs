@@ -4,6 +4,8 @@
 //! searches for all of them, so a text that it accepts is known to have exactly one, and the nats of that one
 //! are `−ln` of the probability of the text.
 
+use std::collections::BTreeSet;
+
 use super::departure::ParseError;
 use super::grammar::{Grammar, Node, State, Step, TALES, nats};
 
@@ -30,25 +32,24 @@ pub fn parse(text: &str) -> Result<Derivation, ParseError> {
 
 /// [`parse`] for any grammar.
 pub(super) fn parse_with(grammar: &Grammar, text: &str) -> Result<Derivation, ParseError> {
-    let mut search = Search {
-        grammar,
-        text,
-        state: grammar.start(),
-        choices: Vec::new(),
-        nats: 0.0,
-        first: None,
-        found: 0,
-        furthest: 0,
-        expected: Vec::new(),
-    };
-    let story = [Node::Rule(0)];
-    search.run(&Rest { nodes: &story, next: None }, 0);
+    let mut search = Search::new(grammar, text, true);
+    search.run(&STORY, 0);
     match (search.first.take(), search.found) {
         (Some(derivation), 1) => Ok(derivation),
         (Some(_), derivations) => Err(ParseError::Ambiguous { derivations }),
         (None, _) => Err(search.departure()),
     }
 }
+
+/// Whether the text would be a tale if a story forgot at once what it told: every slot stands for any of its rows.
+pub(super) fn is_told_like_a_tale(grammar: &Grammar, text: &str) -> bool {
+    let mut search = Search::new(grammar, text, false);
+    search.run(&STORY, 0);
+    search.found > 0
+}
+
+/// All that a text has to match.
+const STORY: Rest<'static> = Rest { nodes: &[Node::Rule(0)], next: None };
 
 /// What remains to be matched: nodes, and after them the rest of what surrounds them.
 struct Rest<'a> {
@@ -60,6 +61,8 @@ struct Rest<'a> {
 struct Search<'a> {
     grammar: &'a Grammar,
     text: &'a str,
+    /// Whether a slot keeps its row to the end of the story. If not, one derivation is enough.
+    remembers: bool,
     state: State,
     choices: Vec<usize>,
     nats: f64,
@@ -69,7 +72,22 @@ struct Search<'a> {
     expected: Vec<String>,
 }
 
-impl Search<'_> {
+impl<'a> Search<'a> {
+    fn new(grammar: &'a Grammar, text: &'a str, remembers: bool) -> Self {
+        Self {
+            grammar,
+            text,
+            remembers,
+            state: grammar.start(),
+            choices: Vec::new(),
+            nats: 0.0,
+            first: None,
+            found: 0,
+            furthest: 0,
+            expected: Vec::new(),
+        }
+    }
+
     /// Counts all derivations in which `rest` stands from byte `at` to the end of the text.
     fn run(&mut self, rest: &Rest<'_>, at: usize) {
         let Some((node, nodes)) = rest.nodes.split_first() else {
@@ -81,6 +99,9 @@ impl Search<'_> {
         };
         let after = Rest { nodes, next: rest.next };
         let grammar = self.grammar;
+        if !self.remembers && self.found > 0 {
+            return;
+        }
         match grammar.step(node, &self.state) {
             Step::Text(text) => {
                 if self.text.as_bytes()[at..].starts_with(text.as_bytes()) {
@@ -95,6 +116,15 @@ impl Search<'_> {
                     let nodes = &alternative.nodes;
                     let inner = Rest { nodes, next: Some(&after) };
                     self.choose(index, nats(alternative.weight, total), |search| search.run(&inner, at));
+                }
+            }
+            Step::Bind(..) if !self.remembers => {
+                // Rows that say the same here are one.
+                let texts: BTreeSet<&str> = grammar.texts(node).collect();
+                for text in texts {
+                    if self.text.as_bytes()[at..].starts_with(text.as_bytes()) {
+                        self.run(&after, at + text.len());
+                    }
                 }
             }
             Step::Bind(var, rows) => {

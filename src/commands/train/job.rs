@@ -5,9 +5,11 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Result;
+use kiln_datasets::Order;
 use kiln_model::{AutodiffBackend, GptConfig, GptModel, Precision};
 use kiln_training::{Frontend, LanguageModel, Part, Pretrain, Recipe, Run, Stop, Stopped, Summary, train};
 
+use super::judged::Judged;
 use super::writer::Writer;
 use super::{Prepared, Start, print_message, summary};
 use crate::backend::TrainingJob;
@@ -47,6 +49,11 @@ impl TrainingJob for Training {
         let stop = signals::handle()?;
         if part.is_some() {
             signals::end_with_standard_input(stop.clone())?;
+        }
+        if settings.data.order == Order::Documents && tokenizer.end_of_text().is_none() {
+            print_message(
+                "data.order = \"documents\": this tokenizer has no token that ends a document, so windows start at random tokens",
+            );
         }
         let writer = Writer { settings: settings.clone(), tokenizer: tokenizer.clone() };
         let Settings { optimizer, schedule, training, .. } = settings.clone();
@@ -102,8 +109,12 @@ fn tell<B: AutodiffBackend>(
         };
         print_message(format_args!("continue with: kiln train --run-dir {folder} --resume{minutes}"));
     }
-    if summary.best.is_some() && !stop.is_asked() {
-        tell_stories::<B>(writer, folder, device, stop)?;
+    if let Some((_, loss)) = summary.best
+        && !stop.is_asked()
+    {
+        let ends = writer.tokenizer.end_of_text().is_some();
+        let tales = ends && floor.is_some_and(|floor| loss - floor < TALES_WITHIN);
+        tell_stories::<B>(writer, tales, folder, device, stop)?;
     }
     Ok(())
 }
@@ -122,9 +133,16 @@ fn initial_model<B: AutodiffBackend>(
     })
 }
 
-/// Prints texts by the best model, and how to get more.
+/// A model of the embedded corpus that is farther from the floor, in nats per token, hardly tells a tale.
+const TALES_WITHIN: f64 = 0.3;
+
+/// Stories that are judged.
+const JUDGED: u64 = 100;
+
+/// Prints texts by the best model, how to get more and, if they are `tales`, how many hold together.
 fn tell_stories<B: AutodiffBackend>(
     writer: &Writer,
+    tales: bool,
     folder: &Path,
     device: &B::Device,
     stop: &Stop,
@@ -144,5 +162,12 @@ fn tell_stories<B: AutodiffBackend>(
         writeln!(out)?;
     }
     writeln!(out, "\nmore:  {}", writer.command(folder))?;
+    if tales {
+        let stories = writer.stories(&best, 1..JUDGED + 1, &mut || stop.is_asked());
+        if let Some(stories) = stories.filter(|_| !stop.is_asked()) {
+            out.push(&format!("{}\n", Judged::of(&stories)))?;
+            out.finish()?;
+        }
+    }
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 mod corpus;
 mod job;
+mod judged;
 mod new_run;
 mod own_text;
 mod resume;

@@ -1,10 +1,11 @@
 //! The samples of a run.
 
+use std::ops::Range;
 use std::path::Path;
 
 use kiln_datasets::Tokenizer;
 use kiln_datasets::tales::SEPARATOR;
-use kiln_inference::{GenerateOptions, Request, encode_prompt, generate};
+use kiln_inference::{Completion, GenerateOptions, Request, encode_prompt, generate, generate_batch};
 use kiln_model::{Backend, GptModel, SpecialTokens};
 
 use crate::commands::shell::quoted;
@@ -40,17 +41,9 @@ impl Writer {
         let generation = &self.settings.generation;
         let tales = self.settings.data.source == DataSource::Tales;
         let prompt = if tales { "" } else { generation.prompt.as_str() };
-        let options = GenerateOptions {
-            max_tokens: generation.max_tokens,
-            stop: self.tokenizer.end_of_text().into_iter().collect(),
-            vocab_size: Some(self.tokenizer.vocab_size()),
-            sampling: generation.sampling(),
-            seed,
-            ..GenerateOptions::default()
-        };
         // A corpus may lack even a line break; its first token will do.
         let encoded = encode_prompt(prompt, &self.tokenizer, &SpecialTokens::default());
-        let request = Request { prompt: encoded.unwrap_or_else(|_| vec![0]), options };
+        let request = Request { prompt: encoded.unwrap_or_else(|_| vec![0]), options: self.options(seed) };
         let (mut tokens, mut bytes) = (Vec::new(), Vec::new());
         // A model that computes no numbers yet, or no longer, writes nothing.
         for token in generate(model, &request).into_iter().flatten().map_while(Result::ok) {
@@ -65,6 +58,34 @@ impl Writer {
         let text = self.tokenizer.decode(&tokens).unwrap_or_default();
         let cut_off = tokens.len() == generation.max_tokens;
         format!("{prompt}{}", if cut_off { whole_words(&text) } else { &text }).trim().to_owned()
+    }
+
+    /// What [`command`](Self::command) writes for the embedded corpus, as often as there are `seeds`, side by side; `None` if
+    /// the model computes no numbers or its tokenizer lacks the prompt. Breaks off when `stop` says so.
+    pub fn stories<B: Backend>(
+        &self,
+        model: &GptModel<B>,
+        seeds: Range<u64>,
+        stop: &mut dyn FnMut() -> bool,
+    ) -> Option<Vec<String>> {
+        let prompt = encode_prompt(BEGINNING, &self.tokenizer, &SpecialTokens::default()).ok()?;
+        let request = |seed| Request { prompt: prompt.clone(), options: self.options(seed) };
+        let requests: Vec<Request> = seeds.map(request).collect();
+        let written = generate_batch(model, &requests, |_, _| !stop()).ok()?;
+        let text = |one: &Completion| self.tokenizer.decode(&one.tokens).unwrap_or_default();
+        Some(written.iter().map(|one| format!("{BEGINNING}{}", text(one)).trim_end().to_owned()).collect())
+    }
+
+    fn options(&self, seed: u64) -> GenerateOptions {
+        let generation = &self.settings.generation;
+        GenerateOptions {
+            max_tokens: generation.max_tokens,
+            stop: self.tokenizer.end_of_text().into_iter().collect(),
+            vocab_size: Some(self.tokenizer.vocab_size()),
+            sampling: generation.sampling(),
+            seed,
+            ..GenerateOptions::default()
+        }
     }
 
     /// What to type for another sample.

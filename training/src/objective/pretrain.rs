@@ -14,7 +14,7 @@ use kiln_model::{
 use super::gradients::scalar;
 use super::{Learns, MicroBatch, MicroBatches, Objective, mean_gradients};
 use crate::TrainingConfig;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::run::{EvaluationRecord, StepRecord, ValidationText};
 
 /// A [`GptModel`] that learns to predict the next token.
@@ -87,8 +87,7 @@ impl<B: AutodiffBackend> Pretrain<B> {
     ///
     /// # Errors
     ///
-    /// [`Error::Data`] if a split has no room for a window, [`Error::NoDocuments`] if windows are to start at documents and
-    /// the tokenizer has no token that ends one.
+    /// [`Error::Data`](crate::Error::Data) if a split has no room for a window.
     pub fn new(
         dataset: Dataset,
         tokenizer: Tokenizer,
@@ -99,9 +98,6 @@ impl<B: AutodiffBackend> Pretrain<B> {
         dataset.check(context_length)?;
         let TrainingConfig { seed, batch_size, grad_accumulation, .. } = *training;
         let end_of_text = tokenizer.end_of_text();
-        if order == Order::Documents && end_of_text.is_none() {
-            return Err(Error::NoDocuments);
-        }
         let sampler = WindowSampler { order, seed, batch_size, context_length, end_of_text };
         Ok(Self { dataset, tokenizer, sampler, grad_accumulation, sample: None })
     }
