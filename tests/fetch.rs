@@ -189,7 +189,7 @@ fn what_is_not_here_is_said_with_the_command_that_fetches_it() {
     machine.refused(2, &["fetch", "a/b/c"], &["\"a/b/c\"", "OWNER/NAME"]);
     machine.refused(2, &["fetch", "tinystories"], &["kiln data fetch tinystories"]);
     machine.refused(2, &["fetch", "hf://datasets/a/b"], &["kiln data fetch hf://datasets/a/b"]);
-    machine.refused(2, &["data", "fetch", "hf://someone/small"], &["kiln fetch hf://someone/small"]);
+    machine.refused(2, &["data", "fetch", "hf://someone/small"], &["kiln fetch someone/small"]);
     machine.refused(2, &["fetch", "gpt2@v1", "--revision", "v2"], &["gpt2@v1", "v2"]);
     let bare = machine.kiln(&["fetch"]);
     assert!(String::from_utf8_lossy(&bare.stderr).contains("kiln fetch gpt2 "));

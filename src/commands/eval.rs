@@ -30,14 +30,12 @@ pub fn run(args: Eval) -> Result<()> {
     if shard.len() < 2 {
         bail!("{}: {} tokens: evaluating needs at least 2", data.display(), shard.len());
     }
+    let end_of_text = files.tokenizer()?.end_of_text();
+    if args.windows == Some(WindowStarts::Documents) && end_of_text.is_none() {
+        bail!("--windows documents: the tokenizer has no token that ends a document");
+    }
     let how = args.windows.unwrap_or_else(|| own_windows(&directory));
-    let end_of_text = match (how, files.tokenizer()?.end_of_text()) {
-        (WindowStarts::Consecutive, _) => None,
-        (WindowStarts::Documents, Some(end_of_text)) => Some(end_of_text),
-        (WindowStarts::Documents, None) => {
-            bail!("--windows documents: the tokenizer has no token that ends a document")
-        }
-    };
+    let end_of_text = end_of_text.filter(|_| how == WindowStarts::Documents);
     let backend = args.common.backend.clone();
     dispatch(&backend, Evaluating { args, files, shard, end_of_text })
 }
