@@ -17,9 +17,9 @@ pub enum Order {
     /// Consecutive windows from the first token on, as llm.c reads them; starts over where the rest no longer
     /// fills a batch.
     Sequential,
-    /// Windows that start at documents: each at the last end of a document within `context_length` tokens up to a
-    /// uniformly random token, or at that token if there is none. What a document says at its beginning is in sight, and
-    /// it follows an end, as in generation.
+    /// Windows that start at documents: of a uniformly random token, each takes the last end of a document within
+    /// `context_length` tokens before it, and starts at that end or behind it, by chance; where there is none, at the
+    /// token itself. What a document says at its beginning is in sight.
     Documents,
 }
 
@@ -53,7 +53,16 @@ impl WindowSampler {
             .map(|window| match self.order {
                 // 64 random bits against at most 2^40 starts: the bias of the remainder is below 2^-24.
                 Order::Random => (mix(self.seed, window) % starts) as usize,
-                Order::Documents => self.document_start(shard, (mix(self.seed, window) % starts) as usize),
+                Order::Documents => {
+                    let random = mix(self.seed, window);
+                    let place = (random % starts) as usize;
+                    match self.end_before(shard, place) {
+                        // Prompts come with an end of text before them or without: windows do so, too, half of them each.
+                        Some(end) => (end + (random >> 63) as usize).min(starts as usize - 1),
+                        None if place < self.context_length => 0,
+                        None => place,
+                    }
+                }
                 Order::Sequential => {
                     let windows = (starts - 1) / self.context_length as u64 + 1;
                     let whole_batches = windows - windows % self.batch_size as u64;
@@ -66,11 +75,9 @@ impl WindowSampler {
         Batch::cut(shard, &offsets, self.context_length)
     }
 
-    /// Where the end of the document before that of token `place` lies, if that is less than a window away; else `place`.
-    fn document_start(&self, shard: &TokenShard, place: usize) -> usize {
-        let first = (place + 1).saturating_sub(self.context_length);
-        let before_all = (first == 0).then_some(0);
-        last_end(shard, first..place + 1, self.end_of_text).or(before_all).unwrap_or(place)
+    /// Where the end of the document before that of token `place` lies, if that is less than a window away.
+    fn end_before(&self, shard: &TokenShard, place: usize) -> Option<usize> {
+        last_end(shard, (place + 1).saturating_sub(self.context_length)..place + 1, self.end_of_text)
     }
 }
 
@@ -158,13 +165,13 @@ mod tests {
             }
         }
         // 12,000 draws over twelve tokens. Of the long document, the last three are too far from its start.
-        let expected: [(i32, i32); 7] =
-            [(2, 2000), (3, 4000), (7, 1000), (8, 1000), (0, 1000), (9, 2000), (10, 1000)];
+        let expected: [(i32, i32); 8] =
+            [(2, 2000), (3, 2000), (4, 2000), (7, 1000), (8, 1000), (0, 2000), (9, 1000), (10, 1000)];
         assert_eq!(seen.len(), expected.len(), "{seen:?}");
         for (second, count) in expected {
             assert!((seen[&second] - count).abs() < 250, "{seen:?}");
         }
         let whole = WindowSampler { end_of_text: None, ..sampler };
-        assert_eq!((whole.document_start(&shard, 3), whole.document_start(&shard, 4)), (0, 4));
+        assert!((0..12).all(|place| whole.end_before(&shard, place).is_none()));
     }
 }
