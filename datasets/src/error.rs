@@ -1,6 +1,5 @@
 //! What can go wrong outside our control.
 
-use std::io::ErrorKind;
 use std::path::PathBuf;
 
 use crate::wording::{listed, of_bytes};
@@ -334,30 +333,6 @@ pub enum Error {
 }
 
 impl Error {
-    /// The class of this error in the standard library's terms: `InvalidInput` for a request that cannot be
-    /// met, `InvalidData` for a file's contents, the system's own for a file that could not be read or
-    /// written, `Other` for what failed on the way.
-    pub fn kind(&self) -> ErrorKind {
-        match self {
-            Self::Io { source, .. } | Self::NoSpace { source, .. } => source.kind(),
-            Self::Document { source, .. } => source.kind(),
-            Self::NotThere { .. } => ErrorKind::NotFound,
-            Self::Busy { .. } => ErrorKind::ResourceBusy,
-            Self::Download { .. } | Self::Unreachable { .. } | Self::Cancelled => ErrorKind::Other,
-            Self::NotUtf8 { .. }
-            | Self::Utf16 { .. }
-            | Self::Binary { .. }
-            | Self::LoneSurrogate { .. }
-            | Self::Record { .. }
-            | Self::NoField { .. }
-            | Self::CompressedParquet { .. }
-            | Self::ShardVersion { .. }
-            | Self::DamagedPart { .. }
-            | Self::Format { .. } => ErrorKind::InvalidData,
-            _ => ErrorKind::InvalidInput,
-        }
-    }
-
     /// Pairs an I/O error with the path it happened at.
     pub(crate) fn io(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.into();

@@ -50,6 +50,7 @@ mod batch;
 mod binary;
 mod dataset;
 mod error;
+mod error_kind;
 #[cfg(feature = "fetch")]
 mod fetch;
 mod file;
