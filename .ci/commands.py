@@ -25,8 +25,16 @@ TEXTS = ["my-book.txt", "another-book.txt"]
 def commands(file):
     """Commands in the fenced `sh` blocks of a Markdown file, each a list of words."""
     for block in re.findall(r"^```sh\n(.*?)^```", file.read_text(), re.MULTILINE | re.DOTALL):
+        command = ""
         for line in block.replace("\\\n", " ").splitlines():
-            if words := shlex.split(line, comments=True):
+            command += line
+            try:
+                words = shlex.split(command, comments=True)
+            except ValueError:  # a quoted text goes on in the next line
+                command += "\n"
+                continue
+            command = ""
+            if words:
                 yield words
 
 
@@ -44,7 +52,8 @@ def run(kiln, words, folder):
         source = (ROOT / words[1]).read_text()
         compile(source, words[1], "exec")
         return [f"{words[1]} has no {word}" for word in words if word.startswith("--") and word not in source]
-    if words[0] != "kiln":
+    # What has to be downloaded first is not here.
+    if words[0] != "kiln" or any(word.endswith(".gguf") and "--model" in words for word in words):
         return None
     quick = [word for setting in QUICK for word in ("--set", setting)] if words[1] == "train" else []
     result = subprocess.run([kiln, *words[1:], *quick], cwd=folder, capture_output=True, text=True, timeout=120)
