@@ -37,6 +37,23 @@ fn run<'a>(folder: &Path, name: &'a str, more: impl IntoIterator<Item = &'a str>
     stdout(&train(folder, ["--run-dir", name].into_iter().chain(steps).chain(more)));
 }
 
+/// A tokenizer that ends documents: windows start there, in training and in evaluation.
+#[test]
+fn eval_reads_the_windows_of_the_run() {
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let path = folder.path();
+    let several_stories = ["--set", "data.valid_fraction=0.5"];
+    let bpe = ["--set", "tokenizer.kind=bpe", "--set", "tokenizer.vocab_size=300"];
+    run(path, "runs/a", bpe.into_iter().chain(several_stories));
+    let (info, eval) = (json(path, ["info", "a", "--json"]), json(path, ["eval", "a", "--json"]));
+    assert!((number(&info["run"]["loss"]) - number(&eval["loss"])).abs() < 1e-3, "{info} {eval}");
+    let protocol = eval["protocol"].as_str().expect("words");
+    assert!(protocol.contains("start at documents"), "{protocol}");
+    let consecutive = json(path, ["eval", "a", "--windows", "consecutive", "--json"]);
+    assert_eq!(consecutive["tokens"], eval["tokens"]);
+    assert_ne!(consecutive["loss"], eval["loss"]);
+}
+
 #[test]
 fn info_report_and_eval_agree() {
     let folder = tempfile::tempdir().expect("a temporary directory");

@@ -102,43 +102,48 @@ impl<'a> Windows<'a> {
 
     /// What is predicted from what, in words.
     pub fn protocol(&self) -> String {
-        let how = match self.end_of_text {
-            None => "consecutive windows of",
-            Some(_) => "windows that start at documents, of",
+        let windows = match self.end_of_text {
+            None => format!("consecutive windows of {} that do not overlap", self.seq),
+            Some(_) => format!("windows that start at documents, of {}", self.seq),
         };
-        let overlap = if self.end_of_text.is_none() { " that do not overlap" } else { "" };
-        format!("every token but the first, in {how} {}{overlap}", self.seq)
+        format!("every token but the first, in {windows}")
     }
 
     /// Number of batches in all.
     pub fn num_batches(&self) -> usize {
         let mut windows = Self { start: 0, predicted: 0, ..self.clone() };
-        let (mut whole, mut last) = (0, 0);
-        while let Some(window) = windows.next_window() {
-            if window.seq == self.seq { whole += 1 } else { last = 1 }
-        }
-        usize::div_ceil(whole, self.batch_size) + last
+        std::iter::from_fn(|| windows.next_windows()).count()
     }
 
-    fn next_window(&mut self) -> Option<Window> {
-        let last = self.shard.len().saturating_sub(1);
-        if self.predicted >= last {
-            return None;
+    /// The windows of the next batch: of one length, so that a shorter last one comes alone.
+    fn next_windows(&mut self) -> Option<Vec<Window>> {
+        let seq = self.next_length()?;
+        let mut windows = Vec::with_capacity(self.batch_size);
+        while windows.len() < self.batch_size && self.next_length() == Some(seq) {
+            windows.push(self.next_window(seq));
         }
+        Some(windows)
+    }
+
+    /// Tokens of the next window, if there is one.
+    fn next_length(&self) -> Option<usize> {
+        let last = self.shard.len().saturating_sub(1);
+        (self.predicted < last).then(|| self.seq.min(last - self.start))
+    }
+
+    fn next_window(&mut self, seq: usize) -> Window {
         let (start, predicted) = (self.start, self.predicted);
-        let seq = self.seq.min(last - start);
         self.predicted = start + seq;
         // A document that starts with the window and is longer goes on in the next one.
         let broken_off = last_end(self.shard, start + 1..self.predicted + 1, self.end_of_text);
         self.start = broken_off.unwrap_or(self.predicted);
-        Some(Window { start, seq, known: predicted - start })
+        Window { start, known: predicted - start }
     }
 }
 
 /// A window of [`Windows`].
 struct Window {
     start: usize,
-    seq: usize,
     /// Targets at its front that are predicted already.
     known: usize,
 }
@@ -147,21 +152,8 @@ impl Iterator for Windows<'_> {
     type Item = Batch;
 
     fn next(&mut self) -> Option<Batch> {
-        let mut windows = Vec::new();
-        while windows.len() < self.batch_size {
-            let before = (self.start, self.predicted);
-            let Some(window) = self.next_window() else { break };
-            if window.seq < self.seq && !windows.is_empty() {
-                (self.start, self.predicted) = before;
-                break;
-            }
-            let is_last = window.seq < self.seq;
-            windows.push(window);
-            if is_last {
-                break;
-            }
-        }
-        let seq = windows.first()?.seq;
+        let seq = self.next_length()?;
+        let windows = self.next_windows()?;
         let offsets: Vec<usize> = windows.iter().map(|window| window.start).collect();
         let mut batch = Batch::cut(self.shard, &offsets, seq);
         for (window, targets) in windows.iter().zip(batch.targets.chunks_mut(seq)) {

@@ -139,6 +139,9 @@ const TALES_WITHIN: f64 = 0.3;
 /// Stories that are judged.
 const JUDGED: u64 = 100;
 
+/// Stories written side by side: each has a cache of its own, which takes memory.
+const AT_A_TIME: usize = 20;
+
 /// Prints texts by the best model, how to get more and, if they are `tales`, how many hold together.
 fn tell_stories<B: AutodiffBackend>(
     writer: &Writer,
@@ -163,9 +166,12 @@ fn tell_stories<B: AutodiffBackend>(
     }
     writeln!(out, "\nmore:  {}", writer.command(folder))?;
     if tales {
-        let stories = writer.stories(&best, 1..JUDGED + 1, &mut || stop.is_asked());
+        let seeds: Vec<u64> = (1..=JUDGED).collect();
+        let groups = seeds.chunks(AT_A_TIME);
+        let stories: Option<Vec<_>> =
+            groups.map(|seeds| writer.stories(&best, seeds, &mut || stop.is_asked())).collect();
         if let Some(stories) = stories.filter(|_| !stop.is_asked()) {
-            out.push(&format!("{}\n", Judged::of(&stories)))?;
+            out.push(&format!("{}\n", Judged::of(&stories.concat())))?;
             out.finish()?;
         }
     }

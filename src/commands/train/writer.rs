@@ -1,6 +1,5 @@
 //! The samples of a run.
 
-use std::ops::Range;
 use std::path::Path;
 
 use kiln_datasets::Tokenizer;
@@ -60,17 +59,17 @@ impl Writer {
         format!("{prompt}{}", if cut_off { whole_words(&text) } else { &text }).trim().to_owned()
     }
 
-    /// What [`command`](Self::command) writes for the embedded corpus, as often as there are `seeds`, side by side; `None` if
+    /// What [`command`](Self::command) writes for the embedded corpus, once for each of the `seeds`, side by side; `None` if
     /// the model computes no numbers or its tokenizer lacks the prompt. Breaks off when `stop` says so.
     pub fn stories<B: Backend>(
         &self,
         model: &GptModel<B>,
-        seeds: Range<u64>,
+        seeds: &[u64],
         stop: &mut dyn FnMut() -> bool,
     ) -> Option<Vec<String>> {
         let prompt = encode_prompt(BEGINNING, &self.tokenizer, &SpecialTokens::default()).ok()?;
-        let request = |seed| Request { prompt: prompt.clone(), options: self.options(seed) };
-        let requests: Vec<Request> = seeds.map(request).collect();
+        let request = |seed: &u64| Request { prompt: prompt.clone(), options: self.options(*seed) };
+        let requests: Vec<Request> = seeds.iter().map(request).collect();
         let written = generate_batch(model, &requests, |_, _| !stop()).ok()?;
         let text = |one: &Completion| self.tokenizer.decode(&one.tokens).unwrap_or_default();
         Some(written.iter().map(|one| format!("{BEGINNING}{}", text(one)).trim_end().to_owned()).collect())
