@@ -40,14 +40,13 @@ impl<B: Backend> Attention<B> {
         let (d_model, heads) = (config.d_model, config.heads());
         let head_scale = if config.scale_attention { (heads.head_dim as f64).powf(-0.5) } else { 1.0 };
         let layer_scale = if config.scale_attention_by_layer { 1.0 / (layer + 1) as f64 } else { 1.0 };
-        let residual_scale = (2.0 * config.n_layers as f64).powf(-0.5);
         let head_norm = || config.qk_norm.then(|| Norm::rms(heads.head_dim, config.norm_epsilon, device));
         Self {
             c_attn: Linear::new([d_model, heads.qkv_width()], config.bias.qkv, 1.0, initializer, device),
             c_proj: Linear::new(
                 [heads.width(), d_model],
                 config.bias.attention_out,
-                residual_scale,
+                config.residual_init_scale(),
                 initializer,
                 device,
             ),

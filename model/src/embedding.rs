@@ -16,8 +16,14 @@ pub struct Embedding<B: Backend> {
 }
 
 impl<B: Backend> Embedding<B> {
-    pub(crate) fn new(ids: usize, d_model: usize, initializer: &mut Initializer, device: &B::Device) -> Self {
-        Self { weight: initializer.matrix([ids, d_model], 1.0, device) }
+    /// `scale` multiplies the standard deviation of the initial vectors.
+    pub(crate) fn new(
+        [ids, d_model]: [usize; 2],
+        scale: f64,
+        initializer: &mut Initializer,
+        device: &B::Device,
+    ) -> Self {
+        Self { weight: initializer.matrix([ids, d_model], scale, device) }
     }
 
     /// Looks up the vector of each id.

@@ -24,7 +24,7 @@ pub struct FeedForward<B: Backend> {
 impl<B: Backend> FeedForward<B> {
     pub(crate) fn new(config: &GptConfig, initializer: &mut Initializer, device: &B::Device) -> Self {
         let (d_model, d_ff, bias) = (config.d_model, config.d_ff, config.bias.feed_forward);
-        let residual_scale = (2.0 * config.n_layers as f64).powf(-0.5);
+        let residual_scale = config.residual_init_scale();
         let gated = config.feed_forward == FeedForwardKind::Gated;
         let mut expanding = || Linear::new([d_model, d_ff], bias, 1.0, initializer, device);
         Self {

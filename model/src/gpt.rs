@@ -58,17 +58,19 @@ impl<B: Backend> GptModel<B> {
     }
 
     fn build(config: &GptConfig, initializer: &mut Initializer, device: &B::Device) -> Self {
-        let vocabulary = |initializer: &mut Initializer| {
-            Embedding::new(config.vocab_size, config.d_model, initializer, device)
-        };
-        let wte = vocabulary(initializer);
+        let GptConfig { vocab_size, context_length, d_model, .. } = *config;
+        let mut table = |rows, scale| Embedding::new([rows, d_model], scale, initializer, device);
+        let wte = table(vocab_size, 1.0);
         let learned = config.positions == Positions::Learned;
+        let wpe = learned.then(|| table(context_length, 1.0));
+        let head_scale = if config.zero_init { 0.0 } else { 1.0 };
         Self {
             wte,
-            wpe: learned.then(|| Embedding::new(config.context_length, config.d_model, initializer, device)),
+            wpe,
             h: (0..config.n_layers).map(|layer| Block::new(config, layer, initializer, device)).collect(),
             ln_f: Norm::new(config, device),
-            lm_head: (!config.tied_head).then(|| vocabulary(initializer)),
+            lm_head: (!config.tied_head)
+                .then(|| Embedding::new([vocab_size, d_model], head_scale, initializer, device)),
             config: Description { config: config.clone(), precision: ComputePrecision::default() },
         }
     }

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use burn::module::Param;
 use burn::tensor::{Int, Tensor, Tolerance};
 use burn_ndarray::NdArray;
 use kiln_model::{
@@ -111,6 +112,27 @@ fn initial_weights_have_the_spread_of_gpt2() {
     assert!((std(model.h[0].mlp.c_proj.weight.val()) - 0.005).abs() < 0.0005);
     let bias: f32 = model.h[0].mlp.c_fc.bias.as_ref().expect("biases").val().abs().max().into_scalar();
     assert_eq!(bias, 0.0);
+}
+
+/// What a block adds starts at zero, and so do the logits; everything else is drawn as without.
+#[test]
+fn projections_start_at_zero_where_they_are_told_to() {
+    let config = GptConfig { tied_head: false, ..config() };
+    let (usual, zero) = (model(&config), model(&GptConfig { zero_init: true, ..config }));
+    let data = |weight: &Param<Tensor<B, 2>>| weight.val().into_data();
+    for (usual, zero) in usual.h.iter().zip(&zero.h) {
+        for (usual, zero) in [(&usual.attn.c_attn, &zero.attn.c_attn), (&usual.mlp.c_fc, &zero.mlp.c_fc)] {
+            assert_eq!(data(&usual.weight), data(&zero.weight));
+        }
+        for projection in [&zero.attn.c_proj, &zero.mlp.c_proj] {
+            assert!(data(&projection.weight).iter::<f32>().all(|value| value == 0.0));
+        }
+    }
+    assert_eq!(data(&usual.wte.weight), data(&zero.wte.weight));
+    let loss = zero.loss(tokens(&[1, 2, 3]), tokens(&[2, 3, 4])).into_scalar();
+    assert!((loss - 33f32.ln()).abs() < 1e-6, "{loss}");
+    let tied = model(&GptConfig { tied_head: true, ..zero.config().clone() });
+    assert_eq!(data(&usual.wte.weight), data(&tied.wte.weight));
 }
 
 #[test]

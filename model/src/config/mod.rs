@@ -69,6 +69,10 @@ pub struct GptConfig {
     /// Standard deviation of the initial weights; projections onto the residual stream divide it by
     /// `√(2 · n_layers)`.
     pub init_std: f64,
+    /// Whether the projections onto the residual stream start at zero, and a head of its own too: a new block changes nothing
+    /// (<https://github.com/KellerJordan/modded-nanogpt>, after <https://arxiv.org/abs/2203.03466>).
+    #[serde(default)]
+    pub zero_init: bool,
     /// Whether attention scores are divided by `√head_dim`.
     pub scale_attention: bool,
     /// Whether attention scores are also divided by the block's one-based index.
@@ -97,6 +101,7 @@ impl GptConfig {
             positions: Positions::Learned,
             feed_forward: FeedForwardKind::Plain,
             init_std: 0.02,
+            zero_init: false,
             scale_attention: true,
             scale_attention_by_layer: false,
         }
@@ -111,6 +116,11 @@ impl GptConfig {
     pub fn heads(&self) -> Heads {
         let n_kv_heads = self.n_kv_heads.unwrap_or(self.n_heads);
         Heads { n_heads: self.n_heads, n_kv_heads, head_dim: self.head_dim() }
+    }
+
+    /// What the spread of the initial weights is multiplied by in projections onto the residual stream.
+    pub(crate) fn residual_init_scale(&self) -> f64 {
+        if self.zero_init { 0.0 } else { (2.0 * self.n_layers as f64).powf(-0.5) }
     }
 
     /// Whether norms have biases.

@@ -30,6 +30,7 @@ impl Family {
                 Key::Field("positions", "positions"),
                 Key::Field("feed_forward", "feed_forward"),
                 Key::Field("init_std", "init_std"),
+                Key::Field("zero_init", "zero_init"),
                 Key::Field("scale_attention", "scale_attention"),
                 Key::Field("scale_attention_by_layer", "scale_attention_by_layer"),
             ],
