@@ -19,12 +19,14 @@ pub enum Role {
     Norm,
     /// An offset, of a linear layer or of a norm.
     Bias,
+    /// A number for each block, of how much it reads of something.
+    Scalar,
 }
 
 impl Role {
-    /// Whether weight decay applies. As in GPT-2's recipe, it spares norms and biases.
+    /// Whether weight decay applies. As in GPT-2's recipe, it spares norms and biases, and scalars too.
     pub fn decays(self) -> bool {
-        !matches!(self, Self::Norm | Self::Bias)
+        !matches!(self, Self::Norm | Self::Bias | Self::Scalar)
     }
 }
 
@@ -115,6 +117,7 @@ impl ParameterPath {
         match (container, name, layer.map(|field| field.name.as_str())) {
             (_, "bias", _) => Role::Bias,
             ("Struct:Norm", ..) => Role::Norm,
+            ("Struct:Scalars", ..) => Role::Scalar,
             ("Struct:Embedding", _, Some("wpe")) => Role::Position,
             ("Struct:Embedding", _, Some("lm_head")) => Role::Head,
             ("Struct:Embedding", ..) => Role::Embedding,
@@ -131,7 +134,8 @@ mod tests {
 
     #[test]
     fn every_parameter_has_its_name_and_its_role() {
-        let config = GptConfig { vocab_size: 7, tied_head: false, ..GptConfig::new(2, 1, 4) };
+        let config =
+            GptConfig { vocab_size: 7, tied_head: false, residual_scalars: true, ..GptConfig::new(2, 1, 4) };
         let model: GptModel<burn_ndarray::NdArray> = config.init(1, &Default::default()).expect("valid");
         let found = parameters(&model);
         let role = |name: &str| {
@@ -140,6 +144,8 @@ mod tests {
         for (name, expected) in [
             ("wte.weight", Role::Embedding),
             ("wpe.weight", Role::Position),
+            ("scalars.residual.weight", Role::Scalar),
+            ("scalars.embedding.weight", Role::Scalar),
             ("h.1.ln_1.weight", Role::Norm),
             ("h.1.ln_1.bias", Role::Bias),
             ("h.0.attn.c_attn.weight", Role::Matrix),

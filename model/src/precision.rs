@@ -71,7 +71,7 @@ pub(crate) fn pack<B: Backend, const D: usize>(
     let channels = match role {
         Role::Embedding | Role::Head => Channels::Rows,
         Role::Matrix => Channels::Columns,
-        Role::Position | Role::Norm | Role::Bias => return Ok(weight),
+        Role::Position | Role::Norm | Role::Bias | Role::Scalar => return Ok(weight),
     };
     let backend = B::name(&weight.device());
     let matrix = Tensor::from_primitive(weight.into_primitive());

@@ -91,8 +91,21 @@ fn modern() -> GptConfig {
     }
 }
 
+/// Choices of no published family.
+fn own() -> GptConfig {
+    GptConfig { residual_scalars: true, ..modern() }
+}
+
 fn model_of<B: Backend>(config: &GptConfig) -> GptModel<B> {
-    config.init(7, &Default::default()).expect("a valid configuration")
+    let device = Default::default();
+    let mut model: GptModel<B> = config.init(7, &device).expect("a valid configuration");
+    if let Some(scalars) = &mut model.scalars {
+        // Those of a new model change nothing.
+        let numbers = |numbers: [f32; 2]| Param::from_tensor(Tensor::from_floats(numbers, &device));
+        scalars.residual.weight = numbers([0.9, 1.2]);
+        scalars.embedding.weight = numbers([-0.2, 0.3]);
+    }
+    model
 }
 
 fn tokens<B: Backend>(batch: usize, seq: usize) -> Tensor<B, 2, Int> {
@@ -208,7 +221,9 @@ mod checks {
     }
 
     pub(super) fn model<B: Backend>() {
-        for config in [config(), GptConfig { bias: false.into(), tied_head: false, ..config() }, modern()] {
+        for config in
+            [config(), GptConfig { bias: false.into(), tied_head: false, ..config() }, modern(), own()]
+        {
             let model = model_of::<B>(&config);
             let fused = numbers(model.forward(tokens(2, 12)));
             let mut tap = everything();
@@ -223,7 +238,7 @@ mod checks {
 
     /// Of the mean over the targets that count, with its gradients.
     pub(super) fn loss<B: Backend>() {
-        for config in [config(), modern()] {
+        for config in [config(), modern(), own()] {
             loss_of::<B>(&config);
         }
     }
@@ -252,7 +267,7 @@ mod checks {
 
     /// Sequences of unequal lengths, several new positions at a time.
     pub(super) fn cached_positions<B: Backend>() {
-        for config in [config(), modern()] {
+        for config in [config(), modern(), own()] {
             cached_positions_of::<B>(&config);
         }
     }

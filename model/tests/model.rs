@@ -17,6 +17,12 @@ fn config() -> GptConfig {
     GptConfig { vocab_size: 33, context_length: 16, init_std: 0.2, ..GptConfig::new(3, 2, 16) }
 }
 
+/// Choices of no published family, which are saved under Kiln's own name.
+fn own_choices() -> GptConfig {
+    let (n_kv_heads, head_dim) = (Some(2), Some(8));
+    GptConfig { n_kv_heads, head_dim, residual_scalars: true, zero_init: true, ..config() }
+}
+
 fn tokens(values: &[i64]) -> Tensor<B, 2, Int> {
     Tensor::<B, 1, Int>::from_ints(values, &Default::default()).unsqueeze()
 }
@@ -141,10 +147,17 @@ fn saved_and_loaded_models_agree() {
         config(),
         GptConfig { bias: false.into(), ..config() },
         GptConfig { tied_head: false, d_ff: 40, ..config() },
+        own_choices(),
     ];
     for config in variants {
         let directory = tempfile::tempdir().expect("a temporary directory");
-        let model = model(&config);
+        let mut model = model(&config);
+        if let Some(scalars) = &mut model.scalars {
+            let numbers =
+                |numbers: [f32; 3]| Param::from_tensor(Tensor::from_floats(numbers, &Default::default()));
+            scalars.residual.weight = numbers([0.9, 1.2, 0.7]);
+            scalars.embedding.weight = numbers([0.1, -0.2, 0.3]);
+        }
         save(&model, directory.path(), Dtype::F32, &SpecialTokens::of_end_of_text(Some(0)))
             .expect("writable");
         let loaded: GptModel<B> = load(directory.path(), &Default::default()).expect("just written");

@@ -67,6 +67,7 @@ fn model(path: &Path) -> Result<Part> {
         Fact { name: "head", words: head.to_owned(), keys: vec![("tied_head", config.tied_head.into())] },
         biases(config),
     ];
+    facts.extend(own_choices(config));
     match files.tokenizer() {
         Ok(tokenizer) => {
             facts.push(text("tokenizer", "tokenizer", tokenizer.name().to_owned()));
@@ -130,6 +131,15 @@ fn biases(config: &GptConfig) -> Fact {
     };
     let keys = vec![("biases", (config.bias == Biases::ALL).into()), ("biased", names.into())];
     Fact { name: "biases", words, keys }
+}
+
+/// What no published family has, where a model has it.
+fn own_choices(config: &GptConfig) -> Option<Fact> {
+    config.residual_scalars.then(|| Fact {
+        name: "residual scalars",
+        words: "two for each block".to_owned(),
+        keys: vec![("residual_scalars", true.into())],
+    })
 }
 
 /// How the model knows where a token stands.

@@ -1,5 +1,6 @@
 //! The operations on a differentiating backend: forward on the inner one, and our backward passes recorded.
 
+use burn::tensor::backend::AutodiffBackend as BurnAutodiffBackend;
 use burn::tensor::ops::{FloatTensor, IntTensor};
 use burn::tensor::{Shape, TensorMetadata};
 use burn_autodiff::checkpoint::base::Checkpointer;
@@ -10,6 +11,11 @@ use burn_autodiff::{Autodiff, NodeId};
 
 use super::{AffineGradients, Backend, Heads, Saved};
 use crate::{Activation, ComputePrecision};
+
+/// A [`Backend`] that can differentiate, over an inner one that cannot: what training needs.
+pub trait AutodiffBackend: Backend + BurnAutodiffBackend<InnerBackend: Backend> {}
+
+impl<B> AutodiffBackend for B where B: Backend + BurnAutodiffBackend<InnerBackend: Backend> {}
 
 impl<B: Backend, C: CheckpointStrategy> Backend for Autodiff<B, C> {
     fn set_compute_precision(precision: ComputePrecision, device: &Self::Device) -> bool {
@@ -91,6 +97,17 @@ impl<B: Backend, C: CheckpointStrategy> Backend for Autodiff<B, C> {
         let output = <B as Backend>::gate(gate.clone(), expanded.clone(), activation);
         match prepared.stateful() {
             OpsKind::Tracked(node) => node.finish((gate, expanded, activation), output),
+            OpsKind::UnTracked(node) => node.finish(output),
+        }
+    }
+
+    fn blend(inputs: [FloatTensor<Self>; 2], weights: [FloatTensor<Self>; 2]) -> FloatTensor<Self> {
+        let nodes = [&inputs[0], &inputs[1], &weights[0], &weights[1]].map(|tensor| tensor.node.clone());
+        let prepared = Blend.prepare::<C>(nodes).compute_bound();
+        let [inputs, weights] = [inputs, weights].map(|pair| pair.map(|tensor| tensor.primitive));
+        let output = <B as Backend>::blend(inputs.clone(), weights.clone());
+        match prepared.stateful() {
+            OpsKind::Tracked(node) => node.finish([inputs, weights], output),
             OpsKind::UnTracked(node) => node.finish(output),
         }
     }
@@ -235,6 +252,24 @@ impl<B: Backend> Backward<B, 2> for Gate {
         let ours = B::gate_backward(gate, expanded, activation, gradient);
         let parents = ops.parents.map(|parent| parent.map(|node| node.id));
         for (parent, ours) in parents.into_iter().zip(ours) {
+            register::<B>(gradients, parent, ours);
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Blend;
+
+impl<B: Backend> Backward<B, 4> for Blend {
+    /// Both inputs and both weights.
+    type State = [[FloatTensor<B>; 2]; 2];
+
+    fn backward(self, ops: Ops<Self::State, 4>, gradients: &mut Gradients, _: &mut Checkpointer) {
+        let [inputs, weights] = ops.state;
+        let gradient = gradients.consume::<B>(&ops.node);
+        let ours = B::blend_backward(inputs, weights, gradient);
+        let parents = ops.parents.map(|parent| parent.map(|node| node.id));
+        for (parent, ours) in parents.into_iter().zip(ours.into_iter().flatten()) {
             register::<B>(gradients, parent, ours);
         }
     }

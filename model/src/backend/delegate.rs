@@ -1,7 +1,7 @@
 //! How a backend hands operations on to functions of its own.
 
-/// Implements operations by the functions of the same name in a module. With `, by argument`, the module's
-/// `applies` is asked whether it can take that argument; if not, the portable operation runs.
+/// Implements operations by the functions of the same name in a module. With `, by tensor`, the module's
+/// `applies` is asked whether it can take that tensor; if not, the portable operation runs.
 macro_rules! delegate {
     ($native:ident;) => {};
     (
@@ -16,7 +16,7 @@ macro_rules! delegate {
     };
     (
         $native:ident;
-        fn $name:ident($($argument:ident: $type:ty),* $(,)?) -> $output:ty, by $deciding:ident;
+        fn $name:ident($($argument:ident: $type:ty),* $(,)?) -> $output:ty, by $deciding:expr;
         $($rest:tt)*
     ) => {
         fn $name($($argument: $type),*) -> $output {

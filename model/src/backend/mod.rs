@@ -22,9 +22,10 @@ mod operations;
 mod portable;
 mod typed;
 
+pub use autodiff::AutodiffBackend;
 pub use operands::{
     AdamWStep, AffineGradients, CHUNK_LOGITS, GPU_CHUNK_LOGITS, HeadGradients, Heads, PackedWeight, Saved,
 };
-pub use operations::{AutodiffBackend, Backend};
+pub use operations::Backend;
 pub(crate) use portable::{MASKED, divide, matmul};
 pub(crate) use typed::*;

@@ -1,6 +1,5 @@
 //! The trait: each operation's meaning, and its portable default.
 
-use burn::tensor::backend::AutodiffBackend as BurnAutodiffBackend;
 use burn::tensor::ops::{FloatTensor, IntTensor};
 
 use super::{AdamWStep, AffineGradients, HeadGradients, Heads, PackedWeight, Saved, portable};
@@ -12,12 +11,6 @@ use crate::{Activation, ComputePrecision};
 ///
 /// An operation computes in the type of its input, beside which weights may be f32: factors of products are rounded to
 /// it, sums of norms and softmax and the loss are f32, and a gradient has the type of what it is the gradient of.
-///
-/// A backend of your own needs one line; overrides are optional:
-///
-/// ```ignore
-/// impl kiln_model::Backend for MyBurnBackend {}
-/// ```
 pub trait Backend: burn::tensor::backend::Backend {
     /// Prepares `device` for training in this precision; `false` if it cannot.
     fn set_compute_precision(precision: ComputePrecision, device: &Self::Device) -> bool {
@@ -162,6 +155,20 @@ pub trait Backend: burn::tensor::backend::Backend {
         portable::gate_backward::<Self>(gate, expanded, activation, gradient)
     }
 
+    /// `w_0 x_0 + w_1 x_1`, differentiable; each weight is a number, `[1]`.
+    fn blend(inputs: [FloatTensor<Self>; 2], weights: [FloatTensor<Self>; 2]) -> FloatTensor<Self> {
+        portable::blend::<Self>(inputs, weights)
+    }
+
+    /// The backward pass of [`blend`](Self::blend): the gradients of both inputs, and of both weights.
+    fn blend_backward(
+        inputs: [FloatTensor<Self>; 2],
+        weights: [FloatTensor<Self>; 2],
+        gradient: FloatTensor<Self>,
+    ) -> [[FloatTensor<Self>; 2]; 2] {
+        portable::blend_backward::<Self>(inputs, weights, gradient)
+    }
+
     /// `activation(input · weight + bias)`, differentiable.
     ///
     /// # Shapes
@@ -203,8 +210,7 @@ pub trait Backend: burn::tensor::backend::Backend {
     /// Causal self-attention of all heads on the joint projection, differentiable; `dropout` is the
     /// probability of dropping an attention weight.
     ///
-    /// Queries, keys and values come in one tensor because one linear map makes them: apart, the gradients of
-    /// the three would have to be copied together for that map's backward pass.
+    /// One linear map makes all three, hence one tensor: apart, their gradients would be copied together for it.
     ///
     /// # Shapes
     ///
@@ -352,8 +358,3 @@ pub trait Backend: burn::tensor::backend::Backend {
         portable::adamw_step::<Self>(parameter, gradient, first_moment, second_moment, step)
     }
 }
-
-/// A [`Backend`] that can differentiate, over an inner one that cannot: what training needs.
-pub trait AutodiffBackend: Backend + BurnAutodiffBackend<InnerBackend: Backend> {}
-
-impl<B> AutodiffBackend for B where B: Backend + BurnAutodiffBackend<InnerBackend: Backend> {}

@@ -113,6 +113,11 @@ pub(crate) fn gate<B: Backend>(
     from_primitive(<B as Backend>::gate(into_primitive(gate), into_primitive(expanded), activation))
 }
 
+/// See [`Backend::blend`].
+pub(crate) fn blend<B: Backend>(inputs: [Tensor<B, 3>; 2], weights: [Tensor<B, 1>; 2]) -> Tensor<B, 3> {
+    from_primitive(<B as Backend>::blend(inputs.map(into_primitive), weights.map(into_primitive)))
+}
+
 /// See [`Backend::linear`].
 pub(crate) fn linear<B: Backend>(
     input: Tensor<B, 3>,

@@ -66,6 +66,10 @@ pub struct GptConfig {
     /// How the feed-forward network gets to its hidden layer.
     #[serde(default)]
     pub feed_forward: FeedForwardKind,
+    /// Whether each block reads a mix, which it learns, of the residual stream and the embedding
+    /// ([`ResidualScalars`](crate::ResidualScalars)).
+    #[serde(default)]
+    pub residual_scalars: bool,
     /// Standard deviation of the initial weights; projections onto the residual stream divide it by
     /// `√(2 · n_layers)`.
     pub init_std: f64,
@@ -100,6 +104,7 @@ impl GptConfig {
             qk_norm: false,
             positions: Positions::Learned,
             feed_forward: FeedForwardKind::Plain,
+            residual_scalars: false,
             init_std: 0.02,
             zero_init: false,
             scale_attention: true,
@@ -153,6 +158,7 @@ impl GptConfig {
             matrix(self.d_ff, self.d_model, self.bias.feed_forward)?,
         ];
         let block = block.into_iter().try_fold(0, usize::checked_add)?;
+        let scalars = if self.residual_scalars { self.n_layers.checked_mul(2)? } else { 0 };
         let vocabularies = if self.tied_head { 1 } else { 2 };
         let positions = if self.positions == Positions::Learned { self.context_length } else { 0 };
         self.vocab_size
@@ -160,6 +166,7 @@ impl GptConfig {
             .checked_add(positions)?
             .checked_mul(self.d_model)?
             .checked_add(block.checked_mul(self.n_layers)?)?
+            .checked_add(scalars)?
             .checked_add(norm)
     }
 
@@ -190,8 +197,15 @@ impl GptConfig {
         let hidden = if self.feed_forward == FeedForwardKind::Gated { 3 * d_ff } else { 2 * d_ff };
         let kept =
             n_layers * (4 * d_model + qkv + n_heads * heads.head_dim + hidden + attention) + 4 * d_model;
+        // Both tensors that each block's input is mixed of.
+        let mixed = if self.residual_scalars { (n_layers + 1) * d_model } else { 0 };
         let passing = hidden + 4 * d_model;
-        kept + passing
+        kept + mixed + passing
+    }
+
+    /// A choice that no published family has, as it is written in `[model]`.
+    pub(crate) fn own_choice(&self) -> Option<String> {
+        self.residual_scalars.then(|| "residual_scalars = true".to_owned())
     }
 
     /// Checks every field and every rule between fields.

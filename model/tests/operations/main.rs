@@ -66,6 +66,20 @@ impl Operation for Linear {
     }
 }
 
+struct Blend {
+    rows: usize,
+    width: usize,
+}
+
+impl Operation for Blend {
+    fn run<B: Backend>(&self, inputs: &[Tensor<B, 1>]) -> Tensor<B, 1> {
+        let Self { rows, width } = *self;
+        let summands = [0, 1].map(|index| shaped(&inputs[index], [1, rows, width]));
+        let weights = [2, 3].map(|index| shaped(&inputs[index], [1]));
+        flat::<B>(<B as Backend>::blend(summands, weights), rows * width)
+    }
+}
+
 struct Attention {
     batch: usize,
     seq: usize,
@@ -124,6 +138,11 @@ fn linear(
     (Linear { rows, d_in, d_out, bias, activation }, inputs)
 }
 
+fn blend(rows: usize, width: usize, seed: u64) -> (Blend, Vec<Vec<f64>>) {
+    let inputs = [rows * width, rows * width, 1, 1].into_iter().zip(0..);
+    (Blend { rows, width }, inputs.map(|(count, part)| values(seed ^ part, count)).collect())
+}
+
 fn attention([batch, seq, n_kv_heads, group, head_dim]: [usize; 5], seed: u64) -> (Attention, Vec<Vec<f64>>) {
     let heads = Heads { n_heads: n_kv_heads * group, n_kv_heads, head_dim };
     (Attention { batch, seq, heads }, vec![values(seed, batch * seq * heads.qkv_width())])
@@ -179,6 +198,12 @@ mod gradients {
         }
 
         #[test]
+        fn blend(rows in 1usize..5, width in 1usize..7, seed: u64) {
+            let (operation, inputs) = super::blend(rows, width, seed);
+            gradients_equal_quotients(&operation, &inputs)?;
+        }
+
+        #[test]
         fn attention(
             batch in 1usize..3, seq in 1usize..5, n_kv_heads in 1usize..3, group in 1usize..4,
             head_dim in 1usize..4, seed: u64,
@@ -220,6 +245,12 @@ mod native {
             activation in activations().prop_filter("smooth", |one| *one != Some(Activation::Relu)),
         ) {
             let (operation, inputs) = super::linear([rows, d_in, d_out], bias, activation, seed);
+            native_equals_portable(&operation, &inputs)?;
+        }
+
+        #[test]
+        fn blend(rows in 1usize..30, width in 1usize..60, seed: u64) {
+            let (operation, inputs) = super::blend(rows, width, seed);
             native_equals_portable(&operation, &inputs)?;
         }
 

@@ -3,6 +3,7 @@
 
 mod adamw;
 mod attention;
+mod blend;
 mod cross_entropy;
 mod divide;
 mod dropout;
@@ -23,6 +24,7 @@ use burn::tensor::{Shape, Tensor, TensorMetadata, TensorPrimitive};
 pub(super) use adamw::{adamw_step, sum_of_squares};
 pub(crate) use attention::MASKED;
 pub(super) use attention::{attention_backward, attention_forward, cached_attention};
+pub(super) use blend::{blend, blend_backward};
 pub(super) use cross_entropy::{head, head_cross_entropy, head_cross_entropy_with_gradients};
 pub(crate) use divide::divide;
 pub(super) use dropout::{dropout_backward, dropout_forward};

@@ -18,6 +18,7 @@ impl Family {
                 && n_heads * head_dim == config.d_model
                 && [Biases::ALL, Biases::NONE].contains(&config.bias)
                 && config.activation != Activation::Relu2
+                && config.own_choice().is_none()
         },
         keys: &[
             &[

@@ -29,6 +29,7 @@ impl Family {
                 Key::Field("qk_norm", "qk_norm"),
                 Key::Field("positions", "positions"),
                 Key::Field("feed_forward", "feed_forward"),
+                Key::Field("residual_scalars", "residual_scalars"),
                 Key::Field("init_std", "init_std"),
                 Key::Field("zero_init", "zero_init"),
                 Key::Field("scale_attention", "scale_attention"),
@@ -46,6 +47,8 @@ impl Family {
                 is_in: |config| config.positions == Positions::Learned,
                 ..layer("wpe", Role::Position, &[Size::Context, Size::Width], NO_BIAS)
             },
+            scalars("scalars.residual"),
+            scalars("scalars.embedding"),
         ],
         block: &[
             layer("h.*.ln_1", Role::Norm, &[Size::Width], Some(GptConfig::norm_bias)),
@@ -77,6 +80,10 @@ impl Family {
 
 const fn layer(path: &'static str, role: Role, shape: &'static [Size], bias: Has) -> Layer {
     Layer { path, name: path, gguf: path, role, shape, bias, is_in: |_| true }
+}
+
+const fn scalars(path: &'static str) -> Layer {
+    Layer { is_in: |config| config.residual_scalars, ..layer(path, Role::Scalar, &[Size::Layers], NO_BIAS) }
 }
 
 const fn head_norm(path: &'static str) -> Layer {

@@ -90,6 +90,7 @@ pub(super) fn is_llama_block(config: &GptConfig) -> bool {
         && config.feed_forward == FeedForwardKind::Gated
         && config.scale_attention
         && !config.scale_attention_by_layer
+        && config.own_choice().is_none()
 }
 
 const EXPANDING: &[Size] = &[Size::Width, Size::FeedForward];

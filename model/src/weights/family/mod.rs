@@ -94,6 +94,7 @@ enum Size {
     Keys,
     HeadDim,
     FeedForward,
+    Layers,
 }
 
 /// Which axis of a linear layer's matrix comes first.
@@ -334,8 +335,12 @@ mod tests {
     #[cfg(feature = "ndarray")]
     #[test]
     fn parameters_are_known_before_there_is_a_model() {
-        for (bias, tied_head) in [(true, true), (false, true), (true, false)] {
-            let config = GptConfig { vocab_size: 7, bias: bias.into(), tied_head, ..GptConfig::new(2, 1, 4) };
+        for (bias, tied_head, residual_scalars) in
+            [(true, true, false), (false, true, true), (true, false, false)]
+        {
+            let bias = bias.into();
+            let config =
+                GptConfig { vocab_size: 7, bias, tied_head, residual_scalars, ..GptConfig::new(2, 1, 4) };
             let model = config.init::<burn_ndarray::NdArray>(1, &Default::default()).expect("valid");
             let mut found: Vec<_> = crate::parameters(&model)
                 .into_iter()

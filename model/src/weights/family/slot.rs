@@ -74,6 +74,7 @@ impl Slot {
             Size::Keys => heads.n_kv_heads * heads.head_dim,
             Size::HeadDim => heads.head_dim,
             Size::FeedForward => config.d_ff,
+            Size::Layers => config.n_layers,
         });
         // A bias has the length of the weight's last axis.
         let skipped = if self.bias { self.layer.shape.len() - 1 } else { 0 };

@@ -47,7 +47,10 @@ pub fn save_gguf<B: Backend>(
 fn architecture(config: &GptConfig, vocabulary: Option<&GgufVocabulary>) -> Result<&'static Architecture> {
     let refuse = |reason| Err(Error::Gguf { reason });
     let Some(architecture) = Architecture::of_family(Family::of(config)) else {
-        return refuse("none of its architectures computes this combination of choices".to_owned());
+        let choice =
+            config.own_choice().map(|choice| format!("none of its architectures has model.{choice}"));
+        let combination = || "none of its architectures computes this combination of choices".to_owned();
+        return refuse(choice.unwrap_or_else(combination));
     };
     if let Some(reason) = (architecture.refusal)(config) {
         return refuse(reason);

@@ -3,6 +3,7 @@
 mod activation;
 mod adamw;
 mod attention;
+mod blend;
 mod dropout;
 mod embedding;
 mod gate;
@@ -24,6 +25,7 @@ pub(in crate::backend) use layer_norm::{LayerNormInputs, backward as layer_norm_
 
 pub(in crate::backend) use adamw::adamw_step;
 pub(in crate::backend) use attention::{attention_backward, attention_forward, cached_attention};
+pub(in crate::backend) use blend::{blend, blend_backward};
 pub(in crate::backend) use dropout::{dropout_backward, dropout_forward};
 pub(in crate::backend) use embedding::{embedding, embedding_backward, packed_embedding};
 pub(in crate::backend) use gate::{gate, gate_backward};
@@ -79,6 +81,12 @@ macro_rules! host_operations {
             fn gate_backward(
                 gate: FloatTensor<Self>, expanded: FloatTensor<Self>, activation: Activation, gradient: FloatTensor<Self>
             ) -> [FloatTensor<Self>; 2], by gradient;
+            fn blend(
+                inputs: [FloatTensor<Self>; 2], weights: [FloatTensor<Self>; 2]
+            ) -> FloatTensor<Self>, by inputs[0];
+            fn blend_backward(
+                inputs: [FloatTensor<Self>; 2], weights: [FloatTensor<Self>; 2], gradient: FloatTensor<Self>
+            ) -> [[FloatTensor<Self>; 2]; 2], by gradient;
             fn linear(
                 input: FloatTensor<Self>, weight: FloatTensor<Self>, bias: Option<FloatTensor<Self>>,
                 activation: Option<Activation>
