@@ -3,6 +3,7 @@
 use burn::tensor::{Int, Tensor};
 
 use crate::loss::cross_entropy;
+use crate::norm::unweighted_rms_norm;
 use crate::rotary::Angles;
 use crate::{
     Backend, GptModel, KvCache, NoTap, NormSite, Positions, Site, Tap, Watch, backend, token_tensor,
@@ -212,10 +213,15 @@ impl<B: Backend> GptModel<B> {
         lengths
     }
 
-    /// Token embedding, plus that of the position where positions are learned: `[batch, seq] → [batch, seq, d_model]`.
+    /// Token embedding, normalised where the model does that, plus that of the position where positions are learned:
+    /// `[batch, seq] → [batch, seq, d_model]`.
     fn embed(&self, tokens: Tensor<B, 2, Int>, place: &Place<B>, tap: &mut impl Tap<B>) -> Tensor<B, 3> {
         let ([_, seq], device) = (tokens.dims(), tokens.device());
-        let tokens = tap.at(Site::Embed, self.wte.forward(tokens)); // [batch, seq, d_model]
+        let mut tokens = self.wte.forward(tokens); // [batch, seq, d_model]
+        if self.config().embedding_norm {
+            tokens = unweighted_rms_norm(tokens, self.config().norm_epsilon, NormSite::Embed, tap);
+        }
+        let tokens = tap.at(Site::Embed, tokens);
         let Some(wpe) = &self.wpe else { return tokens };
         let starts = &place.starts;
         let positions =

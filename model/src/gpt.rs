@@ -4,8 +4,9 @@ use burn::module::Module;
 use burn::tensor::{Element, Int, Tensor, TensorData};
 
 use crate::linear::Initializer;
+use crate::norm::unweighted_rms_norm;
 use crate::residual_scalars::ResidualScalars;
-use crate::{Backend, Block, ComputePrecision, Embedding, GptConfig, Norm, Positions};
+use crate::{Backend, Block, ComputePrecision, Embedding, GptConfig, NoTap, Norm, NormSite, Positions};
 
 /// A GPT-2 style language model (<https://cdn.openai.com/better-language-models/language_models_are_unsupervised_multitask_learners.pdf>).
 ///
@@ -91,6 +92,21 @@ impl<B: Backend> GptModel<B> {
         for block in &mut self.h {
             block.attn.set_dropout(dropout);
             block.mlp.set_dropout(dropout);
+        }
+        self
+    }
+
+    /// The same model without [`embedding_norm`](GptConfig::embedding_norm), if its head has a matrix of its own: the table of
+    /// the tokens then holds what the norm makes of its rows, and the model fits files of more families. One to compute with,
+    /// not to train on.
+    pub fn with_folded_embedding_norm(mut self) -> Self {
+        if self.lm_head.is_some() && self.config().embedding_norm {
+            let epsilon = self.config().norm_epsilon;
+            self.wte.weight = self.wte.weight.map(|table| {
+                let rows = unweighted_rms_norm(table.unsqueeze(), epsilon, NormSite::Embed, &mut NoTap);
+                rows.squeeze_dim::<2>(0).detach().require_grad()
+            });
+            self.config.config.embedding_norm = false;
         }
         self
     }

@@ -69,13 +69,41 @@ impl<B: Backend> Norm<B> {
             NormKind::LayerNorm => input.clone() - input.mean_dim(D - 1), // [batch, seq, d_model]
             NormKind::RmsNorm => input,
         };
-        let variance = centred.clone().square().mean_dim(D - 1); // [batch, seq, 1]
-        let scale = tap.at(Site::NormScale(site), (variance + self.epsilon).sqrt()); // [batch, seq, 1]
-        let normalized = tap.at(Site::Normalized(site), backend::divide(centred, scale)); // [batch, seq, d_model]
-        let output = normalized * self.weight.val().unsqueeze(); // [batch, seq, d_model]
+        let output = scaled(centred, self.epsilon, site, tap) * self.weight.val().unsqueeze(); // [batch, seq, d_model]
         match &self.bias {
             Some(bias) => output + bias.val().unsqueeze(),
             None => output,
         }
     }
+}
+
+/// `x / √(mean(x²) + ε)`: an RMS norm without a weight.
+///
+/// # Shapes
+///
+/// - input, output: `[batch, seq, features]`
+pub(crate) fn unweighted_rms_norm<B: Backend>(
+    input: Tensor<B, 3>,
+    epsilon: f64,
+    site: NormSite,
+    tap: &mut impl Tap<B>,
+) -> Tensor<B, 3> {
+    if tap.watches() == Watch::Everything {
+        return scaled(input, epsilon, site, tap);
+    }
+    let [_, _, features] = input.dims();
+    let ones = Tensor::ones([features], (&input.device(), input.dtype()));
+    backend::rms_norm(input, ones, epsilon)
+}
+
+/// Each vector divided by the root of its mean square, step by step.
+fn scaled<B: Backend, const D: usize>(
+    centred: Tensor<B, D>,
+    epsilon: f64,
+    site: NormSite,
+    tap: &mut impl Tap<B>,
+) -> Tensor<B, D> {
+    let variance = centred.clone().square().mean_dim(D - 1); // [batch, seq, 1]
+    let scale = tap.at(Site::NormScale(site), (variance + epsilon).sqrt()); // [batch, seq, 1]
+    tap.at(Site::Normalized(site), backend::divide(centred, scale)) // [batch, seq, d_model]
 }

@@ -93,7 +93,7 @@ impl<B: Backend> Tap<B> for NoTap {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Site {
-    /// Token embeddings, `[batch, seq, d_model]`.
+    /// Token embeddings, behind their norm where there is one, `[batch, seq, d_model]`.
     Embed,
     /// Position embeddings, `[batch, seq, d_model]`, or with one sequence for all of the batch.
     PosEmbed,
@@ -135,6 +135,8 @@ pub enum Site {
 /// Which norm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum NormSite {
+    /// That of each token's vector, where there is one.
+    Embed,
     /// The one before attention.
     Ln1(usize),
     /// The one before the feed-forward network.
@@ -175,6 +177,7 @@ impl fmt::Display for Site {
 impl fmt::Display for NormSite {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Embed => write!(f, "embed.ln"),
             Self::Ln1(layer) => write!(f, "blocks.{layer}.ln1"),
             Self::Ln2(layer) => write!(f, "blocks.{layer}.ln2"),
             Self::Query(layer) => write!(f, "blocks.{layer}.attn.q_norm"),

@@ -93,7 +93,7 @@ fn modern() -> GptConfig {
 
 /// Choices of no published family.
 fn own() -> GptConfig {
-    GptConfig { residual_scalars: true, ..modern() }
+    GptConfig { residual_scalars: true, embedding_norm: true, ..modern() }
 }
 
 fn model_of<B: Backend>(config: &GptConfig) -> GptModel<B> {
@@ -229,6 +229,7 @@ mod checks {
             let mut tap = everything();
             let formula = numbers(model.forward_tapped(tokens(2, 12), None, &mut tap));
             assert_close("logits", &formula, &fused);
+            assert_eq!(tap.1.iter().any(|site| site == "embed.ln.hook_scale"), config.embedding_norm);
             for site in ["attn.q_norm.hook_scale", "attn.k_norm.hook_normalized", "mlp.hook_pre_linear"] {
                 let seen = tap.1.contains(&format!("blocks.1.{site}"));
                 assert_eq!(seen, config.qk_norm, "{site}");

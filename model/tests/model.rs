@@ -20,7 +20,14 @@ fn config() -> GptConfig {
 /// Choices of no published family, which are saved under Kiln's own name.
 fn own_choices() -> GptConfig {
     let (n_kv_heads, head_dim) = (Some(2), Some(8));
-    GptConfig { n_kv_heads, head_dim, residual_scalars: true, zero_init: true, ..config() }
+    GptConfig {
+        n_kv_heads,
+        head_dim,
+        embedding_norm: true,
+        residual_scalars: true,
+        zero_init: true,
+        ..config()
+    }
 }
 
 fn tokens(values: &[i64]) -> Tensor<B, 2, Int> {
@@ -165,6 +172,31 @@ fn saved_and_loaded_models_agree() {
         let ids = [3, 1, 4, 1, 5, 9, 2, 6];
         model.forward(tokens(&ids)).into_data().assert_eq(&loaded.forward(tokens(&ids)).into_data(), true);
     }
+}
+
+#[test]
+fn the_norm_of_an_embedding_folds_into_a_table_that_is_no_head() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let model_type = |model: &GptModel<B>| {
+        save(model, directory.path(), Dtype::F32, &SpecialTokens::default()).expect("writable");
+        let text = std::fs::read_to_string(directory.path().join("config.json")).expect("just written");
+        let file: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+        file["model_type"].as_str().expect("a name").to_owned()
+    };
+    let untied = GptConfig { embedding_norm: true, tied_head: false, ..config() };
+    let model = model(&untied);
+    assert_eq!(model_type(&model), "kiln");
+    let folded = model.clone().with_folded_embedding_norm();
+    assert_eq!(model_type(&folded), "gpt2");
+    let loaded: GptModel<B> = load(directory.path(), &Default::default()).expect("just written");
+    let expected = model.forward(tokens(&[3, 1, 4])).into_data();
+    loaded
+        .forward(tokens(&[3, 1, 4]))
+        .into_data()
+        .assert_approx_eq::<f32>(&expected, Tolerance::absolute(1e-6));
+    let tied: GptModel<B> =
+        GptConfig { tied_head: true, ..untied }.init(7, &Default::default()).expect("valid");
+    assert!(tied.with_folded_embedding_norm().config().embedding_norm, "its table scores tokens too");
 }
 
 #[test]

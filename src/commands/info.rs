@@ -115,10 +115,15 @@ fn feed_forward(config: &GptConfig) -> Fact {
 fn norms(config: &GptConfig) -> Fact {
     let norm = if config.norm == NormKind::RmsNorm { "RMS norm" } else { "layer norm" };
     let of_heads = if config.qk_norm { ", also of each head's queries and keys" } else { "" };
+    let of_tokens = if config.embedding_norm { ", RMS norm of each token's vector" } else { "" };
     Fact {
         name: "norms",
-        words: format!("{norm}{of_heads}"),
-        keys: vec![("norm", norm.into()), ("qk_norm", config.qk_norm.into())],
+        words: format!("{norm}{of_heads}{of_tokens}"),
+        keys: vec![
+            ("norm", norm.into()),
+            ("qk_norm", config.qk_norm.into()),
+            ("embedding_norm", config.embedding_norm.into()),
+        ],
     }
 }
 

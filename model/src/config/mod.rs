@@ -60,6 +60,10 @@ pub struct GptConfig {
     /// Whether each head's queries and keys pass an RMS norm of their own (<https://arxiv.org/abs/2302.05442>).
     #[serde(default)]
     pub qk_norm: bool,
+    /// Whether each token's vector passes an RMS norm without a weight, before its position is added
+    /// (<https://github.com/karpathy/nanochat>).
+    #[serde(default)]
+    pub embedding_norm: bool,
     /// How the model knows where a token stands.
     #[serde(default)]
     pub positions: Positions,
@@ -102,6 +106,7 @@ impl GptConfig {
             norm: NormKind::LayerNorm,
             norm_epsilon: 1e-5,
             qk_norm: false,
+            embedding_norm: false,
             positions: Positions::Learned,
             feed_forward: FeedForwardKind::Plain,
             residual_scalars: false,
@@ -197,15 +202,17 @@ impl GptConfig {
         let hidden = if self.feed_forward == FeedForwardKind::Gated { 3 * d_ff } else { 2 * d_ff };
         let kept =
             n_layers * (4 * d_model + qkv + n_heads * heads.head_dim + hidden + attention) + 4 * d_model;
-        // Both tensors that each block's input is mixed of.
+        // Both tensors that each block's input is mixed of, and what the embedding's norm makes of its input.
         let mixed = if self.residual_scalars { (n_layers + 1) * d_model } else { 0 };
+        let embedded = if self.embedding_norm { d_model } else { 0 };
         let passing = hidden + 4 * d_model;
-        kept + mixed + passing
+        kept + mixed + embedded + passing
     }
 
     /// A choice that no published family has, as it is written in `[model]`.
     pub(crate) fn own_choice(&self) -> Option<String> {
-        self.residual_scalars.then(|| "residual_scalars = true".to_owned())
+        let switches = [("embedding_norm", self.embedding_norm), ("residual_scalars", self.residual_scalars)];
+        switches.into_iter().find(|(_, on)| *on).map(|(name, _)| format!("{name} = true"))
     }
 
     /// Checks every field and every rule between fields.

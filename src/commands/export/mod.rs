@@ -49,7 +49,8 @@ impl Job for Exporting {
 
     fn run<B: Backend>(self, device: B::Device, _name: &'static str) -> Result<()> {
         let Self { args: Export { to, dtype, .. }, format, files } = self;
-        let model = files.load::<B>(&device)?;
+        // Elsewhere no class has the norm; what it makes of the table says the same.
+        let model = files.load::<B>(&device)?.with_folded_embedding_norm();
         // A model may come without a tokenizer, and then goes without one.
         let tokenizer = files.has_tokenizer().then(|| files.tokenizer()).transpose()?;
         let mut special_tokens = match format {

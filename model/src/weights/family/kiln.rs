@@ -27,6 +27,7 @@ impl Family {
                 Key::Field("norm", "norm"),
                 Key::Field("norm_epsilon", "norm_epsilon"),
                 Key::Field("qk_norm", "qk_norm"),
+                Key::Field("embedding_norm", "embedding_norm"),
                 Key::Field("positions", "positions"),
                 Key::Field("feed_forward", "feed_forward"),
                 Key::Field("residual_scalars", "residual_scalars"),
