@@ -96,7 +96,7 @@ impl<B: Backend> GptModel<B> {
         }
         let stream = self.blocks(embedded, &place, None, tap); // [batch, seq, d_model]
         let hidden = self.ln_f.forward(stream, NormSite::Final, tap); // [batch, seq, d_model]
-        backend::head_cross_entropy(hidden, self.head(), targets)
+        backend::head_cross_entropy(hidden, self.head(), targets, self.config().softcap())
     }
 
     /// Logits of the position after the last of `tokens`, which follow those already in the cache; sequences may
@@ -179,7 +179,8 @@ impl<B: Backend> GptModel<B> {
     /// - stream: `[batch, seq, d_model]`
     /// - output: logits, `[batch, seq, vocab]`
     pub fn logits(&self, stream: Tensor<B, 3>, tap: &mut impl Tap<B>) -> Tensor<B, 3> {
-        backend::head(self.ln_f.forward(stream, NormSite::Final, tap), self.head())
+        let hidden = self.ln_f.forward(stream, NormSite::Final, tap); // [batch, seq, d_model]
+        backend::head(hidden, self.head(), self.config().softcap())
     }
 
     /// Where `tokens` stand in their sequences.

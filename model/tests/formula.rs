@@ -93,7 +93,7 @@ fn modern() -> GptConfig {
 
 /// Choices of no published family.
 fn own() -> GptConfig {
-    GptConfig { residual_scalars: true, embedding_norm: true, ..modern() }
+    GptConfig { residual_scalars: true, embedding_norm: true, logit_softcap: 2.0, ..modern() }
 }
 
 fn model_of<B: Backend>(config: &GptConfig) -> GptModel<B> {

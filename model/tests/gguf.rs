@@ -118,6 +118,7 @@ fn what_llama_cpp_does_not_compute_is_refused() {
         (GptConfig { activation: Activation::Relu2, ..plain.clone() }, "SiLU only, not Relu2"),
         (GptConfig { norm: NormKind::LayerNorm, ..plain.clone() }, "this combination of choices"),
         (GptConfig { embedding_norm: true, ..plain.clone() }, "has model.embedding_norm = true"),
+        (GptConfig { logit_softcap: 15.0, ..plain.clone() }, "has model.logit_softcap = 15"),
         (GptConfig { residual_scalars: true, ..plain.clone() }, "has model.residual_scalars = true"),
         (GptConfig { head_dim: Some(8), ..qwen2(plain) }, "heads of 32 features together, not of 16"),
         (GptConfig { qk_norm: true, ..scaled.clone() }, "does not stretch rotary positions as Llama 3 does"),

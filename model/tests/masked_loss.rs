@@ -45,7 +45,7 @@ fn numbers<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> Vec<f64> {
 
 fn loss<B: Backend>(hidden: Tensor<B, 3>, weight: Tensor<B, 2>, targets: &[i64]) -> Tensor<B, 1> {
     let targets = Tensor::<B, 1, Int>::from_data(TensorData::from(targets), &hidden.device());
-    let loss = B::head_cross_entropy(primitive(hidden), primitive(weight), targets.into_primitive());
+    let loss = B::head_cross_entropy(primitive(hidden), primitive(weight), targets.into_primitive(), None);
     Tensor::from_primitive(TensorPrimitive::Float(loss))
 }
 

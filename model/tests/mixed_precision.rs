@@ -90,11 +90,13 @@ fn operations<B: AutodiffBackend>() {
         let weight = primitive(matrix(weight).squeeze_dim::<1>(0));
         <B as Backend>::layer_norm(mixed, weight, None, 1e-5)
     });
-    stays_close::<B>("head_cross_entropy", [[2, 7, 24], [1, 33, 24]], |input, weight| {
-        let targets = Tensor::<B, 1, Int>::arange(0..14, &device).into_primitive();
-        let loss = B::head_cross_entropy(primitive(input), primitive(matrix(weight)), targets);
-        primitive(Tensor::<B, 1>::from_primitive(TensorPrimitive::Float(loss)).reshape([1, 1, 1]))
-    });
+    for softcap in [None, Some(3.0)] {
+        stays_close::<B>("head_cross_entropy", [[2, 7, 24], [1, 33, 24]], |input, weight| {
+            let targets = Tensor::<B, 1, Int>::arange(0..14, &device).into_primitive();
+            let loss = B::head_cross_entropy(primitive(input), primitive(matrix(weight)), targets, softcap);
+            primitive(Tensor::<B, 1>::from_primitive(TensorPrimitive::Float(loss)).reshape([1, 1, 1]))
+        });
+    }
 }
 
 /// The gradients of a module, as they are compared: one long vector, all of it f32.

@@ -25,6 +25,7 @@ fn own_choices() -> GptConfig {
         head_dim,
         embedding_norm: true,
         residual_scalars: true,
+        logit_softcap: 2.5,
         zero_init: true,
         ..config()
     }

@@ -31,8 +31,14 @@ fn difference(ours: &[f32], exact: &[f32]) -> f32 {
 }
 
 fn fewer_bits_are_close<B: Backend>() {
+    for config in [config(), GptConfig { embedding_norm: true, logit_softcap: 15.0, ..config() }] {
+        fewer_bits_of::<B>(&config);
+    }
+}
+
+fn fewer_bits_of<B: Backend>(config: &GptConfig) {
     let device = Default::default();
-    let exact = config().init::<B>(7, &device).expect("valid");
+    let exact = config.init::<B>(7, &device).expect("valid");
     let wide = logits(&exact);
     // f32 may add up in another order; 8 significant bits round by up to 1/512; 127 steps of a channel's
     // largest weight by up to 1/254 of it.

@@ -139,12 +139,18 @@ fn biases(config: &GptConfig) -> Fact {
 }
 
 /// What no published family has, where a model has it.
-fn own_choices(config: &GptConfig) -> Option<Fact> {
-    config.residual_scalars.then(|| Fact {
+fn own_choices(config: &GptConfig) -> impl Iterator<Item = Fact> {
+    let scalars = config.residual_scalars.then(|| Fact {
         name: "residual scalars",
         words: "two for each block".to_owned(),
         keys: vec![("residual_scalars", true.into())],
-    })
+    });
+    let softcap = config.softcap().map(|cap| Fact {
+        name: "logit softcap",
+        words: cap.to_string(),
+        keys: vec![("logit_softcap", cap.into())],
+    });
+    scalars.into_iter().chain(softcap)
 }
 
 /// How the model knows where a token stands.

@@ -160,7 +160,7 @@ mod tests {
             "vocab_size = 65\ncontext_length = 1024\nd_model = 16\nn_layers = 2\nn_heads = 2\nd_ff = 64\n\
              dropout = 0.0\nbias = true\ntied_head = true\nactivation = \"gelu_new\"\nnorm = \"layer_norm\"\n\
              norm_epsilon = 0.00001\nqk_norm = false\nembedding_norm = false\npositions = \"learned\"\nfeed_forward = \"plain\"\n\
-             residual_scalars = false\ninit_std = 0.02\nzero_init = false\nscale_attention = true\nscale_attention_by_layer = false\n"
+             residual_scalars = false\nlogit_softcap = 0.0\ninit_std = 0.02\nzero_init = false\nscale_attention = true\nscale_attention_by_layer = false\n"
         );
         let renamed = text.replace("norm_epsilon", "layer_norm_epsilon");
         assert_eq!(section(&renamed).expect("valid").config(65).expect("valid"), config);

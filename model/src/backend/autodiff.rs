@@ -146,18 +146,17 @@ impl<B: Backend, C: CheckpointStrategy> Backend for Autodiff<B, C> {
         hidden: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         targets: IntTensor<Self>,
+        softcap: Option<f64>,
     ) -> FloatTensor<Self> {
         let prepared =
             HeadCrossEntropy.prepare::<C>([hidden.node.clone(), weight.node.clone()]).compute_bound();
+        let (hidden, weight) = (hidden.primitive, weight.primitive);
         match prepared.stateful() {
             OpsKind::Tracked(node) => {
-                let gradients =
-                    B::head_cross_entropy_with_gradients(hidden.primitive, weight.primitive, targets);
+                let gradients = B::head_cross_entropy_with_gradients(hidden, weight, targets, softcap);
                 node.finish((gradients.hidden, gradients.weight), gradients.loss)
             }
-            OpsKind::UnTracked(node) => {
-                node.finish(B::head_cross_entropy(hidden.primitive, weight.primitive, targets))
-            }
+            OpsKind::UnTracked(node) => node.finish(B::head_cross_entropy(hidden, weight, targets, softcap)),
         }
     }
 }

@@ -37,8 +37,7 @@ pub trait Backend: burn::tensor::backend::Backend {
         portable::embedding_backward::<Self>(weight, ids, gradient)
     }
 
-    /// Zeroes elements with the given probability and scales the others by `1 / (1 - probability)`,
-    /// differentiable.
+    /// Zeroes elements with this probability and scales the others by `1 / (1 - probability)`, differentiable.
     fn dropout(input: FloatTensor<Self>, probability: f64) -> FloatTensor<Self> {
         Self::dropout_forward(input, probability).0
     }
@@ -173,10 +172,8 @@ pub trait Backend: burn::tensor::backend::Backend {
     ///
     /// # Shapes
     ///
-    /// - input: `[.., d_in]`
-    /// - weight: `[d_in, d_out]`
-    /// - bias: `[d_out]`
-    /// - output: `[.., d_out]`
+    /// - input, output: `[.., d_in]`, `[.., d_out]`
+    /// - weight, bias: `[d_in, d_out]`, `[d_out]`
     fn linear(
         input: FloatTensor<Self>,
         weight: FloatTensor<Self>,
@@ -207,8 +204,7 @@ pub trait Backend: burn::tensor::backend::Backend {
         portable::linear_backward::<Self>(saved, weight, has_bias, activation, gradient)
     }
 
-    /// Causal self-attention of all heads on the joint projection, differentiable; `dropout` is the
-    /// probability of dropping an attention weight.
+    /// Causal self-attention of all heads on the joint projection, differentiable; `dropout` is that of its weights.
     ///
     /// One linear map makes all three, hence one tensor: apart, their gradients would be copied together for it.
     ///
@@ -258,49 +254,47 @@ pub trait Backend: burn::tensor::backend::Backend {
         portable::cached_attention::<Self>(query, caches, scale)
     }
 
-    /// Language-model head, differentiable: `hidden · weightᵀ`.
+    /// Language-model head, differentiable: `hidden · weightᵀ`, or with a softcap `c · tanh(hidden · weightᵀ / c)`.
     ///
     /// # Shapes
     ///
     /// - hidden: `[.., d_model]`
     /// - weight: `[vocab, d_model]`
     /// - output: logits, `[.., vocab]`
-    fn head(hidden: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self> {
-        portable::head::<Self>(hidden, weight)
+    fn head(hidden: FloatTensor<Self>, weight: FloatTensor<Self>, softcap: Option<f64>) -> FloatTensor<Self> {
+        portable::head::<Self>(hidden, weight, softcap)
     }
 
-    /// Language-model head and loss in one, differentiable: the mean of `-ln softmax(hidden ·
-    /// weightᵀ)[target]` over the targets that count. Logits exist for a few positions at a time only.
+    /// [`head`](Self::head) and loss in one, differentiable: the mean of `-ln softmax(logits)[target]` over the targets
+    /// that count. Logits exist for a few positions at a time only.
     ///
-    /// A negative target is ignored: it adds nothing to the loss, its position has no gradient, and the mean
-    /// is over the others. If all are ignored, the loss is 0 and so is every gradient.
+    /// A negative target is ignored: it has no loss, no gradient and no part in the mean, which is 0 if all are.
     ///
     /// # Shapes
     ///
-    /// - hidden: `[.., d_model]`
-    /// - weight: `[vocab, d_model]`
+    /// - hidden, weight: as in [`head`](Self::head)
     /// - targets: as many as there are hidden vectors
     /// - output: `[1]`
     fn head_cross_entropy(
         hidden: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         targets: IntTensor<Self>,
+        softcap: Option<f64>,
     ) -> FloatTensor<Self> {
-        portable::head_cross_entropy::<Self>(hidden, weight, targets)
+        portable::head_cross_entropy::<Self>(hidden, weight, targets, softcap)
     }
 
-    /// [`head_cross_entropy`](Self::head_cross_entropy) with its gradients, made in the same pass while each
-    /// chunk of logits is at hand.
+    /// [`head_cross_entropy`](Self::head_cross_entropy) with its gradients, made while each chunk of logits is at hand.
     fn head_cross_entropy_with_gradients(
         hidden: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         targets: IntTensor<Self>,
+        softcap: Option<f64>,
     ) -> HeadGradients<Self> {
-        portable::head_cross_entropy_with_gradients::<Self>(hidden, weight, targets)
+        portable::head_cross_entropy_with_gradients::<Self>(hidden, weight, targets, softcap)
     }
 
-    /// The matrix of a linear map as inference reads it fastest; `None` if this backend does not have the
-    /// precision.
+    /// The matrix of a linear map as inference reads it fastest; `None` if this backend lacks the precision.
     fn pack(
         weight: FloatTensor<Self>,
         channels: Channels,
@@ -325,8 +319,12 @@ pub trait Backend: burn::tensor::backend::Backend {
     }
 
     /// [`head`](Self::head) with a [packed](Self::pack) weight.
-    fn packed_head(hidden: FloatTensor<Self>, weight: PackedWeight<Self>) -> FloatTensor<Self> {
-        Self::head(hidden, portable::unpack::<Self>(weight))
+    fn packed_head(
+        hidden: FloatTensor<Self>,
+        weight: PackedWeight<Self>,
+        softcap: Option<f64>,
+    ) -> FloatTensor<Self> {
+        Self::head(hidden, portable::unpack::<Self>(weight), softcap)
     }
 
     /// [`head_cross_entropy`](Self::head_cross_entropy) with a [packed](Self::pack) weight.
@@ -334,8 +332,9 @@ pub trait Backend: burn::tensor::backend::Backend {
         hidden: FloatTensor<Self>,
         weight: PackedWeight<Self>,
         targets: IntTensor<Self>,
+        softcap: Option<f64>,
     ) -> FloatTensor<Self> {
-        Self::head_cross_entropy(hidden, portable::unpack::<Self>(weight), targets)
+        Self::head_cross_entropy(hidden, portable::unpack::<Self>(weight), targets, softcap)
     }
 
     /// `Σ x²`, `[1]`: what clipping by the global norm adds up.

@@ -133,10 +133,14 @@ pub(crate) fn linear<B: Backend>(
 }
 
 /// See [`Backend::head`].
-pub(crate) fn head<B: Backend>(hidden: Tensor<B, 3>, weight: Tensor<B, 2>) -> Tensor<B, 3> {
+pub(crate) fn head<B: Backend>(
+    hidden: Tensor<B, 3>,
+    weight: Tensor<B, 2>,
+    softcap: Option<f64>,
+) -> Tensor<B, 3> {
     from_primitive(match Weight::from(weight) {
-        Weight::Plain(weight) => B::head(into_primitive(hidden), weight),
-        Weight::Packed(weight) => B::packed_head(into_primitive(hidden), weight),
+        Weight::Plain(weight) => B::head(into_primitive(hidden), weight, softcap),
+        Weight::Packed(weight) => B::packed_head(into_primitive(hidden), weight, softcap),
     })
 }
 
@@ -164,10 +168,11 @@ pub(crate) fn head_cross_entropy<B: Backend>(
     hidden: Tensor<B, 3>,
     weight: Tensor<B, 2>,
     targets: Tensor<B, 2, Int>,
+    softcap: Option<f64>,
 ) -> Tensor<B, 1> {
     let (hidden, targets) = (into_primitive(hidden), targets.into_primitive());
     from_primitive(match Weight::from(weight) {
-        Weight::Plain(weight) => B::head_cross_entropy(hidden, weight, targets),
-        Weight::Packed(weight) => B::packed_head_cross_entropy(hidden, weight, targets),
+        Weight::Plain(weight) => B::head_cross_entropy(hidden, weight, targets, softcap),
+        Weight::Packed(weight) => B::packed_head_cross_entropy(hidden, weight, targets, softcap),
     })
 }

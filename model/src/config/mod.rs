@@ -74,6 +74,10 @@ pub struct GptConfig {
     /// ([`ResidualScalars`](crate::ResidualScalars)).
     #[serde(default)]
     pub residual_scalars: bool,
+    /// What keeps the scores of tokens within `±c`: they become `c · tanh(scores / c)` (<https://arxiv.org/abs/2408.00118>, §2).
+    /// 0 for nothing.
+    #[serde(default)]
+    pub logit_softcap: f64,
     /// Standard deviation of the initial weights; projections onto the residual stream divide it by
     /// `√(2 · n_layers)`.
     pub init_std: f64,
@@ -110,6 +114,7 @@ impl GptConfig {
             positions: Positions::Learned,
             feed_forward: FeedForwardKind::Plain,
             residual_scalars: false,
+            logit_softcap: 0.0,
             init_std: 0.02,
             zero_init: false,
             scale_attention: true,
@@ -131,6 +136,11 @@ impl GptConfig {
     /// What the spread of the initial weights is multiplied by in projections onto the residual stream.
     pub(crate) fn residual_init_scale(&self) -> f64 {
         if self.zero_init { 0.0 } else { (2.0 * self.n_layers as f64).powf(-0.5) }
+    }
+
+    /// The softcap of the scores of tokens, if there is one.
+    pub fn softcap(&self) -> Option<f64> {
+        Some(self.logit_softcap).filter(|cap| *cap != 0.0)
     }
 
     /// Whether norms have biases.
@@ -212,7 +222,8 @@ impl GptConfig {
     /// A choice that no published family has, as it is written in `[model]`.
     pub(crate) fn own_choice(&self) -> Option<String> {
         let switches = [("embedding_norm", self.embedding_norm), ("residual_scalars", self.residual_scalars)];
-        switches.into_iter().find(|(_, on)| *on).map(|(name, _)| format!("{name} = true"))
+        let switch = switches.into_iter().find(|(_, on)| *on).map(|(name, _)| format!("{name} = true"));
+        switch.or_else(|| self.softcap().map(|cap| format!("logit_softcap = {cap}")))
     }
 
     /// Checks every field and every rule between fields.
@@ -255,6 +266,10 @@ impl GptConfig {
         for (key, value) in [("norm_epsilon", self.norm_epsilon), ("init_std", self.init_std)] {
             ensure(key, value, value.is_finite() && value > 0.0, || "must be a positive number".into())?;
         }
+        let softcap = self.logit_softcap;
+        ensure("logit_softcap", softcap, softcap.is_finite() && softcap >= 0.0, || {
+            "must be a positive number, or 0 for none".into()
+        })?;
         // Beyond this, sizes in bytes would no longer fit in an address.
         let parameters = self.checked_num_parameters().filter(|count| *count < 1 << 46);
         let sizes = [

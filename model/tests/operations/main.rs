@@ -100,20 +100,21 @@ struct Head {
     d_model: usize,
     vocab: usize,
     loss: bool,
+    softcap: Option<f64>,
 }
 
 impl Operation for Head {
     fn run<B: Backend>(&self, inputs: &[Tensor<B, 1>]) -> Tensor<B, 1> {
-        let Self { rows, d_model, vocab, loss } = *self;
+        let Self { rows, d_model, vocab, loss, softcap } = *self;
         let (hidden, weight) = (shaped(&inputs[0], [1, rows, d_model]), shaped(&inputs[1], [vocab, d_model]));
         if !loss {
-            return flat::<B>(B::head(hidden, weight), rows * vocab);
+            return flat::<B>(B::head(hidden, weight, softcap), rows * vocab);
         }
         let target = |row: usize| if row % 3 == 1 { -100 } else { (row * 7 % vocab) as i64 };
         let targets: Vec<i64> = (0..rows).map(target).collect();
         let targets =
             Tensor::<B, 1, Int>::from_data(TensorData::from(targets.as_slice()), &Default::default());
-        flat::<B>(B::head_cross_entropy(hidden, weight, targets.into_primitive()), 1)
+        flat::<B>(B::head_cross_entropy(hidden, weight, targets.into_primitive(), softcap), 1)
     }
 }
 
@@ -148,9 +149,14 @@ fn attention([batch, seq, n_kv_heads, group, head_dim]: [usize; 5], seed: u64) -
     (Attention { batch, seq, heads }, vec![values(seed, batch * seq * heads.qkv_width())])
 }
 
-fn head(rows: usize, d_model: usize, vocab: usize, loss: bool, seed: u64) -> (Head, Vec<Vec<f64>>) {
+fn head(
+    [rows, d_model, vocab]: [usize; 3],
+    loss: bool,
+    softcap: Option<f64>,
+    seed: u64,
+) -> (Head, Vec<Vec<f64>>) {
     let inputs = vec![values(seed, rows * d_model), values(seed ^ 1, vocab * d_model)];
-    (Head { rows, d_model, vocab, loss }, inputs)
+    (Head { rows, d_model, vocab, loss, softcap }, inputs)
 }
 
 fn activations() -> impl Strategy<Value = Option<Activation>> {
@@ -162,6 +168,10 @@ fn activations() -> impl Strategy<Value = Option<Activation>> {
         Just(Some(Activation::Relu2)),
         Just(Some(Activation::Silu)),
     ]
+}
+
+fn softcaps() -> impl Strategy<Value = Option<f64>> {
+    prop::option::of(0.5f64..20.0)
 }
 
 mod gradients {
@@ -213,8 +223,10 @@ mod gradients {
         }
 
         #[test]
-        fn head_cross_entropy(rows in 1usize..7, d_model in 1usize..5, vocab in 1usize..7, seed: u64) {
-            let (operation, inputs) = super::head(rows, d_model, vocab, true, seed);
+        fn head(
+            rows in 1usize..7, d_model in 1usize..5, vocab in 1usize..7, loss: bool, softcap in softcaps(), seed: u64,
+        ) {
+            let (operation, inputs) = super::head([rows, d_model, vocab], loss, softcap, seed);
             gradients_equal_quotients(&operation, &inputs)?;
         }
     }
@@ -264,8 +276,10 @@ mod native {
         }
 
         #[test]
-        fn head(rows in 1usize..60, d_model in 1usize..70, vocab in 1usize..200, loss: bool, seed: u64) {
-            let (operation, inputs) = super::head(rows, d_model, vocab, loss, seed);
+        fn head(
+            rows in 1usize..60, d_model in 1usize..70, vocab in 1usize..200, loss: bool, softcap in softcaps(), seed: u64,
+        ) {
+            let (operation, inputs) = super::head([rows, d_model, vocab], loss, softcap, seed);
             native_equals_portable(&operation, &inputs)?;
         }
 

@@ -127,13 +127,17 @@ impl MemoryPlan {
         let activations = number(config.activations_per_token(device.keeps_masks()));
         let bytes = if training.precision == ComputePrecision::Bf16 { BYTES / 2 } else { BYTES };
         let vocab = number(config.vocab_size);
+        // Logits, their softmax, and what the slope of a softcap is made of.
+        let scores = if config.softcap().is_some() { 3 } else { 2 };
         Self {
             micro_batch,
             weights: number(config.num_parameters()) * BYTES,
             gradients: if several { 2 * trained } else { trained },
             optimizer: 2 * trained,
             activations: tokens.saturating_mul(activations * bytes),
-            logits: tokens.saturating_mul(vocab).min(number(device.chunk_logits()).max(vocab)) * 2 * BYTES,
+            logits: tokens.saturating_mul(vocab).min(number(device.chunk_logits()).max(vocab))
+                * scores
+                * BYTES,
             batches: number(training.batch_size)
                 .saturating_mul(number(training.grad_accumulation))
                 .saturating_mul(number(config.context_length))

@@ -10,39 +10,50 @@ use crate::backend::{CHUNK_LOGITS, GPU_CHUNK_LOGITS, HeadGradients, MASKED};
 pub(in crate::backend) fn head<B: TorchBackend>(
     hidden: FloatTensor<B>,
     weight: FloatTensor<B>,
+    softcap: Option<f64>,
 ) -> FloatTensor<B> {
-    unrows(&rows(&hidden.tensor).mm(&weight.tensor.tr()), &hidden.tensor)
+    let logits = rows(&hidden.tensor).mm(&weight.tensor.tr());
+    let logits = match softcap {
+        None => logits,
+        Some(cap) => (logits / cap).tanh() * cap,
+    };
+    unrows(&logits, &hidden.tensor)
 }
 
 pub(in crate::backend) fn head_cross_entropy<B: TorchBackend>(
     hidden: FloatTensor<B>,
     weight: FloatTensor<B>,
     targets: IntTensor<B>,
+    softcap: Option<f64>,
 ) -> FloatTensor<B> {
-    let head = Head::new(&hidden, &weight, &targets);
+    let head = Head::new(&hidden, &weight, &targets, softcap);
     let loss: Tensor =
-        head.chunks().map(|(start, len)| head.loss(&head.log_softmax(start, len), start)).sum();
+        head.chunks().map(|(start, len)| head.loss(&head.log_softmax(start, len).0, start)).sum();
     TchTensor::new(loss.reshape([1]))
 }
 
 /// With `p = softmax(logits)` and `share` of each position in the mean: `dhidden = (p - onehot(target)) W ·
 /// share`, `dW = Σ (p - onehot(target))ᵀ (hidden · share)`: the share goes to the small factor of each
-/// product.
+/// product. A cap on logits multiplies `p - onehot(target)` by its slope, `1 - tanh²`.
 pub(in crate::backend) fn head_cross_entropy_with_gradients<B: TorchBackend>(
     hidden: FloatTensor<B>,
     weight: FloatTensor<B>,
     targets: IntTensor<B>,
+    softcap: Option<f64>,
 ) -> HeadGradients<B> {
-    let head = Head::new(&hidden, &weight, &targets);
+    let head = Head::new(&hidden, &weight, &targets, softcap);
     let mut loss = Tensor::zeros([1], (head.share.kind(), head.share.device()));
     let mut d_hidden = Vec::new();
     let mut d_weight: Option<Tensor> = None;
     for (start, len) in head.chunks() {
-        let log_softmax = head.log_softmax(start, len);
+        let (log_softmax, tanh) = head.log_softmax(start, len);
         loss += head.loss(&log_softmax, start);
         let mut softmax = exponential(log_softmax, head.hidden.kind());
         let minus_one = Tensor::full([len, 1], -1.0, (softmax.kind(), softmax.device()));
         let _ = softmax.scatter_add_(1, &head.targets.narrow(0, start, len), &minus_one);
+        if let Some(tanh) = tanh {
+            softmax *= (1.0 - tanh.square()).to_kind(softmax.kind());
+        }
         let share = head.share.narrow(0, start, len).to_kind(head.hidden.kind());
         d_hidden.push(softmax.mm(&head.weight) * &share); // [chunk, d_model]
         let hidden = head.hidden.narrow(0, start, len) * share;
@@ -72,10 +83,12 @@ struct Head {
     targets: Tensor,
     /// Weight in the mean: one over the number of targets that count, or 0. `[positions, 1]`
     share: Tensor,
+    /// What keeps logits within `±cap`, if anything does.
+    softcap: Option<f64>,
 }
 
 impl Head {
-    fn new(hidden: &TchTensor, weight: &TchTensor, targets: &TchTensor) -> Self {
+    fn new(hidden: &TchTensor, weight: &TchTensor, targets: &TchTensor, softcap: Option<f64>) -> Self {
         let hidden = rows(&hidden.tensor);
         let targets = targets.tensor.to_kind(Kind::Int64).reshape([-1, 1]);
         let counts = targets.ge(0).to_kind(wide(hidden.kind()));
@@ -84,7 +97,7 @@ impl Head {
         let weight = weight.tensor.to_kind(hidden.kind());
         let (weight, mask) =
             if weight.device() == Device::Cpu { (weight, None) } else { with_whole_rows(weight) };
-        Self { weight, mask, targets: targets.clamp_min(0), share, hidden }
+        Self { weight, mask, targets: targets.clamp_min(0), share, hidden, softcap }
     }
 
     /// Start and length of the pieces whose logits fit in one chunk.
@@ -94,14 +107,21 @@ impl Head {
         (0..positions).step_by(step as usize).map(move |start| (start, step.min(positions - start)))
     }
 
-    /// `[len, vocab]`, never in fewer bits than f32.
-    fn log_softmax(&self, start: i64, len: i64) -> Tensor {
-        let hidden = self.hidden.narrow(0, start, len);
-        let logits = match &self.mask {
-            Some(mask) => mask.addmm(&hidden, &self.weight.tr()),
-            None => hidden.mm(&self.weight.tr()),
+    /// `[len, vocab]`, never in fewer bits than f32; with a cap, also `tanh(logits / cap)`.
+    fn log_softmax(&self, start: i64, len: i64) -> (Tensor, Option<Tensor>) {
+        let (hidden, weight) = (self.hidden.narrow(0, start, len), self.weight.tr());
+        let (logits, tanh) = match (self.softcap, &self.mask) {
+            (None, None) => (hidden.mm(&weight), None),
+            (None, Some(mask)) => (mask.addmm(&hidden, &weight), None),
+            (Some(cap), mask) => {
+                let logits = hidden.mm(&weight);
+                let tanh = (logits.to_kind(wide(logits.kind())) / cap).tanh();
+                // The mask comes last: a cap would lift what it hides.
+                let logits = &tanh * cap;
+                (mask.as_ref().map_or_else(|| logits.shallow_clone(), |mask| &logits + mask), Some(tanh))
+            }
         };
-        logits.log_softmax(-1, wide(logits.kind()))
+        (logits.log_softmax(-1, wide(logits.kind())), tanh)
     }
 
     /// The chunk's part of the mean, without an axis.

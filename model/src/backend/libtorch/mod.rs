@@ -60,12 +60,14 @@ macro_rules! libtorch_operations {
             fn cached_attention(
                 query: FloatTensor<Self>, caches: Vec<CachedSequence<Self>>, scale: f64
             ) -> FloatTensor<Self>;
-            fn head(hidden: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self>;
+            fn head(
+                hidden: FloatTensor<Self>, weight: FloatTensor<Self>, softcap: Option<f64>
+            ) -> FloatTensor<Self>;
             fn head_cross_entropy(
-                hidden: FloatTensor<Self>, weight: FloatTensor<Self>, targets: IntTensor<Self>
+                hidden: FloatTensor<Self>, weight: FloatTensor<Self>, targets: IntTensor<Self>, softcap: Option<f64>
             ) -> FloatTensor<Self>;
             fn head_cross_entropy_with_gradients(
-                hidden: FloatTensor<Self>, weight: FloatTensor<Self>, targets: IntTensor<Self>
+                hidden: FloatTensor<Self>, weight: FloatTensor<Self>, targets: IntTensor<Self>, softcap: Option<f64>
             ) -> HeadGradients<Self>;
             fn sum_of_squares(tensor: FloatTensor<Self>) -> FloatTensor<Self>;
             fn adamw_step(

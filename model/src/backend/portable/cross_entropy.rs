@@ -9,10 +9,23 @@ use super::matmul::matmul;
 use super::{from_primitive, into_primitive, rows, unrows, wide, widen};
 use crate::backend::{Backend, CHUNK_LOGITS, HeadGradients};
 
-/// `hidden · weightᵀ`, on two axes: batched, the weight would be copied for every sequence.
-pub(in crate::backend) fn head<B: Backend>(hidden: FloatTensor<B>, weight: FloatTensor<B>) -> FloatTensor<B> {
+/// `hidden · weightᵀ`, on two axes: batched, the weight would be copied for every sequence. With a cap, `cap · tanh(logits /
+/// cap)`.
+pub(in crate::backend) fn head<B: Backend>(
+    hidden: FloatTensor<B>,
+    weight: FloatTensor<B>,
+    softcap: Option<f64>,
+) -> FloatTensor<B> {
     let shape = hidden.shape();
-    unrows(matmul(rows::<B>(hidden), from_primitive::<B, 2>(weight).transpose()), &shape)
+    let logits = matmul(rows::<B>(hidden), from_primitive::<B, 2>(weight).transpose());
+    unrows(capped(logits, softcap), &shape)
+}
+
+fn capped<B: Backend>(logits: Tensor<B, 2>, softcap: Option<f64>) -> Tensor<B, 2> {
+    match softcap {
+        None => logits,
+        Some(cap) => (logits / cap).tanh() * cap,
+    }
 }
 
 /// The mean of `logsumexp(logits) - logits[target]` over the targets that count.
@@ -20,6 +33,7 @@ pub(in crate::backend) fn head_cross_entropy<B: Backend>(
     hidden: FloatTensor<B>,
     weight: FloatTensor<B>,
     targets: IntTensor<B>,
+    softcap: Option<f64>,
 ) -> FloatTensor<B> {
     let (hidden, weight) = (rows::<B>(hidden), from_primitive::<B, 2>(weight));
     let (weight, wide) = (weight.cast(hidden.dtype()), wide(hidden.dtype()));
@@ -29,18 +43,19 @@ pub(in crate::backend) fn head_cross_entropy<B: Backend>(
     for chunk in chunks(positions, &weight) {
         let targets = targets.slice(chunk.clone());
         let logits = matmul(hidden.clone().slice([chunk]), weight.clone().transpose()); // [chunk, vocab]
-        loss = loss + Softmax::of(logits, &targets).loss;
+        loss = loss + Softmax::of(capped(widen(logits), softcap), &targets).loss;
     }
     into_primitive(loss)
 }
 
 /// With `p = softmax(logits)` and `share` of each position in the mean: `dlogits = (p - onehot(target)) ·
 /// share`, `dhidden = dlogits W`, `dW = Σ dlogitsᵀ hidden`. The share goes to the small factor of each
-/// product.
+/// product. A cap on logits multiplies `dlogits` by its slope, `1 - (logits / cap)²`.
 pub(in crate::backend) fn head_cross_entropy_with_gradients<B: Backend>(
     hidden: FloatTensor<B>,
     weight: FloatTensor<B>,
     targets: IntTensor<B>,
+    softcap: Option<f64>,
 ) -> HeadGradients<B> {
     let shape = hidden.shape();
     let (hidden, weight) = (rows::<B>(hidden), from_primitive::<B, 2>(weight));
@@ -55,11 +70,16 @@ pub(in crate::backend) fn head_cross_entropy_with_gradients<B: Backend>(
         let targets = targets.slice(chunk.clone());
         let hidden = hidden.clone().slice([chunk]); // [chunk, d_model]
         let logits = matmul(hidden.clone(), weight.clone().transpose()); // [chunk, vocab]
+        let logits = capped(widen(logits), softcap);
+        let slope = softcap.map(|cap| (logits.clone() / cap).square().neg() + 1.0); // [chunk, vocab]
         let softmax = Softmax::of(logits, &targets);
         loss = loss + softmax.loss;
 
         let minus_one = targets.share.full_like(-1.0);
-        let d_logits = softmax.probabilities.scatter(1, targets.index, minus_one, IndexingUpdateOp::Add);
+        let mut d_logits = softmax.probabilities.scatter(1, targets.index, minus_one, IndexingUpdateOp::Add);
+        if let Some(slope) = slope {
+            d_logits = d_logits * slope;
+        }
         let (d_logits, share) = (d_logits.cast(narrow), targets.share.cast(narrow));
         d_hidden.push(matmul(d_logits.clone(), weight.clone()) * share.clone()); // [chunk, d_model]
         let contribution = matmul(d_logits.transpose(), hidden * share).cast(own); // [vocab, d_model]
@@ -100,7 +120,7 @@ impl<B: Backend> Targets<B> {
     }
 }
 
-/// Probabilities `[chunk, vocab]` of a chunk of logits, and its part of the mean loss, `[1]`.
+/// Probabilities `[chunk, vocab]` of a chunk of wide logits, and its part of the mean loss, `[1]`.
 struct Softmax<B: Backend> {
     probabilities: Tensor<B, 2>,
     loss: Tensor<B, 1>,
@@ -108,7 +128,6 @@ struct Softmax<B: Backend> {
 
 impl<B: Backend> Softmax<B> {
     fn of(logits: Tensor<B, 2>, targets: &Targets<B>) -> Self {
-        let logits = widen(logits);
         let shifted = logits.clone() - logits.max_dim(1); // largest is 0: exp cannot overflow
         let target = shifted.clone().gather(1, targets.index.clone()); // [chunk, 1]
         let exponentials = shifted.exp();

@@ -31,6 +31,7 @@ impl Family {
                 Key::Field("positions", "positions"),
                 Key::Field("feed_forward", "feed_forward"),
                 Key::Field("residual_scalars", "residual_scalars"),
+                Key::Field("logit_softcap", "logit_softcap"),
                 Key::Field("init_std", "init_std"),
                 Key::Field("zero_init", "zero_init"),
                 Key::Field("scale_attention", "scale_attention"),

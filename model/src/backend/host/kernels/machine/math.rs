@@ -29,7 +29,6 @@ pub(crate) fn sigmoid<S: Simd>(x: Lanes<S>) -> Lanes<S> {
     one / (one + exp(-x))
 }
 
-#[cfg_attr(not(test), expect(dead_code, reason = "GELU needs only the sigmoid; kept for models with a tanh"))]
 /// tanh x: an odd polynomial near zero, 1 − 2/(e²ˣ + 1) elsewhere.
 #[inline(always)]
 pub(crate) fn tanh<S: Simd>(x: Lanes<S>) -> Lanes<S> {

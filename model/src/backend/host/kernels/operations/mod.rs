@@ -108,12 +108,14 @@ macro_rules! host_operations {
             fn cached_attention(
                 query: FloatTensor<Self>, caches: Vec<CachedSequence<Self>>, scale: f64
             ) -> FloatTensor<Self>, by query;
-            fn head(hidden: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self>, by hidden;
+            fn head(
+                hidden: FloatTensor<Self>, weight: FloatTensor<Self>, softcap: Option<f64>
+            ) -> FloatTensor<Self>, by hidden;
             fn head_cross_entropy(
-                hidden: FloatTensor<Self>, weight: FloatTensor<Self>, targets: IntTensor<Self>
+                hidden: FloatTensor<Self>, weight: FloatTensor<Self>, targets: IntTensor<Self>, softcap: Option<f64>
             ) -> FloatTensor<Self>, by hidden;
             fn head_cross_entropy_with_gradients(
-                hidden: FloatTensor<Self>, weight: FloatTensor<Self>, targets: IntTensor<Self>
+                hidden: FloatTensor<Self>, weight: FloatTensor<Self>, targets: IntTensor<Self>, softcap: Option<f64>
             ) -> HeadGradients<Self>, by hidden;
             fn pack(
                 weight: FloatTensor<Self>, channels: Channels, precision: Precision
@@ -123,9 +125,11 @@ macro_rules! host_operations {
                 input: FloatTensor<Self>, weight: PackedWeight<Self>, bias: Option<FloatTensor<Self>>,
                 activation: Option<Activation>
             ) -> FloatTensor<Self>;
-            fn packed_head(hidden: FloatTensor<Self>, weight: PackedWeight<Self>) -> FloatTensor<Self>;
+            fn packed_head(
+                hidden: FloatTensor<Self>, weight: PackedWeight<Self>, softcap: Option<f64>
+            ) -> FloatTensor<Self>;
             fn packed_head_cross_entropy(
-                hidden: FloatTensor<Self>, weight: PackedWeight<Self>, targets: IntTensor<Self>
+                hidden: FloatTensor<Self>, weight: PackedWeight<Self>, targets: IntTensor<Self>, softcap: Option<f64>
             ) -> FloatTensor<Self>;
             fn sum_of_squares(tensor: FloatTensor<Self>) -> FloatTensor<Self>, by tensor;
             fn adamw_step(

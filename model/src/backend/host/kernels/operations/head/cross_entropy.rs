@@ -2,7 +2,7 @@
 //!
 //! logits = h·Wᵀ with W the `[vocab, d]` embedding table; loss = mean over the counted rows of log Σ eˡ −
 //! l\[target\]. Rows with a negative target are not counted. Logits exist for a chunk of rows at a time and
-//! are overwritten by their gradient (softmax − one-hot)/counted.
+//! are overwritten by their gradient (softmax − one-hot)/counted, times the slope of the softcap where there is one.
 
 use super::super::linear::{self, LinearShape, Weight};
 use super::super::machine::elements::Elements;
@@ -12,13 +12,16 @@ use super::super::machine::matrix::{RightView, View};
 use super::super::machine::parallel::for_each_chunk2;
 use super::super::machine::simd::{self, Lanes, Simd, dispatch, map};
 use super::super::machine::workspace::with_scratch;
+use super::softcap;
 use crate::backend::CHUNK_LOGITS;
 
 /// Rows in a chunk are a multiple of this, the height of a few register tiles.
 const CHUNK_MULTIPLE: usize = 48;
+/// Numbers in the longest vector of any processor.
+const MOST_LANES: usize = 16;
 
 /// Sizes of the head.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct HeadShape {
     /// Rows of the hidden state: batch × sequence.
     pub(super) rows: usize,
@@ -26,6 +29,8 @@ pub(super) struct HeadShape {
     pub(super) d: usize,
     /// Rows of the embedding table.
     pub(super) vocab: usize,
+    /// What keeps logits within `±softcap`.
+    pub(super) softcap: Option<f32>,
 }
 
 impl HeadShape {
@@ -101,7 +106,7 @@ fn run(
     mut gradients: Option<Gradients>,
 ) {
     shape.check(hidden, wte, targets);
-    let HeadShape { rows, d, vocab } = shape;
+    let HeadShape { rows, d, vocab, softcap } = shape;
     let chunk = shape.chunk_rows();
     if rows == 0 {
         if let Some(gradients) = gradients {
@@ -119,7 +124,7 @@ fn run(
             let scale = gradients.as_ref().map(|g| g.scale);
             let losses = &mut losses[r0..][..n];
             for_each_chunk2((logits, vocab), (losses, 1), n * vocab * 8, |row, logits, loss| {
-                loss[0] = dispatch!(softmax_row(logits, targets[row], scale));
+                loss[0] = dispatch!(softmax_row(logits, targets[row], scale, softcap));
             });
             if let Some(gradients) = &mut gradients {
                 let back = LinearShape { rows: n, d_in: vocab, d_out: d };
@@ -133,28 +138,58 @@ fn run(
     });
 }
 
-/// The loss of one row; with `scale`, the logits become their gradient times `scale`.
+/// The loss of one row; with `scale`, the logits become their gradient times `scale`, that before the softcap.
 #[inline(always)]
-fn softmax_row<S: Simd>(simd: S, logits: &mut [f32], target: i64, scale: Option<f32>) -> f32 {
+fn softmax_row<S: Simd>(
+    simd: S,
+    logits: &mut [f32],
+    target: i64,
+    scale: Option<f32>,
+    softcap: Option<f32>,
+) -> f32 {
     let Ok(target) = usize::try_from(target) else {
         if scale.is_some() {
             logits.fill(0.0);
         }
         return 0.0;
     };
+    if let Some(cap) = softcap {
+        softcap::forward_block(simd, logits, cap);
+    }
     let top = simd::max(simd, logits);
     let at_target = logits[target];
     let total = match scale {
-        Some(scale) => gradient_row(simd, logits, target, top, scale),
         None => exponentials(simd, logits, top),
+        Some(scale) => gradient_row(simd, logits, target, top, scale, softcap),
     };
     total.ln() + top - at_target
 }
 
-/// Turns logits into `scale · (softmax − one-hot)`; returns `Σ exp(logit − top)`.
+/// Turns logits into `scale · (softmax − one-hot)`, times the slope of the cap; returns `Σ exp(logit − top)`.
 #[inline(always)]
-fn gradient_row<S: Simd>(simd: S, logits: &mut [f32], target: usize, top: f32, scale: f32) -> f32 {
+fn gradient_row<S: Simd>(
+    simd: S,
+    logits: &mut [f32],
+    target: usize,
+    top: f32,
+    scale: f32,
+    softcap: Option<f32>,
+) -> f32 {
     let shift = Lanes::splat(simd, top);
+    if let Some(cap) = softcap {
+        // Exponentials are computed twice, or the slope would need memory for the logits beside them.
+        let total = exponentials(simd, logits, top);
+        let tanh = logits[target] / cap;
+        let (factor, inverse) = (Lanes::splat(simd, scale / total), Lanes::splat(simd, 1.0 / cap));
+        map(
+            simd,
+            logits,
+            #[inline(always)]
+            |y| math::exp(y - shift) * factor * softcap::slope(y, inverse),
+        );
+        logits[target] -= scale * (1.0 - tanh * tanh);
+        return total;
+    }
     map(
         simd,
         logits,
@@ -173,13 +208,15 @@ fn gradient_row<S: Simd>(simd: S, logits: &mut [f32], target: usize, top: f32, s
     total
 }
 
-/// `Σ exp(logit − top)`; the tail of the logits is overwritten.
+/// `Σ exp(logit − top)`.
 #[inline(always)]
-fn exponentials<S: Simd>(simd: S, logits: &mut [f32], top: f32) -> f32 {
+fn exponentials<S: Simd>(simd: S, logits: &[f32], top: f32) -> f32 {
     let shift = Lanes::splat(simd, top);
-    // The tail of the last vector enters as e⁰ of a padded zero, so it is summed apart.
-    let whole = logits.len() / S::F32_LANES * S::F32_LANES;
-    let (head, tail) = logits.split_at_mut(whole);
+    // The tail of the last vector would enter as e⁰ of a padded zero, so it is summed apart.
+    let (head, rest) = logits.split_at(logits.len() / S::F32_LANES * S::F32_LANES);
+    let mut tail = [0.0; MOST_LANES];
+    let tail = &mut tail[..rest.len()];
+    tail.copy_from_slice(rest);
     map(
         simd,
         tail,
@@ -204,6 +241,10 @@ mod tests {
     };
     use proptest::prelude::*;
 
+    fn capped(logit: f64, softcap: Option<f32>) -> f64 {
+        softcap.map_or(logit, |cap| f64::from(cap) * (logit / f64::from(cap)).tanh())
+    }
+
     fn losses(shape: HeadShape, hidden: &[f64], wte: &[f64], targets: &[i64]) -> Vec<f64> {
         let d = shape.d;
         (0..shape.rows)
@@ -212,14 +253,15 @@ mod tests {
                     return 0.0;
                 }
                 let dot = |v: usize| (0..d).map(|c| hidden[r * d + c] * wte[v * d + c]).sum::<f64>();
-                let total: f64 = (0..shape.vocab).map(|v| dot(v).exp()).sum();
-                total.ln() - dot(targets[r] as usize)
+                let logit = |v: usize| capped(dot(v), shape.softcap);
+                let total: f64 = (0..shape.vocab).map(|v| logit(v).exp()).sum();
+                total.ln() - logit(targets[r] as usize)
             })
             .collect()
     }
 
     fn check(shape: HeadShape, seed: u64) {
-        let HeadShape { rows, d, vocab } = shape;
+        let HeadShape { rows, d, vocab, softcap } = shape;
         let (hidden, wte) = (random(rows * d, seed), random(vocab * d, seed + 1));
         let targets: Vec<i64> = random(rows, seed + 2)
             .iter()
@@ -242,6 +284,8 @@ mod tests {
         assert_close(&r[0], &want, 1e-5);
         assert_close(&r[1], &[mean(want.clone()), mean(want)], 1e-5);
         let logits = product((rows, vocab, d), |i, p| hidden[i * d + p], |p, j| wte[j * d + p]);
+        let logits: Vec<f64> = logits.into_iter().map(|logit| capped(logit, softcap)).collect();
+        let slope = |y: f64| softcap.map_or(1.0, |cap| 1.0 - (y / f64::from(cap)).powi(2));
         let dlogits: Vec<f32> = (0..rows * vocab)
             .map(|i| {
                 let (row, v) = (i / vocab, i % vocab);
@@ -250,7 +294,7 @@ mod tests {
                 }
                 let total: f64 = logits[row * vocab..][..vocab].iter().map(|l| l.exp()).sum();
                 let hit = f64::from(u8::from(targets[row] == v as i64));
-                ((logits[i].exp() / total - hit) / n) as f32
+                ((logits[i].exp() / total - hit) / n * slope(logits[i])) as f32
             })
             .collect();
         assert_close(
@@ -270,8 +314,8 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(48))]
         #[test]
-        fn equals_the_reference(rows in 1usize..100, d in 1usize..40, vocab in 1usize..90, seed in 0u64..1 << 40) {
-            check(HeadShape { rows, d, vocab }, seed);
+        fn equals_the_reference(rows in 1usize..100, d in 1usize..40, vocab in 1usize..90, seed in 0u64..1 << 40, capped: bool) {
+            check(HeadShape { rows, d, vocab, softcap: capped.then_some(1.5) }, seed);
         }
     }
 
@@ -279,7 +323,7 @@ mod tests {
     fn several_chunks_of_rows_add_up() {
         // A vocabulary so large that a chunk is the smallest there is.
         let (rows, d, vocab) = (60, 2, CHUNK_LOGITS / 50);
-        let shape = HeadShape { rows, d, vocab };
+        let shape = HeadShape { rows, d, vocab, softcap: None };
         assert!(shape.chunk_rows() < rows);
         let (hidden, wte) = (random(rows * d, 1), random(vocab * d, 2));
         let targets: Vec<i64> = (0..rows as i64).collect();
@@ -302,7 +346,7 @@ mod tests {
 
     #[test]
     fn huge_logits_stay_finite() {
-        let shape = HeadShape { rows: 1, d: 1, vocab: 3 };
+        let shape = HeadShape { rows: 1, d: 1, vocab: 3, softcap: None };
         assert_eq!(mean_loss(shape, &[1e4], Elements::F32(&[1.0, 0.5, -1.0]), &[0]), 0.0);
         assert_eq!(mean_loss(shape, &[1e4], Elements::F32(&[1.0, 0.5, -1.0]), &[2]), 2e4);
         assert_eq!(mean_loss(shape, &[1.0], Elements::F32(&[1.0, 0.5, -1.0]), &[-1]), 0.0);
