@@ -14,7 +14,7 @@ use burn_train::TrainStep;
 use common::parameters;
 use kiln_datasets::{Batch, IGNORED};
 use kiln_model::{AutodiffBackend, Backend, GptConfig, Role};
-use kiln_training::{AdamW, ClipGlobalNorm, LanguageModel, MicroBatches, OptimizerConfig, WarmupCosine};
+use kiln_training::{ByRole, ClipGlobalNorm, LanguageModel, MicroBatches, OptimizerConfig, WarmupDecay};
 use serde_json::Value;
 
 const TOLERANCE: f64 = 1e-6;
@@ -98,7 +98,7 @@ fn clipping<B: AutodiffBackend>() {
 fn recipe<B: AutodiffBackend>() {
     let expected = expected();
     let number = |key: &str| expected[key].as_f64().expect("a number");
-    let adamw = AdamW {
+    let adamw = ByRole {
         config: OptimizerConfig {
             beta1: number("beta1"),
             beta2: number("beta2"),
@@ -109,7 +109,7 @@ fn recipe<B: AutodiffBackend>() {
         decays: Role::decays,
     };
     let mut optimizer = ClipGlobalNorm::new(adamw.init(), number("grad_clip"));
-    let mut schedule = WarmupCosine::new(
+    let mut schedule = WarmupDecay::new(
         number("learning_rate"),
         number("min_learning_rate"),
         number("warmup_steps") as usize,
@@ -137,7 +137,7 @@ fn accumulation<B: AutodiffBackend>() {
         Batch { inputs: all(0), targets: all(1), windows: 8, seq: 16 }
     };
     let trained = |micro_batch: usize| {
-        let adamw = AdamW {
+        let adamw = ByRole {
             config: OptimizerConfig {
                 beta1: 0.9,
                 beta2: 0.95,

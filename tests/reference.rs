@@ -18,7 +18,7 @@ use kiln_datasets::Batch;
 use kiln_inference::{GenerateOptions, Request, Sampling, generate};
 use kiln_model::{AutodiffBackend, Backend, GptConfig, GptModel, Positions, Role, load};
 use kiln_training::{
-    AdamW, ClipGlobalNorm, LanguageModel, MicroBatches, OptimizerConfig, WarmupCosine, llm_c_losses,
+    ByRole, ClipGlobalNorm, LanguageModel, MicroBatches, OptimizerConfig, WarmupDecay, llm_c_losses,
 };
 use serde_json::Value;
 
@@ -150,7 +150,7 @@ fn gradients<B: AutodiffBackend>(case: &Case) {
 fn ten_steps<B: AutodiffBackend>(case: &Case) {
     let device = B::Device::default();
     let recipe = |key: &str| case.number(&format!("recipe.{key}"));
-    let adamw = AdamW {
+    let adamw = ByRole {
         config: OptimizerConfig {
             beta1: recipe("beta1"),
             beta2: recipe("beta2"),
@@ -162,7 +162,7 @@ fn ten_steps<B: AutodiffBackend>(case: &Case) {
     };
     let mut optimizer = ClipGlobalNorm::new(adamw.init(), recipe("grad_clip"));
     let steps = |key: &str| recipe(key) as usize;
-    let mut schedule = WarmupCosine::new(
+    let mut schedule = WarmupDecay::new(
         recipe("learning_rate"),
         recipe("min_learning_rate"),
         steps("warmup_steps"),

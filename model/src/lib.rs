@@ -72,7 +72,7 @@ pub use allocation::keep_freed_memory;
 pub use attention::Attention;
 pub use backend::{
     AdamWStep, AffineGradients, AutodiffBackend, Backend, CHUNK_LOGITS, GPU_CHUNK_LOGITS, HeadGradients,
-    Heads, PackedWeight, Saved,
+    Heads, MuonStep, PackedWeight, Saved,
 };
 pub use block::Block;
 pub use compute_precision::ComputePrecision;

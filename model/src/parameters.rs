@@ -1,5 +1,7 @@
 //! The parameters of a module by name and role: what decides whether one decays, freezes or is packed.
 
+use std::collections::HashMap;
+
 use burn::module::{Module, ModuleVisitor, Param, ParamId};
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
@@ -41,6 +43,9 @@ pub struct Parameter {
     pub id: ParamId,
     /// Its shape.
     pub shape: Vec<usize>,
+    /// The widths of the linear maps that lie side by side in it: those of queries, keys and values in `c_attn`; of any other
+    /// parameter its last axis.
+    pub parts: Vec<usize>,
 }
 
 impl Parameter {
@@ -54,7 +59,23 @@ impl Parameter {
 pub fn parameters<B: Backend, M: Module<B>>(module: &M) -> Vec<Parameter> {
     let mut list = List::default();
     module.visit(&mut list);
+    part_attention(&mut list.found);
     list.found
+}
+
+/// Finds the parts of every `c_attn`: there are as many queries as its neighbour `c_proj` has rows, and the rest is half keys,
+/// half values.
+fn part_attention(parameters: &mut [Parameter]) {
+    let rows = |parameter: &Parameter| Some((parameter.name.clone(), *parameter.shape.first()?));
+    let rows: HashMap<String, usize> = parameters.iter().filter_map(rows).collect();
+    for parameter in parameters {
+        if let Some(layer) = parameter.name.strip_suffix("c_attn.weight")
+            && let Some(&queries) = rows.get(&format!("{layer}c_proj.weight"))
+            && let Some(keys_and_values) = parameter.parts[0].checked_sub(queries)
+        {
+            parameter.parts = vec![queries, keys_and_values / 2, keys_and_values / 2];
+        }
+    }
 }
 
 #[derive(Default)]
@@ -73,11 +94,13 @@ impl<B: Backend> ModuleVisitor<B> for List {
     }
 
     fn visit_float<const D: usize>(&mut self, parameter: &Param<Tensor<B, D>>) {
+        let shape = parameter.shape().to_vec();
         self.found.push(Parameter {
             name: self.path.name(),
             role: self.path.role(D),
             id: parameter.id,
-            shape: parameter.shape().to_vec(),
+            parts: shape.last().copied().into_iter().collect(),
+            shape,
         });
     }
 }
@@ -156,6 +179,16 @@ mod tests {
         ] {
             assert_eq!(role(name), expected, "{name}");
         }
+        let grouped = GptConfig { n_kv_heads: Some(1), head_dim: Some(6), ..config.clone() };
+        let grouped =
+            GptConfig { n_heads: 2, ..grouped }.init::<burn_ndarray::NdArray>(1, &Default::default());
+        let grouped = parameters(&grouped.expect("valid"));
+        let parts = |found: &[Parameter], name: &str| {
+            found.iter().find(|parameter| parameter.name == name).map(|parameter| parameter.parts.clone())
+        };
+        assert_eq!(parts(&found, "h.0.attn.c_attn.weight"), Some(vec![4, 4, 4]));
+        assert_eq!(parts(&grouped, "h.1.attn.c_attn.weight"), Some(vec![12, 6, 6]));
+        assert_eq!(parts(&found, "h.1.mlp.c_fc.weight"), Some(vec![16]));
         let counted: usize = found.iter().map(Parameter::num_elements).sum();
         assert_eq!(counted, config.num_parameters());
         // In this architecture, what decays is what has two axes.

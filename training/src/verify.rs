@@ -5,7 +5,7 @@ use burn_train::TrainStep;
 use kiln_datasets::Batch;
 use kiln_model::{AutodiffBackend, GptModel};
 
-use crate::{AdamW, LanguageModel, MicroBatches, OptimizerConfig};
+use crate::{ByRole, LanguageModel, MicroBatches, OptimizerConfig};
 
 /// What `test_gpt2.c` of llm.c expects of GPT-2 124M in f32 (<https://github.com/karpathy/llm.c>).
 pub const LLM_C_LOSSES: [f64; 10] = [
@@ -41,7 +41,7 @@ pub fn llm_c_losses<B: AutodiffBackend>(model: GptModel<B>, tokens: &[u32]) -> [
     let predicted = LLM_C_BATCH * LLM_C_CONTEXT;
     assert_eq!(tokens.len(), predicted + 1, "a batch and the token after it");
     let config = OptimizerConfig { beta2: 0.999, weight_decay: 0.01, ..OptimizerConfig::default() };
-    let adamw = AdamW { config, decays: |_| true };
+    let adamw = ByRole { config, decays: |_| true };
     let mut optimizer = adamw.init::<B, LanguageModel<B>>();
     let mut model = LanguageModel { gpt: model.with_dropout(0.0) };
     let cut = |from: usize| -> Vec<i32> {

@@ -10,7 +10,9 @@ use super::delegate::delegate;
 use super::host::operations::{self as host, host_operations};
 #[cfg(feature = "tch")]
 use super::libtorch::{self, libtorch_operations};
-use super::{AdamWStep, AffineGradients, Backend, HeadGradients, Heads, PackedWeight, Saved, portable};
+use super::{
+    AdamWStep, AffineGradients, Backend, HeadGradients, Heads, MuonStep, PackedWeight, Saved, portable,
+};
 use crate::kv_cache::CachedSequence;
 use crate::precision::{Channels, Precision};
 use crate::{Activation, ComputePrecision};

@@ -24,7 +24,8 @@ mod typed;
 
 pub use autodiff::AutodiffBackend;
 pub use operands::{
-    AdamWStep, AffineGradients, CHUNK_LOGITS, GPU_CHUNK_LOGITS, HeadGradients, Heads, PackedWeight, Saved,
+    AdamWStep, AffineGradients, CHUNK_LOGITS, GPU_CHUNK_LOGITS, HeadGradients, Heads, MuonStep, PackedWeight,
+    Saved,
 };
 pub use operations::Backend;
 pub(crate) use portable::{MASKED, divide, matmul};

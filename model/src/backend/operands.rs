@@ -73,6 +73,37 @@ impl Heads {
     }
 }
 
+/// The numbers of one Muon update (<https://kellerjordan.github.io/posts/muon/>).
+#[derive(Clone, Copy, Debug)]
+pub struct MuonStep<'a> {
+    /// Learning rate of this step.
+    pub learning_rate: f64,
+    /// Decay of the running mean of gradients.
+    pub momentum: f64,
+    /// Decoupled weight decay.
+    pub weight_decay: f64,
+    /// Widths of the maps that lie side by side in the matrix, each of which is a matrix to Muon; they add up to its columns.
+    pub parts: &'a [usize],
+}
+
+impl MuonStep<'_> {
+    /// Factors of `x`, `x³` and `x⁵` in the polynomial that Muon applies to singular values: steep at 0, so that a few turns of
+    /// it bring all of them near 1.
+    pub const COEFFICIENTS: [f64; 3] = [3.4445, -4.7750, 2.0315];
+
+    /// How often it applies the polynomial.
+    pub const TURNS: usize = 5;
+
+    /// The least norm by which a matrix is divided.
+    pub const SMALLEST_NORM: f64 = 1e-7;
+
+    /// The factor of an update from `d_in` features to `d_out`: with singular values of 1, the map then changes each output
+    /// about as much as any other does.
+    pub fn scale(d_in: usize, d_out: usize) -> f64 {
+        (d_out as f64 / d_in as f64).max(1.0).sqrt()
+    }
+}
+
 /// The numbers of one AdamW update (<https://arxiv.org/abs/1711.05101>).
 #[derive(Clone, Copy, Debug)]
 pub struct AdamWStep {

@@ -2,7 +2,7 @@
 
 use burn::tensor::ops::{FloatTensor, IntTensor};
 
-use super::{AdamWStep, AffineGradients, HeadGradients, Heads, PackedWeight, Saved, portable};
+use super::{AdamWStep, AffineGradients, HeadGradients, Heads, MuonStep, PackedWeight, Saved, portable};
 use crate::kv_cache::CachedSequence;
 use crate::precision::{Channels, Precision};
 use crate::{Activation, ComputePrecision};
@@ -355,5 +355,19 @@ pub trait Backend: burn::tensor::backend::Backend {
         step: AdamWStep,
     ) -> [FloatTensor<Self>; 3] {
         portable::adamw_step::<Self>(parameter, gradient, first_moment, second_moment, step)
+    }
+
+    /// One Muon update; returns the new parameter and momentum.
+    ///
+    /// # Shapes
+    ///
+    /// - parameter, gradient, momentum: `[d_in, d_out]`
+    fn muon_step(
+        parameter: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+        momentum: FloatTensor<Self>,
+        step: MuonStep<'_>,
+    ) -> [FloatTensor<Self>; 2] {
+        portable::muon_step::<Self>(parameter, gradient, momentum, step)
     }
 }

@@ -19,7 +19,7 @@ use super::strategy::{Components, Strategy, Work};
 use crate::error::{Error, Result};
 use crate::machine::peak_tokens_per_second;
 use crate::objective::Objective;
-use crate::recipe::{ClipGlobalNorm, ObservedNorm, Recipe, WarmupCosine, freeze};
+use crate::recipe::{ClipGlobalNorm, ObservedNorm, Recipe, WarmupDecay, freeze};
 use crate::run::{
     EventFile, Found, History, JsonLines, Record, RunDir, RunState, SampleRecord, ValidationText,
 };
@@ -42,7 +42,7 @@ pub fn train<B: AutodiffBackend, O: Objective<B>>(
     prepare_directory(&objective, &model, &run)?;
 
     let Recipe { optimizer, schedule, training } = run.recipe.clone();
-    let clipped = ClipGlobalNorm::new(optimizer.adamw().init(), optimizer.grad_clip);
+    let clipped = ClipGlobalNorm::new(optimizer.by_role().init(), optimizer.grad_clip);
     let schedule = schedule.scheduler(&optimizer, training.steps);
     let (view, log) = (run.directory.deref().clone(), run.directory.log());
     view.set_failure(None);
@@ -105,7 +105,7 @@ fn open<B: AutodiffBackend, O: Objective<B>>(
     model: &O::Module,
     run: Run,
     observed: Arc<ObservedNorm>,
-    schedule: WarmupCosine,
+    schedule: WarmupDecay,
 ) -> Result<Work<O>> {
     let directory = &run.directory;
     let state = run.checkpoint.as_ref().map(|checkpoint| checkpoint.state().clone()).unwrap_or_default();

@@ -17,7 +17,7 @@ use super::pauses::Surroundings;
 use super::run::{Run, Stopped, Summary};
 use crate::error::{Error, Result};
 use crate::objective::Objective;
-use crate::recipe::{AdamWOptimizer, ClipGlobalNorm, ObservedNorm, TrainingConfig, WarmupCosine};
+use crate::recipe::{ByRoleOptimizer, ClipGlobalNorm, ObservedNorm, TrainingConfig, WarmupDecay};
 use crate::run::{Checkpoints, EvaluationRecord, EventFile, JsonLines, Record, RunState, SampleRecord};
 use crate::view::{Screen, Status, loss_svg};
 
@@ -28,12 +28,12 @@ const EARLY_SAMPLES: [usize; 8] = [1, 10, 25, 50, 100, 200, 400, 800];
 const MAX_NONFINITE_STEPS: usize = 10;
 
 /// The optimizer of a run.
-type Optimizer<B, M> = ClipGlobalNorm<AdamWOptimizer<B, M>>;
+type Optimizer<B, M> = ClipGlobalNorm<ByRoleOptimizer<B, M>>;
 
 /// The parts that burn-train's learner is made of.
 pub(super) type Components<B, O> = LearningComponentsMarker<
     B,
-    WarmupCosine,
+    WarmupDecay,
     <O as Objective<B>>::Module,
     Optimizer<B, <O as Objective<B>>::Module>,
 >;
@@ -50,7 +50,7 @@ pub(super) struct Work<O> {
     pub(super) controls: Controls,
     pub(super) observed: Arc<ObservedNorm>,
     /// That of the learner: what moves one moves both.
-    pub(super) schedule: WarmupCosine,
+    pub(super) schedule: WarmupDecay,
 }
 
 /// [`SupervisedLearningStrategy`] that fits an objective: an epoch is `eval_interval` steps. The trait takes `&self` and

@@ -40,7 +40,7 @@ pub fn time_steps<B: AutodiffBackend>(
     let gpt = config.init::<B>(1337, device).and_then(|gpt| gpt.with_compute_precision(precision));
     let mut model = LanguageModel { gpt: gpt.map_err(Error::Model)? };
     let recipe = OptimizerConfig::default();
-    let mut optimizer = ClipGlobalNorm::new(recipe.adamw().init::<B, LanguageModel<B>>(), recipe.grad_clip);
+    let mut optimizer = ClipGlobalNorm::new(recipe.by_role().init::<B, LanguageModel<B>>(), recipe.grad_clip);
     let mut steps = Vec::new();
     for number in 0.. {
         let batch = random_batch(config, batch_size, number);

@@ -6,12 +6,12 @@ use kiln_model::{ComputePrecision, Role};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::{AdamW, WarmupCosine};
+use crate::{ByRole, DecayShape, WarmupDecay};
 
 /// What a run is trained with.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Recipe {
-    /// AdamW's numbers.
+    /// The optimizer's numbers.
     pub optimizer: OptimizerConfig,
     /// The learning rate over the run.
     pub schedule: ScheduleConfig,
@@ -32,12 +32,16 @@ impl Recipe {
     }
 }
 
-/// The `[optimizer]` section: AdamW.
+/// The `[optimizer]` section: AdamW, and Muon for the matrices of layers where it has a learning rate.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct OptimizerConfig {
-    /// Peak learning rate, reached after warm-up.
+    /// Peak learning rate of AdamW, reached after warm-up.
     pub learning_rate: f64,
+    /// Peak learning rate of Muon, which follows the same schedule; 0 leaves all parameters to AdamW.
+    pub muon_learning_rate: f64,
+    /// Decay of Muon's running mean of gradients.
+    pub muon_momentum: f64,
     /// Decay of the running mean of gradients.
     pub beta1: f64,
     /// Decay of the running mean of squared gradients.
@@ -54,6 +58,8 @@ impl Default for OptimizerConfig {
     fn default() -> Self {
         Self {
             learning_rate: 6e-4,
+            muon_learning_rate: 0.0,
+            muon_momentum: 0.95,
             beta1: 0.9,
             beta2: 0.95,
             epsilon: 1e-8,
@@ -71,15 +77,31 @@ impl OptimizerConfig {
     /// [`Error::Config`] with key and value.
     pub fn validate(&self) -> Result<()> {
         let ensure = |key, value: f64, holds: bool, reason| ensure("optimizer", key, value, holds, reason);
-        let Self { learning_rate, beta1, beta2, epsilon, weight_decay, grad_clip } = *self;
+        let Self {
+            learning_rate,
+            muon_learning_rate,
+            muon_momentum,
+            beta1,
+            beta2,
+            epsilon,
+            weight_decay,
+            grad_clip,
+        } = *self;
         ensure(
             "learning_rate",
             learning_rate,
             learning_rate.is_finite() && learning_rate > 0.0,
             "must be positive",
         )?;
-        ensure("beta1", beta1, (0.0..1.0).contains(&beta1), "must be at least 0 and less than 1")?;
-        ensure("beta2", beta2, (0.0..1.0).contains(&beta2), "must be at least 0 and less than 1")?;
+        ensure(
+            "muon_learning_rate",
+            muon_learning_rate,
+            muon_learning_rate.is_finite() && muon_learning_rate >= 0.0,
+            "must not be negative",
+        )?;
+        for (key, decay) in [("muon_momentum", muon_momentum), ("beta1", beta1), ("beta2", beta2)] {
+            ensure(key, decay, (0.0..1.0).contains(&decay), "must be at least 0 and less than 1")?;
+        }
         ensure("epsilon", epsilon, epsilon.is_finite() && epsilon > 0.0, "must be positive")?;
         ensure(
             "weight_decay",
@@ -90,22 +112,38 @@ impl OptimizerConfig {
         ensure("grad_clip", grad_clip, grad_clip.is_finite() && grad_clip >= 0.0, "must not be negative")
     }
 
-    /// AdamW with the decay groups of GPT-2.
-    pub fn adamw(&self) -> AdamW {
-        AdamW { config: *self, decays: Role::decays }
+    /// Who is updated by what, with the decay groups of GPT-2.
+    pub fn by_role(&self) -> ByRole {
+        ByRole { config: *self, decays: Role::decays }
     }
 }
 
-/// The `[schedule]` section: linear warm-up, then a cosine down to a floor.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+/// The `[schedule]` section: linear warm-up, then down to a floor.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ScheduleConfig {
     /// Steps until the peak learning rate.
     pub warmup_steps: usize,
-    /// Step at which the cosine ends; 0 means the last one.
+    /// How the learning rate comes down.
+    pub decay: DecayShape,
+    /// The share of the steps after warm-up in which it does so: before, it stays at the peak.
+    pub decay_share: f64,
+    /// Step at which the decay ends; 0 means the last one.
     pub decay_steps: usize,
-    /// Learning rate after the cosine.
+    /// Learning rate after the decay.
     pub min_learning_rate: f64,
+}
+
+impl Default for ScheduleConfig {
+    fn default() -> Self {
+        Self {
+            warmup_steps: 0,
+            decay: DecayShape::Cosine,
+            decay_share: 1.0,
+            decay_steps: 0,
+            min_learning_rate: 0.0,
+        }
+    }
 }
 
 impl ScheduleConfig {
@@ -115,7 +153,9 @@ impl ScheduleConfig {
     ///
     /// [`Error::Config`] with key and both values.
     pub fn validate(&self, optimizer: &OptimizerConfig) -> Result<()> {
-        let Self { warmup_steps, decay_steps, min_learning_rate } = *self;
+        let Self { warmup_steps, decay_share, decay_steps, min_learning_rate, .. } = *self;
+        let is_share = decay_share > 0.0 && decay_share <= 1.0;
+        ensure("schedule", "decay_share", decay_share, is_share, "must be more than 0 and at most 1")?;
         let peak = optimizer.learning_rate;
         let reason = format!("must be between 0 and optimizer.learning_rate = {peak}");
         ensure(
@@ -131,9 +171,11 @@ impl ScheduleConfig {
     }
 
     /// The schedule of a run of `steps` steps.
-    pub fn scheduler(&self, optimizer: &OptimizerConfig, steps: usize) -> WarmupCosine {
-        let decay_steps = if self.decay_steps == 0 { steps } else { self.decay_steps };
-        WarmupCosine::new(optimizer.learning_rate, self.min_learning_rate, self.warmup_steps, decay_steps)
+    pub fn scheduler(&self, optimizer: &OptimizerConfig, steps: usize) -> WarmupDecay {
+        let Self { warmup_steps, decay, decay_share, decay_steps, min_learning_rate } = *self;
+        let decay_steps = if decay_steps == 0 { steps } else { decay_steps };
+        WarmupDecay::new(optimizer.learning_rate, min_learning_rate, warmup_steps, decay_steps)
+            .with_shape(decay, decay_share)
     }
 }
 

@@ -8,8 +8,8 @@ mod trainable;
 
 pub use self::clip::ClipGlobalNorm;
 pub use self::config::{OptimizerConfig, Recipe, ScheduleConfig, TrainingConfig};
-pub use self::optimizer::{AdamW, AdamWOptimizer, Moments};
-pub use self::schedule::WarmupCosine;
+pub use self::optimizer::{ByRole, ByRoleOptimizer, Moments};
+pub use self::schedule::{DecayShape, WarmupDecay};
 
 pub(crate) use self::clip::ObservedNorm;
 pub(crate) use self::trainable::{Frozen, freeze};

@@ -1,4 +1,4 @@
-//! The learning rate over a run: linear warm-up, a cosine down, then a floor, as in GPT-3 and nanoGPT.
+//! The learning rate over a run: linear warm-up, perhaps a while at the peak, and down to a floor.
 
 use std::f64::consts::PI;
 use std::sync::Arc;
@@ -6,18 +6,43 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use burn::lr_scheduler::LrScheduler;
 use burn::tensor::backend::Backend;
+use serde::{Deserialize, Serialize};
+
+/// How the learning rate comes down from peak to floor.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DecayShape {
+    /// Half a wave of the cosine, as in GPT-3 and nanoGPT.
+    #[default]
+    Cosine,
+    /// A straight line (<https://arxiv.org/abs/2502.15938>).
+    Linear,
+}
+
+impl DecayShape {
+    /// From 1 down to 0 as `progress` goes from 0 to 1.
+    fn at(self, progress: f64) -> f64 {
+        match self {
+            Self::Cosine => 0.5 * (1.0 + (PI * progress).cos()),
+            Self::Linear => 1.0 - progress,
+        }
+    }
+}
 
 /// `peak · (step + 1) / (warmup + 1)` during warm-up, then
-/// `floor + (peak - floor) · (1 + cos(π · progress)) / 2`, then `floor`; steps count from zero.
+/// `floor + (peak - floor) · shape(decayed)`, then `floor`; steps count from zero.
 ///
 /// `progress` goes from 0 after warm-up to 1 at the end of the decay. It follows the steps, or the clock where a time limit
-/// ends the run before its steps.
+/// ends the run before its steps. `decayed` goes from 0 to 1 in the last `share` of it: all of it makes the schedule of GPT-3,
+/// less makes warm-up, constant, decay (<https://arxiv.org/abs/2405.18392>).
 #[derive(Clone, Debug)]
-pub struct WarmupCosine {
+pub struct WarmupDecay {
     peak: f64,
     floor: f64,
     warmup_steps: usize,
     decay_steps: usize,
+    shape: DecayShape,
+    share: f64,
     step: usize,
     decay: Decay,
 }
@@ -38,10 +63,17 @@ impl Decay {
     }
 }
 
-impl WarmupCosine {
-    /// A schedule that reaches `peak` after `warmup_steps` and `floor` at `decay_steps`.
+impl WarmupDecay {
+    /// A schedule that reaches `peak` after `warmup_steps`, and comes down by a cosine to `floor` at `decay_steps`.
     pub fn new(peak: f64, floor: f64, warmup_steps: usize, decay_steps: usize) -> Self {
-        Self { peak, floor, warmup_steps, decay_steps, step: 0, decay: Decay::default() }
+        let (shape, share) = (DecayShape::Cosine, 1.0);
+        Self { peak, floor, warmup_steps, decay_steps, shape, share, step: 0, decay: Decay::default() }
+    }
+
+    /// The same schedule, which stays at the peak until the last `share` of the steps after warm-up and then comes down as
+    /// `shape` says.
+    pub fn with_shape(self, shape: DecayShape, share: f64) -> Self {
+        Self { shape, share, ..self }
     }
 
     /// What moves the decay ahead of the steps.
@@ -76,11 +108,12 @@ impl WarmupCosine {
         if progress >= 1.0 {
             return self.floor;
         }
-        self.floor + (self.peak - self.floor) * 0.5 * (1.0 + (PI * progress).cos())
+        let decayed = ((progress - (1.0 - self.share)) / self.share).max(0.0);
+        self.floor + (self.peak - self.floor) * self.shape.at(decayed)
     }
 }
 
-impl LrScheduler for WarmupCosine {
+impl LrScheduler for WarmupDecay {
     type Record<B: Backend> = usize;
 
     fn step(&mut self) -> f64 {
@@ -104,7 +137,7 @@ mod tests {
 
     #[test]
     fn a_decay_ahead_of_the_steps_decides() {
-        let schedule = WarmupCosine::new(1e-3, 1e-4, 100, 2000);
+        let schedule = WarmupDecay::new(1e-3, 1e-4, 100, 2000);
         let (early, late) = (schedule.at(200), schedule.at(1990));
         schedule.decay().set(0.5);
         assert_eq!((schedule.at(200), schedule.at(1990)), (0.00055, late));
@@ -116,7 +149,7 @@ mod tests {
     /// Values of nanoGPT's `get_lr` (learning rate 1e-3, floor 1e-4, 100 warm-up steps, decay over 2,000).
     #[test]
     fn equals_nanogpt() {
-        let schedule = WarmupCosine::new(1e-3, 1e-4, 100, 2000);
+        let schedule = WarmupDecay::new(1e-3, 1e-4, 100, 2000);
         for (step, expected) in [
             (0, 9.900990099009901e-06),
             (99, 0.0009900990099009901),

@@ -102,7 +102,7 @@ mod tests {
         let batch = Batch { inputs: vec![0, 1, 2, 3], targets: vec![1, 2, 3, 4], windows: 1, seq: 4 };
         let output = TrainStep::step(&model, MicroBatches::from(vec![batch]));
         assert_eq!(output.grads.len(), found.len() - 13);
-        let mut optimizer = OptimizerConfig::default().adamw().init::<B, LanguageModel<B>>();
+        let mut optimizer = OptimizerConfig::default().by_role().init::<B, LanguageModel<B>>();
         let trained = optimizer.step(0.1, model, output.grads).gpt;
         assert_eq!(optimizer.to_record().len(), found.len() - 13);
         let values = |tensor: Tensor<B, 2>| tensor.into_data().to_vec::<f32>().expect("f32");

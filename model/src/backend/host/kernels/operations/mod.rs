@@ -10,6 +10,7 @@ mod gate;
 mod head;
 mod layer_norm;
 mod linear;
+mod muon;
 mod pack;
 mod rms_norm;
 mod rotary;
@@ -34,6 +35,7 @@ pub(in crate::backend) use head::{
 };
 pub(in crate::backend) use layer_norm::{layer_norm_backward, layer_norm_forward};
 pub(in crate::backend) use linear::{linear, linear_backward, linear_forward, packed_linear};
+pub(in crate::backend) use muon::muon_step;
 pub(in crate::backend) use pack::pack;
 pub(in crate::backend) use rms_norm::{rms_norm_backward, rms_norm_forward};
 pub(in crate::backend) use rotary::rotary;
@@ -136,6 +138,9 @@ macro_rules! host_operations {
                 parameter: FloatTensor<Self>, gradient: FloatTensor<Self>, first_moment: FloatTensor<Self>,
                 second_moment: FloatTensor<Self>, step: AdamWStep
             ) -> [FloatTensor<Self>; 3], by parameter;
+            fn muon_step(
+                parameter: FloatTensor<Self>, gradient: FloatTensor<Self>, momentum: FloatTensor<Self>, step: MuonStep<'_>
+            ) -> [FloatTensor<Self>; 2], by parameter;
         }
     };
 }

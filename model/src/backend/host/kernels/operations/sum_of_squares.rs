@@ -13,7 +13,7 @@ pub(in crate::backend) fn sum_of_squares<B: HostMemory>(tensor: FloatTensor<B>) 
 }
 
 /// Σ x², accumulated in f64.
-fn sum(x: &[f32]) -> f64 {
+pub(super) fn sum(x: &[f32]) -> f64 {
     let blocks = x.len().div_ceil(ELEMENTWISE_BLOCK);
     // Each block's f64 sum travels through two floats of scratch, so steady state allocates nothing.
     with_scratch(blocks * 2, |partial| {

@@ -1,0 +1,70 @@
+//! The update of one parameter, and what it remembers.
+
+use burn::optim::SimpleOptimizer;
+use burn::record::Record;
+use burn::tensor::backend::Backend as BurnBackend;
+use burn::tensor::ops::FloatTensor;
+use burn::tensor::{Tensor, TensorPrimitive};
+use kiln_model::Backend;
+
+use super::adamw::AdamW;
+use super::muon::Muon;
+
+/// How a parameter is updated.
+#[derive(Clone, Debug)]
+pub enum Rule {
+    /// A number at a time.
+    AdamW(AdamW),
+    /// As a matrix.
+    Muon(Muon),
+}
+
+/// What the optimizer remembers of a parameter.
+#[derive(Record, Clone)]
+pub struct Moments<B: BurnBackend, const D: usize> {
+    /// Running mean of the gradient, shaped like the parameter.
+    pub first: Tensor<B, D>,
+    /// Running mean of the squared gradient, shaped like the parameter; Muon has none.
+    pub second: Option<Tensor<B, D>>,
+    /// Updates so far.
+    pub step: usize,
+}
+
+impl<B: BurnBackend, const D: usize> Moments<B, D> {
+    /// Those before the first update.
+    pub(super) fn zero(gradient: &Tensor<B, D>) -> Self {
+        Self { first: gradient.zeros_like(), second: None, step: 0 }
+    }
+}
+
+impl<B: Backend> SimpleOptimizer<B> for Rule {
+    type State<const D: usize> = Moments<B, D>;
+
+    fn step<const D: usize>(
+        &self,
+        learning_rate: f64,
+        parameter: Tensor<B, D>,
+        gradient: Tensor<B, D>,
+        moments: Option<Self::State<D>>,
+    ) -> (Tensor<B, D>, Option<Self::State<D>>) {
+        let (parameter, moments) = match self {
+            Self::AdamW(adamw) => adamw.step(learning_rate, parameter, gradient, moments),
+            Self::Muon(muon) => muon.step(learning_rate, parameter, gradient, moments),
+        };
+        (parameter, Some(moments))
+    }
+
+    fn to_device<const D: usize>(moments: Self::State<D>, device: &B::Device) -> Self::State<D> {
+        let Moments { first, second, step } = moments;
+        let second = second.map(|second| second.to_device(device));
+        Moments { first: first.to_device(device), second, step }
+    }
+}
+
+pub(super) fn primitive<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> FloatTensor<B> {
+    tensor.into_primitive().tensor()
+}
+
+pub(super) fn from_primitive<B: Backend, const D: usize>(primitive: FloatTensor<B>) -> Tensor<B, D> {
+    Tensor::from_primitive(TensorPrimitive::Float(primitive))
+}
