@@ -6,6 +6,7 @@
 mod check;
 mod dropout;
 mod llama;
+mod muon;
 
 use burn::tensor::{Int, Tensor, TensorData, TensorPrimitive};
 use burn_ndarray::NdArray;

@@ -3,7 +3,9 @@
 
 #![recursion_limit = "256"]
 
+#[path = "../common/mod.rs"]
 mod common;
+mod muon;
 
 use burn::lr_scheduler::LrScheduler;
 use burn::module::{Module, Param};
@@ -228,6 +230,11 @@ macro_rules! on {
             #[test]
             fn follows_pytorchs_recipe() {
                 recipe::<Autodiff<$backend>>();
+            }
+
+            #[test]
+            fn follows_muon() {
+                muon::ten_steps::<Autodiff<$backend>>();
             }
 
             #[test]
