@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use kiln_model::{AutodiffBackend, ComputePrecision, GptConfig};
-use kiln_training::time_steps;
+use kiln_training::{OptimizerConfig, time_steps};
 use rayon::prelude::*;
 use serde_json::{Value, json};
 
@@ -135,7 +135,14 @@ impl TrainingJob for Timing {
     fn run<B: AutodiffBackend>(self, device: B::Device, name: &'static str) -> Result<Speed> {
         let config = GptConfig { vocab_size: 65, context_length: 64, ..GptConfig::new(4, 4, 128) };
         let enough = |steps: &[Duration]| steps.iter().sum::<Duration>() >= Duration::from_secs(SECONDS);
-        let times = time_steps::<B>(&config, 12, ComputePrecision::F32, &device, enough)?;
+        let times = time_steps::<B>(
+            &config,
+            &OptimizerConfig::default(),
+            12,
+            ComputePrecision::F32,
+            &device,
+            enough,
+        )?;
         let mut steps = times.steps;
         steps.sort_unstable();
         Ok(Speed {

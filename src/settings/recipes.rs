@@ -3,8 +3,9 @@
 use std::path::Path;
 
 /// Each recipe and its text.
-const RECIPES: [(&str, &str); 2] = [
+const RECIPES: [(&str, &str); 3] = [
     ("book-gpt2-bpe", include_str!("../../configs/book-gpt2-bpe.toml")),
+    ("fast-shakespeare-char", include_str!("../../configs/fast-shakespeare-char.toml")),
     ("shakespeare-char-cpu", include_str!("../../configs/shakespeare-char-cpu.toml")),
 ];
 

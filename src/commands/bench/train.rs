@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use kiln_model::{AutodiffBackend, GptConfig};
-use kiln_training::time_steps;
+use kiln_training::{OptimizerConfig, time_steps};
 use serde_json::json;
 
 use super::model::{config, megabytes, peak_memory};
@@ -38,7 +38,14 @@ impl TrainingJob for Training {
             Some(count) => steps.len() >= count as usize,
             None => steps.len() >= FEWEST && steps.iter().sum::<Duration>() >= LONG_ENOUGH,
         };
-        let times = time_steps::<B>(&config, args.batch, args.precision, &device, enough)?;
+        let times = time_steps::<B>(
+            &config,
+            &OptimizerConfig::default(),
+            args.batch,
+            args.precision,
+            &device,
+            enough,
+        )?;
         let speed = Spread::per_second(times.tokens, &times.steps);
         let flops_per_second = speed.median * times.flops_per_token;
         let share = flops_per_second / times.matmul_flops_per_second;

@@ -8,7 +8,7 @@ use indicatif::DecimalBytes;
 use kiln_datasets::{Dataset, STANDARD_INPUT, Source};
 use kiln_inference::ModelFiles;
 use kiln_model::{AutodiffBackend, ComputePrecision, GptConfig};
-use kiln_training::{DeviceKind, time_steps};
+use kiln_training::{DeviceKind, OptimizerConfig, time_steps};
 
 use super::print_message;
 use crate::backend::{TrainingJob, device_kind, dispatch_training};
@@ -18,6 +18,8 @@ use crate::contents;
 
 /// Minutes that a run takes if nobody says otherwise.
 const MINUTES: f64 = 5.0;
+/// Muon's peak: that of most who use it, whatever the size of the model.
+const MUON_LEARNING_RATE: f64 = 0.02;
 /// How often a small text is read at most: from then on it is only learned by heart.
 const MOST_EPOCHS: f64 = 20.0;
 /// More passes than this over so little text are worth a word.
@@ -36,6 +38,8 @@ struct Recipe {
     config: GptConfig,
     batch_size: usize,
     valid_fraction: f64,
+    /// 0 for a model that has learned with AdamW before.
+    muon_learning_rate: f64,
 }
 
 impl Recipe {
@@ -63,18 +67,29 @@ impl Recipe {
             1_000..100_000 => 0.05,
             _ => 0.01,
         };
-        Self { tokenizer, vocab_size, bytes_per_token, config, batch_size, valid_fraction }
+        let muon_learning_rate = MUON_LEARNING_RATE;
+        Self {
+            tokenizer,
+            vocab_size,
+            bytes_per_token,
+            config,
+            batch_size,
+            valid_fraction,
+            muon_learning_rate,
+        }
     }
 
     /// The recipe with what was asked for instead, as far as it is valid; `start` is the model that the run starts from.
     fn with(self, asked: &Shortcuts, start: Option<GptConfig>) -> Self {
+        let muon_learning_rate = if start.is_some() { 0.0 } else { self.muon_learning_rate };
         let preset = asked.preset.as_deref().and_then(GptConfig::preset);
         let preset = preset.map(|preset| GptConfig { vocab_size: self.config.vocab_size, ..preset });
         let config = start.or(preset).unwrap_or_else(|| self.config.clone());
         let context_length = asked.context.unwrap_or(config.context_length);
         let config = GptConfig { context_length, ..config };
         let config = if config.validate().is_ok() { config } else { self.config };
-        Self { config, batch_size: asked.batch.unwrap_or(self.batch_size).max(1), ..self }
+        let batch_size = asked.batch.unwrap_or(self.batch_size).max(1);
+        Self { config, batch_size, muon_learning_rate, ..self }
     }
 
     /// Tokens of the training split of so many bytes, about.
@@ -92,6 +107,13 @@ impl Recipe {
         ((tokens / self.tokens_of_a_step()) as usize).max(50)
     }
 
+    fn optimizer(&self) -> OptimizerConfig {
+        // Wider models want smaller steps.
+        let learning_rate = (0.4 / self.config.d_model as f64 * 1e5).round() / 1e5;
+        let muon_learning_rate = self.muon_learning_rate;
+        OptimizerConfig { learning_rate, muon_learning_rate, beta2: 0.99, ..OptimizerConfig::default() }
+    }
+
     /// The configuration as a file says it.
     fn toml(&self, path: &Path, steps: usize, epochs: f64) -> String {
         // The largest number of a TOML file.
@@ -99,8 +121,7 @@ impl Recipe {
         let GptConfig { n_layers, n_heads, d_model, context_length, .. } = self.config;
         let Self { tokenizer, vocab_size, batch_size, valid_fraction, .. } = self;
         let dropout = if epochs > 4.0 { 0.1 } else { 0.0 };
-        // Wider models want smaller steps.
-        let learning_rate = (0.4 / d_model as f64 * 1e5).round() / 1e5;
+        let OptimizerConfig { learning_rate, muon_learning_rate, beta2, .. } = self.optimizer();
         let (warmup, interval) = ((steps / 20).max(1), (steps / 10).max(1));
         let path = toml::Value::String(path.display().to_string());
         format!(
@@ -108,10 +129,10 @@ impl Recipe {
              n_heads = {n_heads}\ndropout = {dropout:?}\n\
              [tokenizer]\nkind = \"{tokenizer}\"\nvocab_size = {vocab_size}\n\
              [data]\nsource = \"path\"\npath = {path}\nvalid_fraction = {valid_fraction}\n\
-             [optimizer]\nlearning_rate = {learning_rate}\nbeta2 = 0.99\n\
-             [schedule]\nwarmup_steps = {warmup}\nmin_learning_rate = {}\n\
-             [training]\nsteps = {steps}\nbatch_size = {batch_size}\neval_interval = {interval}\neval_batches = 20\n",
-            learning_rate / 10.0,
+             [optimizer]\nlearning_rate = {learning_rate}\nmuon_learning_rate = {muon_learning_rate:?}\n\
+             beta2 = {beta2}\n\
+             [schedule]\nwarmup_steps = {warmup}\ndecay = \"linear\"\n\
+             [training]\nsteps = {steps}\nbatch_size = {batch_size}\neval_interval = {interval}\neval_batches = 20\n"
         )
     }
 }
@@ -209,7 +230,8 @@ impl TrainingJob for Timing {
     fn run<B: AutodiffBackend>(self, device: B::Device, _name: &'static str) -> Result<f64> {
         let Recipe { config, batch_size, .. } = &self.recipe;
         let enough = |steps: &[Duration]| steps.iter().sum::<Duration>() >= TIMED;
-        let times = time_steps::<B>(config, *batch_size, ComputePrecision::F32, &device, enough)?;
+        let optimizer = self.recipe.optimizer();
+        let times = time_steps::<B>(config, &optimizer, *batch_size, ComputePrecision::F32, &device, enough)?;
         let total: Duration = times.steps.iter().sum();
         Ok((times.tokens * times.steps.len()) as f64 / total.as_secs_f64())
     }

@@ -34,7 +34,7 @@ pub(super) fn prepare(args: &Train) -> Result<Prepared> {
     let (steps, before) = (settings.training.steps, started.training.steps);
     if steps != before && settings.schedule.decay_steps == 0 {
         print_message(format_args!(
-            "training.steps {before} → {steps}: the learning rate's cosine now ends there"
+            "training.steps {before} → {steps}: the learning rate's decay now ends there"
         ));
     }
 

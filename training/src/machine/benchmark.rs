@@ -24,14 +24,15 @@ pub struct StepTimes {
     pub matmul_flops_per_second: f64,
 }
 
-/// Times steps of a new model: forward, backward, clipping to norm 1, AdamW with decay groups. One step comes first
-/// that is not timed. Stops when `enough` says so of the steps so far.
+/// Times steps of a new model: forward, backward, clipping, and the optimizer with decay groups. One step comes first that
+/// is not timed. Stops when `enough` says so of the steps so far.
 ///
 /// # Errors
 ///
 /// [`Error::Model`] for an impossible architecture, or a precision that the device does not have.
 pub fn time_steps<B: AutodiffBackend>(
     config: &GptConfig,
+    optimizer: &OptimizerConfig,
     batch_size: usize,
     precision: ComputePrecision,
     device: &B::Device,
@@ -39,14 +40,15 @@ pub fn time_steps<B: AutodiffBackend>(
 ) -> Result<StepTimes> {
     let gpt = config.init::<B>(1337, device).and_then(|gpt| gpt.with_compute_precision(precision));
     let mut model = LanguageModel { gpt: gpt.map_err(Error::Model)? };
-    let recipe = OptimizerConfig::default();
-    let mut optimizer = ClipGlobalNorm::new(recipe.by_role().init::<B, LanguageModel<B>>(), recipe.grad_clip);
+    let learning_rate = optimizer.learning_rate;
+    let mut optimizer =
+        ClipGlobalNorm::new(optimizer.by_role().init::<B, LanguageModel<B>>(), optimizer.grad_clip);
     let mut steps = Vec::new();
     for number in 0.. {
         let batch = random_batch(config, batch_size, number);
         let started = Instant::now();
         let output = TrainStep::step(&model, MicroBatches::from(vec![batch]));
-        model = optimizer.step(1e-4, model, output.grads);
+        model = optimizer.step(learning_rate, model, output.grads);
         // An error of the device shows in the next step.
         let _ = B::sync(device);
         if number > 0 {

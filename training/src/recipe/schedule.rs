@@ -146,6 +146,17 @@ mod tests {
         assert_eq!(schedule.at(200), 1e-4);
     }
 
+    #[test]
+    fn a_share_of_decay_stays_at_the_peak_before_and_follows_the_clock() {
+        let schedule = WarmupDecay::new(1.0, 0.2, 10, 110).with_shape(DecayShape::Linear, 0.4);
+        let rates = [10, 69, 70, 90, 110].map(|step| schedule.at(step));
+        for (rate, expected) in rates.into_iter().zip([1.0, 1.0, 1.0, 0.6, 0.2]) {
+            assert!((rate - expected).abs() < 1e-12, "{rates:?}");
+        }
+        schedule.decay().set(0.8);
+        assert!((schedule.at(20) - 0.6).abs() < 1e-12, "half of the decay lies behind it");
+    }
+
     /// Values of nanoGPT's `get_lr` (learning rate 1e-3, floor 1e-4, 100 warm-up steps, decay over 2,000).
     #[test]
     fn equals_nanogpt() {
