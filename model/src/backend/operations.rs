@@ -21,9 +21,7 @@ pub trait Backend: burn::tensor::backend::Backend {
     ///
     /// # Shapes
     ///
-    /// - weight: `[rows, d_model]`
-    /// - ids: `[batch, seq]`
-    /// - output: `[batch, seq, d_model]`
+    /// - weight, ids, output: `[rows, d_model]`, `[batch, seq]`, `[batch, seq, d_model]`
     fn embedding(weight: FloatTensor<Self>, ids: IntTensor<Self>) -> FloatTensor<Self> {
         portable::embedding::<Self>(weight, ids)
     }
@@ -91,12 +89,7 @@ pub trait Backend: burn::tensor::backend::Backend {
         portable::layer_norm_backward::<Self>(saved, weight, has_bias, gradient)
     }
 
-    /// RMS norm over the last axis, differentiable: `x · rrms · weight`.
-    ///
-    /// # Shapes
-    ///
-    /// - input, output: `[.., features]`
-    /// - weight: `[features]`
+    /// RMS norm over the last axis, differentiable: `x · rrms · weight`, shaped as [`layer_norm`](Self::layer_norm).
     fn rms_norm(input: FloatTensor<Self>, weight: FloatTensor<Self>, epsilon: f64) -> FloatTensor<Self> {
         Self::rms_norm_forward(input, weight, epsilon).0
     }
@@ -206,12 +199,9 @@ pub trait Backend: burn::tensor::backend::Backend {
 
     /// Causal self-attention of all heads on the joint projection, differentiable; `dropout` is that of its weights.
     ///
-    /// One linear map makes all three, hence one tensor: apart, their gradients would be copied together for it.
-    ///
     /// # Shapes
     ///
-    /// - qkv: `[batch, seq, (n_heads + 2 * n_kv_heads) * head_dim]`, queries, keys, values; heads side by
-    ///   side in each
+    /// - qkv: `[batch, seq, (n_heads + 2 * n_kv_heads) * head_dim]`, queries, keys, values; heads side by side in each
     /// - output: `[batch, seq, n_heads * head_dim]`
     fn attention(qkv: FloatTensor<Self>, heads: Heads, scale: f64, dropout: f64) -> FloatTensor<Self> {
         Self::attention_forward(qkv, heads, scale, dropout).0
@@ -243,9 +233,8 @@ pub trait Backend: burn::tensor::backend::Backend {
     ///
     /// # Shapes
     ///
-    /// - query: `[batch, n_heads, new, head_dim]`, the last `new` positions of each sequence
+    /// - query, output: `[batch, n_heads, new, head_dim]`, the last `new` positions of each sequence
     /// - caches: one for each sequence, with the new positions already in it
-    /// - output: `[batch, n_heads, new, head_dim]`
     fn cached_attention(
         query: FloatTensor<Self>,
         caches: Vec<CachedSequence<Self>>,
@@ -258,8 +247,7 @@ pub trait Backend: burn::tensor::backend::Backend {
     ///
     /// # Shapes
     ///
-    /// - hidden: `[.., d_model]`
-    /// - weight: `[vocab, d_model]`
+    /// - hidden, weight: `[.., d_model]`, `[vocab, d_model]`
     /// - output: logits, `[.., vocab]`
     fn head(hidden: FloatTensor<Self>, weight: FloatTensor<Self>, softcap: Option<f64>) -> FloatTensor<Self> {
         portable::head::<Self>(hidden, weight, softcap)
@@ -273,8 +261,7 @@ pub trait Backend: burn::tensor::backend::Backend {
     /// # Shapes
     ///
     /// - hidden, weight: as in [`head`](Self::head)
-    /// - targets: as many as there are hidden vectors
-    /// - output: `[1]`
+    /// - targets, output: as many as there are hidden vectors, `[1]`
     fn head_cross_entropy(
         hidden: FloatTensor<Self>,
         weight: FloatTensor<Self>,

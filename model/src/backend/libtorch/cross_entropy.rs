@@ -52,7 +52,8 @@ pub(in crate::backend) fn head_cross_entropy_with_gradients<B: TorchBackend>(
         let minus_one = Tensor::full([len, 1], -1.0, (softmax.kind(), softmax.device()));
         let _ = softmax.scatter_add_(1, &head.targets.narrow(0, start, len), &minus_one);
         if let Some(tanh) = tanh {
-            softmax *= (1.0 - tanh.square()).to_kind(softmax.kind());
+            let slope: Tensor = 1.0 - tanh.square();
+            softmax *= slope.to_kind(softmax.kind());
         }
         let share = head.share.narrow(0, start, len).to_kind(head.hidden.kind());
         d_hidden.push(softmax.mm(&head.weight) * &share); // [chunk, d_model]
