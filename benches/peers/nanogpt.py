@@ -83,7 +83,7 @@ def kiln(program, text, config, seed, seconds):
     """What Kiln's whole run took, and its loss."""
     with tempfile.TemporaryDirectory() as folder:
         run = pathlib.Path(folder, "run")
-        command = [program, "train", "--plain", "--config", config, "--run-dir", run, "--seed", seed]
+        command = [program, "train", "--plain", "--config", config, "--run-dir", run, "--set", f"training.seed={seed}"]
         command += ["--set", f"data.path={text}", "--set", f"training.max_minutes={seconds / 60}"]
         started = time.perf_counter()
         subprocess.run([str(word) for word in command], check=True, capture_output=True)
