@@ -13,6 +13,8 @@ import tomllib
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 LONGEST = 360
+# One trait, of which most is documentation.
+LONGER = {"model/src/backend/operations.rs": 420}
 CARRIED = ["README.md", "LICENSE-APACHE", "LICENSE-MIT"]
 CARRIED_FOLDERS = r"src/|build\.rs|configs/|docs/configuration\.md|examples/|Cargo\.|Config\.toml|README|LICENSE|CHANGELOG|\.cargo_vcs_info"
 DESCRIBED = ["description", "license", "repository", "keywords", "categories", "readme", "rust_version"]
@@ -25,8 +27,9 @@ def output(*command):
 def long_files():
     for file in output("git", "ls-files", "*.rs").splitlines():
         path = ROOT / file
-        if path.is_file() and (lines := len(path.read_text().splitlines())) > LONGEST:
-            yield f"{file} has {lines} lines, more than {LONGEST}: it holds more than one concept"
+        longest = LONGER.get(file, LONGEST)
+        if path.is_file() and (lines := len(path.read_text().splitlines())) > longest:
+            yield f"{file} has {lines} lines, more than {longest}: it holds more than one concept"
 
 
 def compiler():

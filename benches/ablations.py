@@ -35,7 +35,7 @@ CHOICES = {
     "gated, SiLU": {"model.feed_forward": "gated", "model.activation": "silu", "model.d_ff": 344},
     "projections start at zero": {"model.zero_init": True},
     "a head of its own": {"model.tied_head": False},
-    "norm of the embedding": {"model.embedding_norm": True, "model.tied_head": False},
+    "norm of the embedding, a head of its own": {"model.embedding_norm": True, "model.tied_head": False},
     "soft cap of logits at 15": {"model.logit_softcap": 15.0},
     "scalars for each layer": {"model.residual_scalars": True},
 }
@@ -77,8 +77,8 @@ def main():
     if asked.times and asked.times.exists():
         times = json.loads(asked.times.read_text())
     else:
-        rounds = [{name: seconds_per_step(kiln, text, choice) for name, choice in choices.items()} for _ in range(3)]
-        times = {name: statistics.median(round[name] for round in rounds) for name in choices}
+        measured = [{name: seconds_per_step(kiln, text, choice) for name, choice in choices.items()} for _ in range(3)]
+        times = {name: statistics.median(times[name] for times in measured) for name in choices}
         if asked.times:
             asked.times.write_text(json.dumps(times, indent=1))
     base = next(iter(times.values()))
@@ -113,7 +113,9 @@ def fast():
 
     path = pathlib.Path(__file__).parent.parent / "configs" / "fast-shakespeare-char.toml"
     sections = tomllib.loads(path.read_text())
-    return {f"{section}.{key}": value for section in ("model", "optimizer", "schedule") for key, value in sections[section].items()}
+    # Those that it leaves out and nanoGPT's has.
+    keys = {"schedule.min_learning_rate": 0}
+    return keys | {f"{section}.{key}": value for section in ("model", "optimizer", "schedule") for key, value in sections[section].items()}
 
 
 if __name__ == "__main__":

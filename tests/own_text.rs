@@ -22,6 +22,8 @@ fn a_dry_run_prints_the_recipe_and_writes_nothing() {
     let config: toml::Table = toml::from_str(&stdout(&output)).expect("a configuration");
     assert_eq!(config["tokenizer"]["kind"].as_str(), Some("char"));
     assert_eq!(config["optimizer"]["learning_rate"].as_float(), Some(0.002));
+    assert_eq!(config["optimizer"]["muon_learning_rate"].as_float(), Some(0.02));
+    assert_eq!(config["schedule"]["decay"].as_str(), Some("linear"));
     assert_eq!(config["training"]["batch_size"].as_integer(), Some(4));
     assert_eq!(config["training"]["steps"].as_integer(), Some(60));
     assert_eq!(config["training"]["max_minutes"].as_float(), Some(2.0));

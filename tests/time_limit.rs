@@ -28,10 +28,7 @@ fn the_learning_rate_comes_down_by_the_limit_and_the_limit_counts_once() {
     let rates: Vec<f64> = before.iter().filter_map(|step| step["learning_rate"].as_f64()).collect();
     assert!(rates.len() > 20, "{} steps in six seconds", rates.len());
     let last = rates[rates.len() - 1];
-    assert!(
-        last < 1.1e-4 && rates.iter().any(|rate| *rate > 9e-4),
-        "from 1e-3 down to 1e-4, and here {last}"
-    );
+    assert!(last < 5e-5 && rates.iter().any(|rate| *rate > 9e-4), "from 1e-3 down to 0, and here {last}");
 
     // The time is over, and a resumed run has no more of it.
     stdout(&kiln(path, ["train", "--plain", "--run-dir", "run", "--resume"]));

@@ -71,7 +71,8 @@ fn part_attention(parameters: &mut [Parameter]) {
     for parameter in parameters {
         if let Some(layer) = parameter.name.strip_suffix("c_attn.weight")
             && let Some(&queries) = rows.get(&format!("{layer}c_proj.weight"))
-            && let Some(keys_and_values) = parameter.parts[0].checked_sub(queries)
+            && let Some(keys_and_values @ 1..) = parameter.parts[0].checked_sub(queries)
+            && keys_and_values.is_multiple_of(2)
         {
             parameter.parts = vec![queries, keys_and_values / 2, keys_and_values / 2];
         }

@@ -5,7 +5,7 @@ use burn::tensor::Tensor;
 
 use crate::{Backend, Tap, Watch, backend};
 
-/// Before block `l`, the stream becomes `x = λ_l x + μ_l x_0`, where `x_0` is what the first block would read without
+/// Before block `l`, the stream becomes `x = λ_l x + μ_l x_0`, where `x_0` is what the first block would read without them
 /// (`resid_lambdas` and `x0_lambdas` of <https://github.com/karpathy/nanochat>).
 ///
 /// `λ` starts at 1 as there, `μ` at 0 instead of 0.1: a new model computes what it would without scalars.

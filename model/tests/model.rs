@@ -189,6 +189,11 @@ fn the_norm_of_an_embedding_folds_into_a_table_that_is_no_head() {
     assert_eq!(model_type(&model), "kiln");
     let folded = model.clone().with_folded_embedding_norm();
     assert_eq!(model_type(&folded), "gpt2");
+    let llama =
+        GptConfig { vocab_size: 7, embedding_norm: true, tied_head: false, ..GptConfig::llama(1, 2, 8) };
+    let llama: GptModel<B> = llama.init(7, &Default::default()).expect("valid");
+    assert_eq!(model_type(&llama.with_folded_embedding_norm()), "llama");
+    model_type(&folded);
     let loaded: GptModel<B> = load(directory.path(), &Default::default()).expect("just written");
     let expected = model.forward(tokens(&[3, 1, 4])).into_data();
     loaded

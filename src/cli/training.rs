@@ -80,7 +80,7 @@ pub struct Shortcuts {
     #[arg(long, value_name = "M", value_parser = minutes, help_heading = SHORTCUTS)]
     #[arg(aliases = ["max-minutes", "max_minutes"])]
     pub minutes: Option<f64>,
-    /// Peak learning rate: optimizer.learning_rate.
+    /// Peak learning rate of AdamW: optimizer.learning_rate.
     #[arg(long, value_name = "RATE", help_heading = SHORTCUTS, aliases = ["learning-rate", "learning_rate"])]
     pub lr: Option<f64>,
     /// Windows in a batch: training.batch_size.
@@ -114,7 +114,10 @@ impl Train {
         fn change(key: &str, value: &Option<impl ToString>) -> Option<String> {
             value.as_ref().map(|value| format!("{key}={}", value.to_string()))
         }
+        // A model that was trained before, most likely with AdamW, stays with it.
+        let of_start = (self.init_from.is_some() && self.config.is_none()).then_some(0.0);
         let shortcuts = [
+            change("optimizer.muon_learning_rate", &of_start),
             change("data.path", &self.named_text().map(Path::display)),
             change("model.preset", preset),
             change("model.context_length", context),

@@ -138,19 +138,22 @@ fn biases(config: &GptConfig) -> Fact {
     Fact { name: "biases", words, keys }
 }
 
-/// What no published family has, where a model has it.
-fn own_choices(config: &GptConfig) -> impl Iterator<Item = Fact> {
-    let scalars = config.residual_scalars.then(|| Fact {
-        name: "residual scalars",
-        words: "two for each block".to_owned(),
-        keys: vec![("residual_scalars", true.into())],
-    });
-    let softcap = config.softcap().map(|cap| Fact {
-        name: "logit softcap",
-        words: cap.to_string(),
-        keys: vec![("logit_softcap", cap.into())],
-    });
-    scalars.into_iter().chain(softcap)
+/// What no published family has.
+fn own_choices(config: &GptConfig) -> [Fact; 2] {
+    let scalars = if config.residual_scalars { "two for each block" } else { "none" };
+    let softcap = config.softcap().map_or("none".to_owned(), |cap| cap.to_string());
+    [
+        Fact {
+            name: "residual scalars",
+            words: scalars.to_owned(),
+            keys: vec![("residual_scalars", config.residual_scalars.into())],
+        },
+        Fact {
+            name: "logit softcap",
+            words: softcap,
+            keys: vec![("logit_softcap", config.logit_softcap.into())],
+        },
+    ]
 }
 
 /// How the model knows where a token stands.

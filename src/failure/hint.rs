@@ -294,7 +294,8 @@ fn training(error: &kiln_training::Error, reading: Reading) -> Option<String> {
             let clip = if *grad_clip == 0.0 { ", or optimizer.grad_clip = 1" } else { "" };
             format!(
                 "the weights are those of the last good step, and the checkpoints before it are untouched; start anew \
-                 with a lower optimizer.learning_rate, more schedule.warmup_steps{clip}"
+                 with a lower optimizer.learning_rate, and optimizer.muon_learning_rate where that is not 0, or more \
+                 schedule.warmup_steps{clip}"
             )
         }
         Error::Model(source) => return model(source),

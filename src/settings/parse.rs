@@ -235,6 +235,20 @@ mod tests {
         assert!(kind.starts_with("FILE:2: training.steps: invalid type: string \"many\""), "{kind}");
         let range = refused("[optimizer]\n\nbeta1 = 1.5\n", &[]);
         assert!(range.starts_with("FILE:3: optimizer.beta1 = 1.5: must be"), "{range}");
+        for value in [
+            "optimizer.muon_learning_rate=-1",
+            "optimizer.muon_learning_rate=nan",
+            "optimizer.muon_momentum=1.0",
+            "schedule.decay_share=0",
+            "schedule.decay_share=1.5",
+            "schedule.decay_share=nan",
+            "schedule.decay=step",
+            "model.logit_softcap=-1",
+            "model.logit_softcap=1e39",
+        ] {
+            let (key, _) = value.split_once('=').expect("a key and a value");
+            assert!(refused("", &[value]).starts_with(&format!("--set {key}")), "{}", refused("", &[value]));
+        }
         let syntax = refused("[model\n", &[]);
         assert!(syntax.starts_with("FILE:1:"), "{syntax}");
     }

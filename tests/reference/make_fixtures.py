@@ -7,7 +7,7 @@ Each case is a directory under fixtures/ as `save_pretrained` writes it, plus
                          steps, their losses, and the weights after them
   expected.json          loss, greedy continuation, and the recipe of the ten steps
 
-recipe.json, for tests/recipe.rs, holds clipping, decay groups and schedule alone: gradients go in, and after each step
+recipe.json, for tests/recipe, holds clipping, decay groups and schedule alone: gradients go in, and after each step
 PyTorch's norm, clipped gradients, learning rate and parameters come out.
 """
 

@@ -7,7 +7,7 @@
 //!
 //! | folder | what it is |
 //! |---|---|
-//! | `recipe` | what a run is trained with: every number, AdamW, clipping, the schedule, what is frozen |
+//! | `recipe` | what a run is trained with: every number, AdamW and Muon, clipping, the schedule, what is frozen |
 //! | `objective` | what is learned: a module, its batches and its loss |
 //! | `fit` | the loop: step, evaluate, sample, checkpoint, stop |
 //! | `run` | what a run leaves on the disk: records, checkpoints, event files |

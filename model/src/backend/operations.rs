@@ -11,6 +11,12 @@ use crate::{Activation, ComputePrecision};
 ///
 /// An operation computes in the type of its input, beside which weights may be f32: factors of products are rounded to
 /// it, sums of norms and softmax and the loss are f32, and a gradient has the type of what it is the gradient of.
+///
+/// A backend of your own needs one line; overrides are optional:
+///
+/// ```ignore
+/// impl kiln_model::Backend for MyBurnBackend {}
+/// ```
 pub trait Backend: burn::tensor::backend::Backend {
     /// Prepares `device` for training in this precision; `false` if it cannot.
     fn set_compute_precision(precision: ComputePrecision, device: &Self::Device) -> bool {
@@ -21,7 +27,9 @@ pub trait Backend: burn::tensor::backend::Backend {
     ///
     /// # Shapes
     ///
-    /// - weight, ids, output: `[rows, d_model]`, `[batch, seq]`, `[batch, seq, d_model]`
+    /// - weight: `[rows, d_model]`
+    /// - ids: `[batch, seq]`
+    /// - output: `[batch, seq, d_model]`
     fn embedding(weight: FloatTensor<Self>, ids: IntTensor<Self>) -> FloatTensor<Self> {
         portable::embedding::<Self>(weight, ids)
     }
@@ -89,7 +97,12 @@ pub trait Backend: burn::tensor::backend::Backend {
         portable::layer_norm_backward::<Self>(saved, weight, has_bias, gradient)
     }
 
-    /// RMS norm over the last axis, differentiable: `x · rrms · weight`, shaped as [`layer_norm`](Self::layer_norm).
+    /// RMS norm over the last axis, differentiable: `x · rrms · weight`.
+    ///
+    /// # Shapes
+    ///
+    /// - input, output: `[.., features]`
+    /// - weight: `[features]`
     fn rms_norm(input: FloatTensor<Self>, weight: FloatTensor<Self>, epsilon: f64) -> FloatTensor<Self> {
         Self::rms_norm_forward(input, weight, epsilon).0
     }
@@ -147,7 +160,12 @@ pub trait Backend: burn::tensor::backend::Backend {
         portable::gate_backward::<Self>(gate, expanded, activation, gradient)
     }
 
-    /// `w_0 x_0 + w_1 x_1`, differentiable; each weight is a number, `[1]`.
+    /// `w_0 x_0 + w_1 x_1`, differentiable.
+    ///
+    /// # Shapes
+    ///
+    /// - inputs, output: all alike
+    /// - weights: `[1]` each
     fn blend(inputs: [FloatTensor<Self>; 2], weights: [FloatTensor<Self>; 2]) -> FloatTensor<Self> {
         portable::blend::<Self>(inputs, weights)
     }
@@ -165,8 +183,10 @@ pub trait Backend: burn::tensor::backend::Backend {
     ///
     /// # Shapes
     ///
-    /// - input, output: `[.., d_in]`, `[.., d_out]`
-    /// - weight, bias: `[d_in, d_out]`, `[d_out]`
+    /// - input: `[.., d_in]`
+    /// - weight: `[d_in, d_out]`
+    /// - bias: `[d_out]`
+    /// - output: `[.., d_out]`
     fn linear(
         input: FloatTensor<Self>,
         weight: FloatTensor<Self>,
@@ -197,7 +217,11 @@ pub trait Backend: burn::tensor::backend::Backend {
         portable::linear_backward::<Self>(saved, weight, has_bias, activation, gradient)
     }
 
-    /// Causal self-attention of all heads on the joint projection, differentiable; `dropout` is that of its weights.
+    /// Causal self-attention of all heads on the joint projection, differentiable; `dropout` is the probability of dropping an
+    /// attention weight.
+    ///
+    /// Queries, keys and values come in one tensor because one linear map makes them: apart, the gradients of the three would
+    /// have to be copied together for that map's backward pass.
     ///
     /// # Shapes
     ///
@@ -233,8 +257,9 @@ pub trait Backend: burn::tensor::backend::Backend {
     ///
     /// # Shapes
     ///
-    /// - query, output: `[batch, n_heads, new, head_dim]`, the last `new` positions of each sequence
+    /// - query: `[batch, n_heads, new, head_dim]`, the last `new` positions of each sequence
     /// - caches: one for each sequence, with the new positions already in it
+    /// - output: `[batch, n_heads, new, head_dim]`
     fn cached_attention(
         query: FloatTensor<Self>,
         caches: Vec<CachedSequence<Self>>,
@@ -247,7 +272,8 @@ pub trait Backend: burn::tensor::backend::Backend {
     ///
     /// # Shapes
     ///
-    /// - hidden, weight: `[.., d_model]`, `[vocab, d_model]`
+    /// - hidden: `[.., d_model]`
+    /// - weight: `[vocab, d_model]`
     /// - output: logits, `[.., vocab]`
     fn head(hidden: FloatTensor<Self>, weight: FloatTensor<Self>, softcap: Option<f64>) -> FloatTensor<Self> {
         portable::head::<Self>(hidden, weight, softcap)
@@ -256,12 +282,14 @@ pub trait Backend: burn::tensor::backend::Backend {
     /// [`head`](Self::head) and loss in one, differentiable: the mean of `-ln softmax(logits)[target]` over the targets
     /// that count. Logits exist for a few positions at a time only.
     ///
-    /// A negative target is ignored: it has no loss, no gradient and no part in the mean, which is 0 if all are.
+    /// A negative target is ignored: it adds nothing to the loss, its position has no gradient, and the mean is over the
+    /// others. If all are ignored, the loss is 0 and so is every gradient.
     ///
     /// # Shapes
     ///
     /// - hidden, weight: as in [`head`](Self::head)
-    /// - targets, output: as many as there are hidden vectors, `[1]`
+    /// - targets: as many as there are hidden vectors
+    /// - output: `[1]`
     fn head_cross_entropy(
         hidden: FloatTensor<Self>,
         weight: FloatTensor<Self>,

@@ -267,9 +267,12 @@ impl GptConfig {
             ensure(key, value, value.is_finite() && value > 0.0, || "must be a positive number".into())?;
         }
         let softcap = self.logit_softcap;
-        ensure("logit_softcap", softcap, softcap.is_finite() && softcap >= 0.0, || {
-            "must be a positive number, or 0 for none".into()
-        })?;
+        ensure(
+            "logit_softcap",
+            softcap,
+            softcap == 0.0 || (softcap > 0.0 && (softcap as f32).is_normal()),
+            || "must be a positive number that an f32 holds, or 0 for none".into(),
+        )?;
         // Beyond this, sizes in bytes would no longer fit in an address.
         let parameters = self.checked_num_parameters().filter(|count| *count < 1 << 46);
         let sizes = [

@@ -38,8 +38,6 @@ struct Recipe {
     config: GptConfig,
     batch_size: usize,
     valid_fraction: f64,
-    /// 0 for a model that has learned with AdamW before.
-    muon_learning_rate: f64,
 }
 
 impl Recipe {
@@ -67,29 +65,18 @@ impl Recipe {
             1_000..100_000 => 0.05,
             _ => 0.01,
         };
-        let muon_learning_rate = MUON_LEARNING_RATE;
-        Self {
-            tokenizer,
-            vocab_size,
-            bytes_per_token,
-            config,
-            batch_size,
-            valid_fraction,
-            muon_learning_rate,
-        }
+        Self { tokenizer, vocab_size, bytes_per_token, config, batch_size, valid_fraction }
     }
 
     /// The recipe with what was asked for instead, as far as it is valid; `start` is the model that the run starts from.
     fn with(self, asked: &Shortcuts, start: Option<GptConfig>) -> Self {
-        let muon_learning_rate = if start.is_some() { 0.0 } else { self.muon_learning_rate };
         let preset = asked.preset.as_deref().and_then(GptConfig::preset);
         let preset = preset.map(|preset| GptConfig { vocab_size: self.config.vocab_size, ..preset });
         let config = start.or(preset).unwrap_or_else(|| self.config.clone());
         let context_length = asked.context.unwrap_or(config.context_length);
         let config = GptConfig { context_length, ..config };
         let config = if config.validate().is_ok() { config } else { self.config };
-        let batch_size = asked.batch.unwrap_or(self.batch_size).max(1);
-        Self { config, batch_size, muon_learning_rate, ..self }
+        Self { config, batch_size: asked.batch.unwrap_or(self.batch_size).max(1), ..self }
     }
 
     /// Tokens of the training split of so many bytes, about.
@@ -110,7 +97,7 @@ impl Recipe {
     fn optimizer(&self) -> OptimizerConfig {
         // Wider models want smaller steps.
         let learning_rate = (0.4 / self.config.d_model as f64 * 1e5).round() / 1e5;
-        let muon_learning_rate = self.muon_learning_rate;
+        let muon_learning_rate = MUON_LEARNING_RATE;
         OptimizerConfig { learning_rate, muon_learning_rate, beta2: 0.99, ..OptimizerConfig::default() }
     }
 

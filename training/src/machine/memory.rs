@@ -56,7 +56,7 @@ pub struct MemoryPlan {
     pub weights: u64,
     /// Their gradients; twice where several micro-batches are added up.
     pub gradients: u64,
-    /// AdamW's two moments.
+    /// The optimizer's moments: AdamW's two for each parameter, of which Muon needs one.
     pub optimizer: u64,
     /// What the forward pass keeps for the backward pass, and what that needs meanwhile.
     pub activations: u64,

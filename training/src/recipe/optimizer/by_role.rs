@@ -20,7 +20,7 @@ use crate::recipe::clip::sum_of_devices;
 /// [`init`](Self::init) makes an optimizer of it.
 #[derive(Clone, Debug)]
 pub struct ByRole {
-    /// The numbers of both. The learning rate comes with each step; the limit of the gradients' norm is
+    /// The numbers of both. AdamW's learning rate comes with each step, and Muon's is as many times as large as in here; the limit of the gradients' norm is
     /// [`ClipGlobalNorm`](crate::ClipGlobalNorm)'s.
     pub config: OptimizerConfig,
     /// Which parameters decay; [`Role::decays`] in GPT-2's recipe.

@@ -1,4 +1,4 @@
-//! Who is updated by what: a parameter's role decides, not its shape.
+//! Who is updated by what: a parameter's role decides.
 
 mod adamw;
 mod by_role;

@@ -1,5 +1,4 @@
-//! Muon: momentum whose singular values are all brought near 1, so that each direction of a matrix learns alike
-//! (<https://kellerjordan.github.io/posts/muon/>).
+//! Muon (<https://kellerjordan.github.io/posts/muon/>), at a learning rate that follows AdamW's.
 
 use burn::tensor::Tensor;
 use kiln_model::{Backend, MuonStep};

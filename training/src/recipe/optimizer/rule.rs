@@ -68,3 +68,36 @@ pub(super) fn primitive<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> Flo
 pub(super) fn from_primitive<B: Backend, const D: usize>(primitive: FloatTensor<B>) -> Tensor<B, D> {
     Tensor::from_primitive(TensorPrimitive::Float(primitive))
 }
+
+#[cfg(test)]
+mod tests {
+    use burn::record::{FullPrecisionSettings, NamedMpkBytesRecorder, Recorder};
+    use burn_ndarray::NdArray;
+
+    use super::*;
+
+    /// As AdamW's moments were written when nothing else was there.
+    #[derive(Record, Clone)]
+    struct BothMoments<B: BurnBackend, const D: usize> {
+        first: Tensor<B, D>,
+        second: Tensor<B, D>,
+        step: usize,
+    }
+
+    #[test]
+    fn moments_of_older_checkpoints_are_read() {
+        let device = Default::default();
+        let tensor = |value: f32| Tensor::<NdArray, 1>::from_floats([value, 2.0], &device);
+        let recorder = NamedMpkBytesRecorder::<FullPrecisionSettings>::default();
+        let older = BothMoments { first: tensor(0.5), second: tensor(0.25), step: 7 };
+        let bytes = Recorder::<NdArray>::record(&recorder, older, ()).expect("in memory");
+        let Moments { first, second, step } = recorder.load(bytes, &device).expect("the same names");
+        let values = |tensor: Tensor<NdArray, 1>| tensor.into_data().to_vec::<f32>().expect("f32");
+        assert_eq!((values(first), second.map(values), step), (vec![0.5, 2.0], Some(vec![0.25, 2.0]), 7));
+
+        let of_muon = Moments { first: tensor(0.5), second: None, step: 7 };
+        let bytes = Recorder::<NdArray>::record(&recorder, of_muon, ()).expect("in memory");
+        let Moments::<NdArray, 1> { second, .. } = recorder.load(bytes, &device).expect("just written");
+        assert!(second.is_none());
+    }
+}

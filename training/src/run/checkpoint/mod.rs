@@ -5,7 +5,7 @@
 //! | file | what it is |
 //! |---|---|
 //! | `model.mpk` | weights |
-//! | `optimizer.mpk` | AdamW's moments in full precision: they do not survive f16 |
+//! | `optimizer.mpk` | the optimizer's moments in full precision: they do not survive f16 |
 //! | `schedule.mpk` | position of the learning rate's schedule |
 //! | `state.toml` | step, tokens, best evaluation, counters, windows of the z-scores, format version |
 //! | `config.toml` | the resolved configuration |
