@@ -6,7 +6,7 @@ in the same seconds, and in half of them.
     python benches/peers/nanogpt.py target/release/kiln tinyshakespeare.txt [--config fast-shakespeare-char] [--seeds 5]
 
 PyTorch trains as https://github.com/karpathy/nanoGPT says for a laptop: 4 layers of 128, windows of 64 characters, 12 of them
-a step, 2,000 steps. Its seconds are those of its training steps alone; Kiln's are all that its run takes. Both losses are over
+a step, 2,000 steps. Its seconds are those of its training steps alone; Kiln's include evaluations. Both losses are over
 the whole validation split, the last tenth of the text, in consecutive windows. (nanoGPT has the exact GELU; this one has the
 cheaper one of GPT-2.)
 """
@@ -56,7 +56,7 @@ def validation_loss(model, tokens):
 
 
 def pytorch(train, valid, vocab, seed):
-    """Seconds of training, and the loss after it."""
+    """Seconds of training and the loss then, from time to time and at the end."""
     torch.manual_seed(seed)
     model = new_model(vocab)
     groups = [
@@ -64,7 +64,7 @@ def pytorch(train, valid, vocab, seed):
         {"params": [p for p in model.parameters() if p.dim() == 1], "weight_decay": 0.0},
     ]
     optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.99), fused=True)
-    started = time.perf_counter()
+    curve, seconds, started = [], 0.0, time.perf_counter()
     for step in range(STEPS):
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(step)
@@ -74,21 +74,42 @@ def pytorch(train, valid, vocab, seed):
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
-    seconds = time.perf_counter() - started
-    return seconds, validation_loss(model, valid)
+        if (step + 1) % (STEPS // 10) == 0:
+            seconds += time.perf_counter() - started
+            curve.append((seconds, validation_loss(model, valid)))
+            started = time.perf_counter()
+    return curve
 
 
 def kiln(program, text, config, seed, seconds):
-    """What Kiln's whole run took, and its loss."""
+    """Seconds of training and the loss then, by the run's own clock, which does not stop for evaluations."""
     with tempfile.TemporaryDirectory() as folder:
         run = pathlib.Path(folder, "run")
         command = [program, "train", "--plain", "--config", config, "--run-dir", run, "--set", f"training.seed={seed}"]
         command += ["--set", f"data.path={text}", "--set", f"training.max_minutes={seconds / 60}"]
-        started = time.perf_counter()
         subprocess.run([str(word) for word in command], check=True, capture_output=True)
-        taken = time.perf_counter() - started
         lines = [json.loads(line) for line in open(run / "metrics.jsonl")]
-        return taken, [line["loss"] for line in lines if line["split"] == "valid"][-1]
+        return [(line["seconds"], line["loss"]) for line in lines if line["split"] == "valid"]
+
+
+def plot(curves, path):
+    import matplotlib
+
+    matplotlib.use("svg")
+    matplotlib.rcParams["svg.hashsalt"] = "kiln"
+    import matplotlib.pyplot as plt
+
+    plt.figure(figsize=(8, 4.5))
+    for name, color, runs in curves:
+        for index, run in enumerate(runs):
+            plt.plot(*zip(*run), color=color, linewidth=1, marker="o", markersize=2, label=None if index else name)
+    plt.xlabel("seconds of training")
+    plt.ylabel("validation loss")
+    plt.ylim(1.5, 2.6)
+    plt.grid(alpha=0.3)
+    plt.legend()
+    plt.tight_layout()
+    plt.savefig(path, metadata={"Date": None})
 
 
 def main():
@@ -97,6 +118,7 @@ def main():
     arguments.add_argument("text", type=pathlib.Path)
     arguments.add_argument("--config", default="fast-shakespeare-char")
     arguments.add_argument("--seeds", type=int, default=5)
+    arguments.add_argument("--plot", type=pathlib.Path, help="where to draw the losses over time")
     asked = arguments.parse_args()
     program, path = asked.kiln.resolve(), asked.text.resolve()
     text = path.read_text()
@@ -104,14 +126,20 @@ def main():
     tokens = torch.tensor([ids[character] for character in text])
     train, valid = tokens[:len(text) * 9 // 10], tokens[len(text) * 9 // 10:]
     print(f"{'seed':>5}{'PyTorch':>18}{'Kiln, same time':>18}{'Kiln, half':>18}")
-    rows = []
+    runs = []
     for seed in range(1, asked.seeds + 1):
-        seconds, loss = pytorch(train, valid, len(ids), seed)
-        row = [(seconds, loss)] + [kiln(program, path, asked.config, seed, seconds * share) for share in (1, 0.5)]
-        rows.append(row)
-        print(f"{seed:>5}" + "".join(f"{loss:>10.4f}{seconds:>6.0f} s" for seconds, loss in row), flush=True)
-    means = [[statistics.mean(values) for values in zip(*column)] for column in zip(*rows)]
-    print(f"{'mean':>5}" + "".join(f"{loss:>10.4f}{seconds:>6.0f} s" for seconds, loss in means))
+        theirs = pytorch(train, valid, len(ids), seed)
+        ours = [kiln(program, path, asked.config, seed, theirs[-1][0] * share) for share in (1, 0.5)]
+        runs.append([theirs, *ours])
+        print(f"{seed:>5}" + "".join(f"{run[-1][1]:>10.4f}{run[-1][0]:>6.0f} s" for run in runs[-1]), flush=True)
+    print(f"{'mean':>5}", end="")
+    for column in zip(*runs):
+        seconds, loss = (statistics.mean(values) for values in zip(*(run[-1] for run in column)))
+        print(f"{loss:>10.4f}{seconds:>6.0f} s", end="")
+    print()
+    if asked.plot:
+        names = ["nanoGPT's recipe, PyTorch", "Kiln, the same time", "Kiln, half of it"]
+        plot([(name, color, column) for name, color, column in zip(names, ("C0", "C1", "C2"), zip(*runs))], asked.plot)
 
 
 if __name__ == "__main__":
