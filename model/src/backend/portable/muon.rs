@@ -38,7 +38,8 @@ fn orthogonalised<B: Backend>(matrix: Tensor<B, 2>) -> Tensor<B, 2> {
     let [rows, columns] = matrix.dims();
     let norm = matrix.clone().square().sum().sqrt().clamp_min(MuonStep::SMALLEST_NORM);
     let mut x = super::divide(matrix, norm.reshape([1, 1]).expand([rows, columns]));
-    let identity = Tensor::eye(rows.min(columns), &x.device());
+    // A device has a type of its own for new tensors.
+    let identity = Tensor::<B, 2>::eye(rows.min(columns), &x.device()).cast(x.dtype());
     for _ in 0..MuonStep::TURNS {
         // On the shorter side, where the product with itself is smaller.
         let square = if rows <= columns {
