@@ -42,7 +42,7 @@ at_prompt 10
 type_line "kiln"
 wait_for "sample at step (25|50)\b" 120
 picture 1-noise-turns-into-words
-wait_for "step +1,[0-9]{3}" 300
+wait_for "step +[56][0-9]{2}\b" 300
 picture 2-halfway
 press 2
 picture 3-charts
