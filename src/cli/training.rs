@@ -198,3 +198,28 @@ pub struct Report {
     #[arg(long)]
     pub open: bool,
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Program {
+        #[command(flatten)]
+        train: Train,
+    }
+
+    #[test]
+    fn a_run_that_starts_from_a_model_keeps_to_adamw_unless_it_is_told_otherwise() {
+        let adamw = "optimizer.muon_learning_rate=0".to_owned();
+        let changes = |args: &[&str]| Program::parse_from([&["kiln"], args].concat()).train.changes();
+        assert_eq!(changes(&["--init-from", "gpt2"]), std::slice::from_ref(&adamw));
+        assert!(
+            changes(&[]).is_empty() && changes(&["--init-from", "gpt2", "--config", "a.toml"]).is_empty()
+        );
+        let own = "optimizer.muon_learning_rate=0.01".to_owned();
+        assert_eq!(changes(&["--init-from", "gpt2", "--set", &own]), [adamw, own]);
+    }
+}
