@@ -10,6 +10,23 @@ use crate::Activation;
 const SQRT_2_OVER_PI: f32 = 0.797_884_6;
 const CUBIC: f32 = 0.044_715;
 
+/// Evaluates an expression in which the variable `$kind` is a constant: a loop over vectors would choose the activation anew for
+/// each, and take three times as long.
+macro_rules! specialise {
+    ($kind:ident => $expression:expr) => {
+        specialise!($kind => $expression, GeluTanh, Gelu, Relu, Relu2, Silu)
+    };
+    ($kind:ident => $expression:expr, $($variant:ident),*) => {
+        match $kind {
+            $($crate::Activation::$variant => {
+                let $kind = $crate::Activation::$variant;
+                $expression
+            })*
+        }
+    };
+}
+pub(crate) use specialise;
+
 /// `activation(x)`.
 #[inline(always)]
 pub(crate) fn value<S: Simd>(activation: Activation, x: Lanes<S>) -> Lanes<S> {

@@ -5,12 +5,12 @@
 //! k is cut at multiples that depend on k alone, so the work may be shared among any number of threads
 //! without changing a bit.
 
-use super::activation;
+use super::activation::{self, specialise};
 use super::matrix::{RightView, View};
 use super::microkernel::{Dst, Lhs, MAX_TILE_HEIGHT, MAX_TILE_WIDTH, Rhs, Start, row_tile, with_tile};
 use super::panels;
 use super::parallel::{self, SharedMut};
-use super::simd::{Simd, dispatch, map};
+use super::simd::{Simd, dispatch, map, map2};
 use super::workspace::with_scratch;
 use crate::Activation;
 
@@ -256,19 +256,19 @@ unsafe fn activate<S: Simd>(
         // SAFETY: the caller's promise.
         Some(out) => unsafe { std::slice::from_raw_parts_mut(out.at(offset), len) },
         None => {
-            return map(
+            return specialise!(kind => map(
                 simd,
                 sums,
                 #[inline(always)]
                 |x| activation::value(kind, x),
-            );
+            ));
         }
     };
-    target.copy_from_slice(sums);
-    map(
+    specialise!(kind => map2(
         simd,
         target,
+        sums,
         #[inline(always)]
-        |x| activation::value(kind, x),
-    );
+        |_, x| activation::value(kind, x),
+    ));
 }

@@ -6,17 +6,23 @@
 
 use super::simd::{Lanes, Simd};
 
-/// eˣ = 2ⁿ·eʳ with n = round(x / ln 2) and a polynomial for eʳ, |r| ≤ ln 2 / 2.
+/// eʳ and n of eˣ = 2ⁿ·eʳ, with n = round(x / ln 2) and a polynomial for eʳ, |r| ≤ ln 2 / 2; x is clamped from below.
 #[inline(always)]
-pub(crate) fn exp<S: Simd>(x: Lanes<S>) -> Lanes<S> {
-    let clamped = x.max(x.like(-104.0)).min(x.like(89.0));
+fn exp_parts<S: Simd>(x: Lanes<S>, least: f32) -> (Lanes<S>, Lanes<S>) {
+    let clamped = x.max(x.like(least)).min(x.like(89.0));
     let n = (clamped * x.like(std::f32::consts::LOG2_E)).round();
     // ln 2 in two parts, the first short enough for n·high to be exact even without a fused multiply-add.
     let r = n.mul_add(x.like(-0.693_359_4), clamped);
     let r = n.mul_add(x.like(2.121_944_4e-4), r);
     let p =
         r.polynomial(&[1.987_569_1e-4, 1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 0.5]);
-    let e = (r * r).mul_add(p, r) + x.like(1.0);
+    ((r * r).mul_add(p, r) + x.like(1.0), n)
+}
+
+/// eˣ.
+#[inline(always)]
+pub(crate) fn exp<S: Simd>(x: Lanes<S>) -> Lanes<S> {
+    let (e, n) = exp_parts(x, -104.0);
     // Two factors, because 2ⁿ alone may lie outside the normal range while the product does not.
     let half = (n * x.like(0.5)).round();
     x.keep_nan(e * half.exp2_integer() * (n - half).exp2_integer())
@@ -26,7 +32,9 @@ pub(crate) fn exp<S: Simd>(x: Lanes<S>) -> Lanes<S> {
 #[inline(always)]
 pub(crate) fn sigmoid<S: Simd>(x: Lanes<S>) -> Lanes<S> {
     let one = x.like(1.0);
-    one / (one + exp(-x))
+    // Beside 1, what lies below the normal range is nothing.
+    let (e, n) = exp_parts(-x, -87.0);
+    one / (one + x.keep_nan(e * n.exp2_integer()))
 }
 
 /// tanh x: an odd polynomial near zero, 1 − 2/(e²ˣ + 1) elsewhere.

@@ -5,6 +5,8 @@
 
 use std::cell::RefCell;
 
+use crate::allocation::vec_with_capacity;
+
 /// Elements in a cache line: what every scratch buffer is aligned to.
 const ALIGNMENT: usize = 16;
 
@@ -17,6 +19,9 @@ pub(crate) fn with_scratch<R>(len: usize, f: impl FnOnce(&mut [f32]) -> R) -> R 
     let needed = len + ALIGNMENT;
     let mut buffer = FREE.with_borrow_mut(|free| take(free, needed));
     if buffer.len() < needed {
+        // A new one instead of a longer one, whose content would be kept.
+        drop(buffer);
+        buffer = vec_with_capacity(needed);
         buffer.resize(needed, 0.0);
     }
     let offset = buffer.as_ptr().align_offset(ALIGNMENT * size_of::<f32>());

@@ -1,6 +1,6 @@
 //! The nonlinearities on whole buffers: what follows a linear map that could not apply them itself.
 
-use super::machine::activation;
+use super::machine::activation::{self, specialise};
 use super::machine::parallel::{ELEMENTWISE_BLOCK, for_each_chunk};
 use super::machine::simd::{Simd, dispatch, map, map2};
 use crate::Activation;
@@ -13,12 +13,12 @@ pub(super) fn forward(kind: Activation, x: &mut [f32]) {
 
 #[inline(always)]
 fn forward_block<S: Simd>(simd: S, kind: Activation, x: &mut [f32]) {
-    map(
+    specialise!(kind => map(
         simd,
         x,
         #[inline(always)]
         |x| activation::value(kind, x),
-    );
+    ));
 }
 
 /// The gradient through an activation: `grad[i] *= activation'(pre[i])`, in place.
@@ -33,13 +33,13 @@ pub(super) fn backward(kind: Activation, grad: &mut [f32], pre: &[f32]) {
 
 #[inline(always)]
 fn backward_block<S: Simd>(simd: S, kind: Activation, grad: &mut [f32], pre: &[f32]) {
-    map2(
+    specialise!(kind => map2(
         simd,
         grad,
         pre,
         #[inline(always)]
         |grad, x| grad * activation::derivative(kind, x),
-    );
+    ));
 }
 
 #[cfg(test)]

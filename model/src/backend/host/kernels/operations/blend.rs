@@ -4,7 +4,7 @@ use burn::tensor::ops::FloatTensor;
 use burn::tensor::{Shape, TensorMetadata};
 
 use super::machine::parallel::{ELEMENTWISE_BLOCK, for_each_chunk, for_each_chunk3};
-use super::machine::simd::{self, Lanes, Simd, dispatch, map, map2};
+use super::machine::simd::{self, Lanes, Simd, dispatch, map2, map3};
 use super::machine::workspace::with_scratch;
 use super::tensor::{HostMemory, buffer};
 
@@ -49,13 +49,13 @@ fn forward([first, second]: [&[f32]; 2], weights: [f32; 2], output: &mut [f32]) 
 #[inline(always)]
 fn forward_block<S: Simd>(simd: S, [first, second]: [&[f32]; 2], weights: [f32; 2], output: &mut [f32]) {
     let [w_first, w_second] = weights.map(|weight| Lanes::splat(simd, weight));
-    output.copy_from_slice(first);
-    map2(
+    map3(
         simd,
         output,
+        first,
         second,
         #[inline(always)]
-        |first, second| second.mul_add(w_second, first * w_first),
+        |_, first, second| second.mul_add(w_second, first * w_first),
     );
 }
 
@@ -91,12 +91,12 @@ fn backward_block<S: Simd>(
     for (which, output) in outputs.into_iter().enumerate() {
         sums[which] = simd::dot(simd, dy, inputs[which]);
         let weight = Lanes::splat(simd, weights[which]);
-        output.copy_from_slice(dy);
-        map(
+        map2(
             simd,
             output,
+            dy,
             #[inline(always)]
-            |dy| dy * weight,
+            |_, dy| dy * weight,
         );
     }
 }

@@ -3,9 +3,9 @@
 use burn::tensor::TensorMetadata;
 use burn::tensor::ops::FloatTensor;
 
-use super::machine::activation;
+use super::machine::activation::{self, specialise};
 use super::machine::parallel::{ELEMENTWISE_BLOCK, for_each_chunk, for_each_chunk2};
-use super::machine::simd::{Simd, dispatch, map2, map3};
+use super::machine::simd::{Simd, dispatch, map3, map4};
 use super::tensor::{HostMemory, buffer};
 use crate::Activation;
 
@@ -30,14 +30,14 @@ pub(in crate::backend) fn gate<B: HostMemory>(
 
 #[inline(always)]
 fn forward_block<S: Simd>(simd: S, kind: Activation, gate: &[f32], expanded: &[f32], output: &mut [f32]) {
-    output.copy_from_slice(gate);
-    map2(
+    specialise!(kind => map3(
         simd,
         output,
+        gate,
         expanded,
         #[inline(always)]
-        |gate, expanded| activation::value(kind, gate) * expanded,
-    );
+        |_, gate, expanded| activation::value(kind, gate) * expanded,
+    ));
 }
 
 pub(in crate::backend) fn gate_backward<B: HostMemory>(
@@ -70,21 +70,21 @@ fn backward_block<S: Simd>(
     d_gate: &mut [f32],
     d_expanded: &mut [f32],
 ) {
-    d_expanded.copy_from_slice(dy);
-    map2(
+    specialise!(kind => map3(
         simd,
         d_expanded,
+        dy,
         gate,
         #[inline(always)]
-        |dy, gate| activation::value(kind, gate) * dy,
-    );
-    d_gate.copy_from_slice(dy);
-    map3(
+        |_, dy, gate| activation::value(kind, gate) * dy,
+    ));
+    specialise!(kind => map4(
         simd,
         d_gate,
+        dy,
         gate,
         expanded,
         #[inline(always)]
-        |dy, gate, expanded| activation::derivative(kind, gate) * dy * expanded,
-    );
+        |_, dy, gate, expanded| activation::derivative(kind, gate) * dy * expanded,
+    ));
 }

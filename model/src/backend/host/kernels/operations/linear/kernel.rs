@@ -159,7 +159,7 @@ pub(super) fn backward_weight(shape: LinearShape, x: &[f32], dy: &[f32], dw: &mu
 }
 
 /// Columns that one task sums.
-const COLUMN_BLOCK: usize = 256;
+const COLUMN_BLOCK: usize = 64;
 
 /// db = the sum of the rows of dy, in their order.
 pub(super) fn backward_bias(dy: &[f32], db: &mut [f32]) {
