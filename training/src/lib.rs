@@ -81,8 +81,8 @@ pub use objective::{
     mean_gradients,
 };
 pub use recipe::{
-    ByRole, ByRoleOptimizer, ClipGlobalNorm, DecayShape, Moments, OptimizerConfig, Recipe, ScheduleConfig,
-    TrainingConfig, WarmupDecay,
+    ByRole, ByRoleOptimizer, ClipGlobalNorm, DecayShape, Moments, OptimizerConfig, Recipe, ScaledStep,
+    ScheduleConfig, TrainingConfig, WarmupDecay,
 };
 pub use run::{
     Checkpoint, EvaluationRecord, History, Record, RunDir, RunView, SampleRecord, StepRecord, ValidationText,

@@ -82,6 +82,8 @@ pub struct MuonStep<'a> {
     pub momentum: f64,
     /// Decoupled weight decay.
     pub weight_decay: f64,
+    /// What the gradient is multiplied by, as in [`AdamWStep`].
+    pub gradient_scale: f64,
     /// Widths of the maps that lie side by side in the matrix, each of which is a matrix to Muon; they add up to its columns.
     pub parts: &'a [usize],
 }
@@ -117,6 +119,8 @@ pub struct AdamWStep {
     pub epsilon: f64,
     /// Decoupled weight decay; 0 for parameters that are not to decay.
     pub weight_decay: f64,
+    /// What the gradient is multiplied by: 1, or less where gradients are clipped.
+    pub gradient_scale: f64,
     /// Number of this update, counted from 1: corrects the bias of moments that start at zero.
     pub step: usize,
 }

@@ -305,11 +305,11 @@ mod native {
         }
 
         #[test]
-        fn adamw(count in 1usize..300, step in 1usize..50, decay: bool, seed: u64) {
+        fn adamw(count in 1usize..300, step in 1usize..50, decay: bool, clipped: bool, seed: u64) {
             let inputs = [values(seed, count), values(seed ^ 1, count), values(seed ^ 2, count), values(seed ^ 3, count)];
             let update = AdamWStep {
                 learning_rate: 0.01, beta1: 0.9, beta2: 0.95, epsilon: 1e-8,
-                weight_decay: if decay { 0.1 } else { 0.0 }, step,
+                weight_decay: if decay { 0.1 } else { 0.0 }, gradient_scale: if clipped { 0.3 } else { 1.0 }, step,
             };
             fn run<B: Backend>(inputs: &[Vec<f64>], update: AdamWStep) -> Vec<f64> {
                 let mut tensors = inputs.iter().map(|values| tensor::<B, 1>(values, [values.len()]));

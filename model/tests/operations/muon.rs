@@ -21,12 +21,13 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
     #[test]
-    fn muon(d_in in 1usize..40, parts in prop::collection::vec(1usize..60, 1..4), still: bool, seed: u64) {
+    fn muon(d_in in 1usize..40, parts in prop::collection::vec(1usize..60, 1..4), still: bool, clipped: bool, seed: u64) {
         let count = d_in * parts.iter().sum::<usize>();
         // Without any gradient there is no direction, and nothing but decay.
         let moving = |seed| if still { vec![0.0; count] } else { values(seed, count) };
         let inputs = [values(seed, count), moving(seed ^ 1), moving(seed ^ 2)];
-        let step = MuonStep { learning_rate: 0.05, momentum: 0.95, weight_decay: 0.1, parts: &parts };
+        let gradient_scale = if clipped { 0.3 } else { 1.0 };
+        let step = MuonStep { learning_rate: 0.05, momentum: 0.95, weight_decay: 0.1, gradient_scale, parts: &parts };
         let reference = run::<Reference>(&inputs, d_in, step);
         if still {
             prop_assert!(reference.iter().zip(&inputs[0]).all(|(new, old)| (new - old * 0.995).abs() < 1e-9));

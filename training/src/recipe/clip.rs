@@ -4,9 +4,43 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use burn::module::{AutodiffModule, ModuleVisitor, Param};
-use burn::optim::{GradientsParams, MultiGradientsParams, Optimizer};
+use burn::optim::adaptor::OptimizerAdaptor;
+use burn::optim::{GradientsParams, MultiGradientsParams, Optimizer, SimpleOptimizer};
 use burn::tensor::{Tensor, TensorPrimitive};
 use kiln_model::{AutodiffBackend, Backend};
+
+/// An optimizer that takes a step on gradients times a factor.
+pub trait ScaledStep<M: AutodiffModule<B>, B: AutodiffBackend>: Optimizer<M, B> {
+    /// [`step`](Optimizer::step) with every gradient times `gradient_scale`.
+    fn scaled_step(
+        &mut self,
+        learning_rate: f64,
+        gradient_scale: f64,
+        module: M,
+        gradients: GradientsParams,
+    ) -> M;
+}
+
+/// Burn's own optimizers scale in a pass over the gradients.
+impl<O, M, B> ScaledStep<M, B> for OptimizerAdaptor<O, M, B>
+where
+    O: SimpleOptimizer<B::InnerBackend>,
+    M: AutodiffModule<B>,
+    B: AutodiffBackend,
+{
+    fn scaled_step(
+        &mut self,
+        learning_rate: f64,
+        gradient_scale: f64,
+        module: M,
+        mut gradients: GradientsParams,
+    ) -> M {
+        if gradient_scale != 1.0 {
+            module.visit(&mut Scale { gradients: &mut gradients, factor: gradient_scale });
+        }
+        self.step(learning_rate, module, gradients)
+    }
+}
 
 /// An optimizer whose gradients are first scaled down to a global norm of at most `max_norm`, as PyTorch's
 /// `clip_grad_norm_` does. A step whose gradients are not finite is left out.
@@ -49,13 +83,13 @@ impl<O> ClipGlobalNorm<O> {
 
 impl<O, M, B> Optimizer<M, B> for ClipGlobalNorm<O>
 where
-    O: Optimizer<M, B>,
+    O: ScaledStep<M, B>,
     M: AutodiffModule<B>,
     B: AutodiffBackend,
 {
     type Record = O::Record;
 
-    fn step(&mut self, learning_rate: f64, module: M, mut gradients: GradientsParams) -> M {
+    fn step(&mut self, learning_rate: f64, module: M, gradients: GradientsParams) -> M {
         let mut squares = SumOfSquares::<B> { gradients: &gradients, sum: None };
         module.visit(&mut squares);
         let sum = squares.sum.map_or(0.0, |sum| sum.into_data().iter::<f64>().next().unwrap_or(0.0));
@@ -65,12 +99,10 @@ where
             self.observed.skipped.fetch_add(1, Ordering::Relaxed);
             return module;
         }
-        if self.max_norm > 0.0 && norm > self.max_norm {
-            // PyTorch's guard against division by zero, kept for equal numbers.
-            let factor = self.max_norm / (norm + 1e-6);
-            module.visit(&mut Scale { gradients: &mut gradients, factor });
-        }
-        self.inner.step(learning_rate, module, gradients)
+        let clips = self.max_norm > 0.0 && norm > self.max_norm;
+        // PyTorch's guard against division by zero, kept for equal numbers.
+        let gradient_scale = if clips { self.max_norm / (norm + 1e-6) } else { 1.0 };
+        self.inner.scaled_step(learning_rate, gradient_scale, module, gradients)
     }
 
     fn step_multi(&mut self, learning_rate: f64, module: M, gradients: MultiGradientsParams) -> M {

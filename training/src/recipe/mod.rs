@@ -6,7 +6,7 @@ mod optimizer;
 mod schedule;
 mod trainable;
 
-pub use self::clip::ClipGlobalNorm;
+pub use self::clip::{ClipGlobalNorm, ScaledStep};
 pub use self::config::{OptimizerConfig, Recipe, ScheduleConfig, TrainingConfig};
 pub use self::optimizer::{ByRole, ByRoleOptimizer, Moments};
 pub use self::schedule::{DecayShape, WarmupDecay};

@@ -28,7 +28,8 @@ pub(in crate::backend) fn adamw_step<B: TorchBackend>(
     if matches!(contiguous.device(), Device::Cuda(_)) {
         let [parameter_mut, first_mut, second_mut] =
             [&mut parameter, &mut first, &mut second].map(|tensor| &mut tensor.tensor);
-        aten::adamw(parameter_mut, &contiguous, first_mut, second_mut, step);
+        let gradient = if step.gradient_scale == 1.0 { contiguous } else { contiguous * step.gradient_scale };
+        aten::adamw(parameter_mut, &gradient, first_mut, second_mut, step);
         return [parameter, first, second];
     }
     if let [Some(mut parameter), Some(mut first), Some(mut second)] = [&parameter, &first, &second].map(plain)

@@ -113,7 +113,7 @@ pub(super) fn attention_backward(
     })
 }
 
-/// AdamW in one kernel: parameter and moments are overwritten.
+/// AdamW in one kernel: parameter and moments are overwritten. The gradient comes scaled.
 pub(super) fn adamw(
     parameter: &mut Tensor,
     gradient: &Tensor,
@@ -121,7 +121,7 @@ pub(super) fn adamw(
     second_moment: &mut Tensor,
     numbers: AdamWStep,
 ) {
-    let AdamWStep { learning_rate, beta1, beta2, epsilon, weight_decay, step } = numbers;
+    let AdamWStep { learning_rate, beta1, beta2, epsilon, weight_decay, step, .. } = numbers;
     // SAFETY: the function borrows live tensors, and writes to those that are lent to be written to.
     #[allow(unsafe_code)]
     check(unsafe {

@@ -20,13 +20,16 @@ pub(in crate::backend) fn adamw_step<B: Backend>(
     second_moment: FloatTensor<B>,
     step: AdamWStep,
 ) -> [FloatTensor<B>; 3] {
-    let AdamWStep { learning_rate, beta1, beta2, epsilon, weight_decay, step } = step;
+    let AdamWStep { learning_rate, beta1, beta2, epsilon, weight_decay, gradient_scale, step } = step;
     // Element-wise, so any shape may be seen as one row; the rank is the caller's business.
     let shape = burn::tensor::TensorMetadata::shape(&parameter);
     let flat = |primitive| -> Tensor<B, 1> {
         from_primitive(B::float_reshape(primitive, burn::tensor::Shape::new([shape.num_elements()])))
     };
-    let gradient = flat(gradient);
+    let mut gradient = flat(gradient);
+    if gradient_scale != 1.0 {
+        gradient = gradient * gradient_scale;
+    }
     let first = flat(first_moment) * beta1 + gradient.clone() * (1.0 - beta1);
     let second = flat(second_moment) * beta2 + gradient.square() * (1.0 - beta2);
 

@@ -14,9 +14,12 @@ pub(in crate::backend) fn muon_step<B: Backend>(
     momentum: FloatTensor<B>,
     step: MuonStep<'_>,
 ) -> [FloatTensor<B>; 2] {
-    let MuonStep { learning_rate, momentum: decay, weight_decay, parts } = step;
-    let [parameter, gradient, momentum]: [Tensor<B, 2>; 3] =
+    let MuonStep { learning_rate, momentum: decay, weight_decay, gradient_scale, parts } = step;
+    let [parameter, mut gradient, momentum]: [Tensor<B, 2>; 3] =
         [parameter, gradient, momentum].map(from_primitive::<B, 2>);
+    if gradient_scale != 1.0 {
+        gradient = gradient * gradient_scale;
+    }
     let momentum = momentum * decay + gradient.clone() * (1.0 - decay);
     let ahead = gradient * (1.0 - decay) + momentum.clone() * decay;
     let [d_in, _] = ahead.dims();

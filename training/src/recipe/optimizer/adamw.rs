@@ -26,6 +26,7 @@ impl AdamW {
     pub(super) fn step<B: Backend, const D: usize>(
         &self,
         learning_rate: f64,
+        gradient_scale: f64,
         parameter: Tensor<B, D>,
         gradient: Tensor<B, D>,
         moments: Option<Moments<B, D>>,
@@ -34,7 +35,7 @@ impl AdamW {
         let second = second.unwrap_or_else(|| gradient.zeros_like());
         let step = step + 1;
         let Self { beta1, beta2, epsilon, weight_decay } = *self;
-        let update = AdamWStep { learning_rate, beta1, beta2, epsilon, weight_decay, step };
+        let update = AdamWStep { learning_rate, beta1, beta2, epsilon, weight_decay, gradient_scale, step };
         let [parameter, gradient, first, second] = [parameter, gradient, first, second].map(primitive);
         let updated = B::adamw_step(parameter, gradient, first, second, update);
         let [parameter, first, second] = updated.map(from_primitive);

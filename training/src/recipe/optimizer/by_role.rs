@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 use burn::module::{AutodiffModule, ModuleMapper, Param, ParamId};
 use burn::optim::adaptor::OptimizerAdaptor;
 use burn::optim::record::AdaptorRecord;
-use burn::optim::{GradientsParams, MultiGradientsParams, Optimizer, SimpleOptimizer};
+use burn::optim::{GradientsParams, MultiGradientsParams, Optimizer};
 use burn::tensor::Tensor;
 use kiln_model::{AutodiffBackend, Parameter, Role, parameters};
 
@@ -14,7 +14,7 @@ use super::adamw::AdamW;
 use super::muon::Muon;
 use super::rule::Rule;
 use crate::OptimizerConfig;
-use crate::recipe::clip::sum_of_devices;
+use crate::recipe::clip::{ScaledStep, sum_of_devices};
 
 /// Muon for the matrices of layers, where the configuration has a learning rate for it, and AdamW for the rest;
 /// [`init`](Self::init) makes an optimizer of it.
@@ -66,13 +66,8 @@ pub struct ByRoleOptimizer<B: AutodiffBackend, M: AutodiffModule<B>> {
 impl<B: AutodiffBackend, M: AutodiffModule<B>> Optimizer<M, B> for ByRoleOptimizer<B, M> {
     type Record = Records<B, M>;
 
-    fn step(&mut self, learning_rate: f64, module: M, mut gradients: GradientsParams) -> M {
-        let rules = self.rules.get_or_insert_with(|| {
-            let found = parameters(&module).into_iter();
-            found.map(|parameter| (parameter.id, self.by_role.rule(parameter))).collect()
-        });
-        let moments = &mut self.moments;
-        module.map(&mut Update::<B, M> { rules, moments, gradients: &mut gradients, learning_rate })
+    fn step(&mut self, learning_rate: f64, module: M, gradients: GradientsParams) -> M {
+        self.scaled_step(learning_rate, 1.0, module, gradients)
     }
 
     fn step_multi(&mut self, learning_rate: f64, module: M, gradients: MultiGradientsParams) -> M {
@@ -90,12 +85,30 @@ impl<B: AutodiffBackend, M: AutodiffModule<B>> Optimizer<M, B> for ByRoleOptimiz
     }
 }
 
+impl<B: AutodiffBackend, M: AutodiffModule<B>> ScaledStep<M, B> for ByRoleOptimizer<B, M> {
+    fn scaled_step(
+        &mut self,
+        learning_rate: f64,
+        gradient_scale: f64,
+        module: M,
+        mut gradients: GradientsParams,
+    ) -> M {
+        let rules = self.rules.get_or_insert_with(|| {
+            let found = parameters(&module).into_iter();
+            found.map(|parameter| (parameter.id, self.by_role.rule(parameter))).collect()
+        });
+        let (moments, gradients) = (&mut self.moments, &mut gradients);
+        module.map(&mut Update::<B, M> { rules, moments, gradients, learning_rate, gradient_scale })
+    }
+}
+
 /// Updates every parameter that has a gradient.
 struct Update<'a, B: AutodiffBackend, M: AutodiffModule<B>> {
     rules: &'a HashMap<ParamId, Rule>,
     moments: &'a mut Records<B, M>,
     gradients: &'a mut GradientsParams,
     learning_rate: f64,
+    gradient_scale: f64,
 }
 
 impl<B: AutodiffBackend, M: AutodiffModule<B>> ModuleMapper<B> for Update<'_, B, M> {
@@ -105,8 +118,10 @@ impl<B: AutodiffBackend, M: AutodiffModule<B>> ModuleMapper<B> for Update<'_, B,
             return Param::from_mapped_value(id, tensor, mapper);
         };
         let moments = self.moments.remove(&id).map(AdaptorRecord::into_state);
-        let (updated, moments) = self.rules[&id].step(self.learning_rate, tensor.inner(), gradient, moments);
-        self.moments.extend(moments.map(|moments| (id, AdaptorRecord::from_state(moments))));
+        let (rule, parameter) = (&self.rules[&id], tensor.inner());
+        let (updated, moments) =
+            rule.update(self.learning_rate, self.gradient_scale, parameter, gradient, moments);
+        self.moments.insert(id, AdaptorRecord::from_state(moments));
         // Only what requires a gradient has one.
         Param::from_mapped_value(id, Tensor::from_inner(updated).require_grad(), mapper)
     }

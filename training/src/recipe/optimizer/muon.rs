@@ -31,6 +31,7 @@ impl Muon {
     pub(super) fn step<B: Backend, const D: usize>(
         &self,
         learning_rate: f64,
+        gradient_scale: f64,
         parameter: Tensor<B, D>,
         gradient: Tensor<B, D>,
         moments: Option<Moments<B, D>>,
@@ -40,6 +41,7 @@ impl Muon {
             learning_rate: learning_rate * self.rate,
             momentum: self.momentum,
             weight_decay: self.weight_decay,
+            gradient_scale,
             parts: &self.parts,
         };
         let [parameter, gradient, first] = [parameter, gradient, first].map(primitive);

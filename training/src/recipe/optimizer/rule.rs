@@ -37,6 +37,23 @@ impl<B: BurnBackend, const D: usize> Moments<B, D> {
     }
 }
 
+impl Rule {
+    /// One update with the gradient times `gradient_scale`.
+    pub(super) fn update<B: Backend, const D: usize>(
+        &self,
+        learning_rate: f64,
+        gradient_scale: f64,
+        parameter: Tensor<B, D>,
+        gradient: Tensor<B, D>,
+        moments: Option<Moments<B, D>>,
+    ) -> (Tensor<B, D>, Moments<B, D>) {
+        match self {
+            Self::AdamW(adamw) => adamw.step(learning_rate, gradient_scale, parameter, gradient, moments),
+            Self::Muon(muon) => muon.step(learning_rate, gradient_scale, parameter, gradient, moments),
+        }
+    }
+}
+
 impl<B: Backend> SimpleOptimizer<B> for Rule {
     type State<const D: usize> = Moments<B, D>;
 
@@ -47,10 +64,7 @@ impl<B: Backend> SimpleOptimizer<B> for Rule {
         gradient: Tensor<B, D>,
         moments: Option<Self::State<D>>,
     ) -> (Tensor<B, D>, Option<Self::State<D>>) {
-        let (parameter, moments) = match self {
-            Self::AdamW(adamw) => adamw.step(learning_rate, parameter, gradient, moments),
-            Self::Muon(muon) => muon.step(learning_rate, parameter, gradient, moments),
-        };
+        let (parameter, moments) = self.update(learning_rate, 1.0, parameter, gradient, moments);
         (parameter, Some(moments))
     }
 

@@ -1,6 +1,6 @@
 //! One AdamW step, in place, with PyTorch's semantics (<https://arxiv.org/abs/1711.05101>).
 //!
-//! p ← p·(1 − lr·wd); m ← β₁m + (1 − β₁)g; v ← β₂v + (1 − β₂)g²;
+//! g is the gradient times its scale; p ← p·(1 − lr·wd); m ← β₁m + (1 − β₁)g; v ← β₂v + (1 − β₂)g²;
 //! p ← p − lr/(1 − β₁ᵗ) · m / (√v/√(1 − β₂ᵗ) + ε).
 
 use burn::tensor::TensorMetadata;
@@ -27,6 +27,7 @@ pub(in crate::backend) fn adamw_step<B: HostMemory>(
 /// The coefficients of one step, rounded once.
 #[derive(Clone, Copy)]
 struct Coefficients {
+    gradient_scale: f32,
     decay: f32,
     one_minus_beta1: f32,
     beta2: f32,
@@ -37,10 +38,12 @@ struct Coefficients {
 }
 
 impl From<AdamWStep> for Coefficients {
-    fn from(AdamWStep { learning_rate, beta1, beta2, epsilon, weight_decay, step }: AdamWStep) -> Self {
+    fn from(numbers: AdamWStep) -> Self {
+        let AdamWStep { learning_rate, beta1, beta2, epsilon, weight_decay, gradient_scale, step } = numbers;
         assert!(step > 0, "AdamW steps count from 1");
         let exponent = step as f64;
         Self {
+            gradient_scale: gradient_scale as f32,
             decay: (1.0 - learning_rate * weight_decay) as f32,
             one_minus_beta1: (1.0 - beta1) as f32,
             beta2: beta2 as f32,
@@ -101,6 +104,7 @@ fn step_lanes<S: Simd>(
     m: Lanes<S>,
     v: Lanes<S>,
 ) -> (Lanes<S>, Lanes<S>, Lanes<S>) {
+    let g = g * g.like(c.gradient_scale);
     let m = (g - m).mul_add(g.like(c.one_minus_beta1), m);
     let v = (g * g.like(c.one_minus_beta2)).mul_add(g, v * v.like(c.beta2));
     let denominator = v.sqrt().mul_add(v.like(c.inverse_root_correction), v.like(c.epsilon));
@@ -119,7 +123,7 @@ mod tests {
         #[test]
         fn equals_the_reference_over_several_steps(len in 1usize..20_000, seed in 0u64..1 << 40) {
             let recipe = |step| AdamWStep {
-                learning_rate: 1e-2, beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weight_decay: 0.1, step,
+                learning_rate: 1e-2, beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weight_decay: 0.1, gradient_scale: 0.6, step,
             };
             let start = random(len, seed);
             let r = on_all_threads(|| {
@@ -134,7 +138,7 @@ mod tests {
                 let g = random(len, seed + step as u64);
                 let recipe = recipe(step);
                 for i in 0..len {
-                    let g = f64::from(g[i]);
+                    let g = recipe.gradient_scale * f64::from(g[i]);
                     p[i] *= 1.0 - recipe.learning_rate * recipe.weight_decay;
                     m[i] = recipe.beta1 * m[i] + (1.0 - recipe.beta1) * g;
                     v[i] = recipe.beta2 * v[i] + (1.0 - recipe.beta2) * g * g;

@@ -26,7 +26,7 @@ pub(in crate::backend) fn muon_step<B: HostMemory>(
 
 /// Updates a matrix with `d_in` rows and its momentum in place.
 fn update(step: MuonStep<'_>, d_in: usize, parameter: &mut [f32], gradient: &[f32], momentum: &mut [f32]) {
-    let MuonStep { learning_rate, momentum: decay, weight_decay, parts } = step;
+    let MuonStep { learning_rate, momentum: decay, weight_decay, gradient_scale, parts } = step;
     let width: usize = parts.iter().sum();
     let len = d_in * width;
     assert!(
@@ -34,9 +34,9 @@ fn update(step: MuonStep<'_>, d_in: usize, parameter: &mut [f32], gradient: &[f3
         "Muon: {} values, {d_in} rows, parts {parts:?}",
         parameter.len()
     );
-    let gain = (1.0 - decay) as f32;
+    let (gain, scale) = ((1.0 - decay) as f32, gradient_scale as f32);
     for (m, &g) in momentum.iter_mut().zip(gradient) {
-        *m += (g - *m) * gain;
+        *m += (g * scale - *m) * gain;
     }
     let keep = (1.0 - learning_rate * weight_decay) as f32;
     let mut first = 0;
@@ -46,7 +46,7 @@ fn update(step: MuonStep<'_>, d_in: usize, parameter: &mut [f32], gradient: &[f3
             for (row, x) in x.chunks_exact_mut(d_out).enumerate() {
                 let part = row * width + columns.start..row * width + columns.end;
                 for ((x, &m), &g) in x.iter_mut().zip(&momentum[part.clone()]).zip(&gradient[part]) {
-                    *x = m + (g - m) * gain;
+                    *x = m + (g * scale - m) * gain;
                 }
             }
             orthogonalise(x, d_in, d_out);
