@@ -2,7 +2,6 @@
 
 use burn::tensor::backend::AutodiffBackend as BurnAutodiffBackend;
 use burn::tensor::ops::{FloatTensor, IntTensor};
-use burn::tensor::{Shape, TensorMetadata};
 use burn_autodiff::checkpoint::base::Checkpointer;
 use burn_autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn_autodiff::grads::Gradients;
@@ -171,8 +170,11 @@ impl<B: Backend> Backward<B, 1> for Embedding {
     fn backward(self, ops: Ops<Self::State, 1>, gradients: &mut Gradients, _: &mut Checkpointer) {
         let (weight, ids) = ops.state;
         let gradient = gradients.consume::<B>(&ops.node);
+        // A head that shares the table has left a gradient for all of it, while this one has a few rows.
+        let others = taken::<B, _>(gradients, &gradient, &ops.parents[0], |tensor, node| tensor.node = node);
         let [parent] = ops.parents.map(|parent| parent.map(|node| node.id));
-        register::<B>(gradients, parent, <B as Backend>::embedding_backward(weight, ids, gradient));
+        let ours = <B as Backend>::embedding_backward(weight, ids, gradient, others);
+        register::<B>(gradients, parent, ours);
     }
 }
 
@@ -201,7 +203,9 @@ impl<B: Backend> Backward<B, 3> for LayerNorm {
     fn backward(self, ops: Ops<Self::State, 3>, gradients: &mut Gradients, _: &mut Checkpointer) {
         let (saved, weight, has_bias) = ops.state;
         let gradient = gradients.consume::<B>(&ops.node);
-        let ours = B::layer_norm_backward(saved, weight, has_bias, gradient);
+        // That of the residual stream, which goes past the norm, is there.
+        let others = taken::<B, _>(gradients, &gradient, &ops.parents[0], |tensor, node| tensor.node = node);
+        let ours = B::layer_norm_backward(saved, weight, has_bias, gradient, others);
         register_affine(gradients, ops.parents.map(|parent| parent.map(|node| node.id)), ours);
     }
 }
@@ -216,7 +220,8 @@ impl<B: Backend> Backward<B, 2> for RmsNorm {
     fn backward(self, ops: Ops<Self::State, 2>, gradients: &mut Gradients, _: &mut Checkpointer) {
         let (saved, weight) = ops.state;
         let gradient = gradients.consume::<B>(&ops.node);
-        let ours = B::rms_norm_backward(saved, weight, gradient);
+        let others = taken::<B, _>(gradients, &gradient, &ops.parents[0], |tensor, node| tensor.node = node);
+        let ours = B::rms_norm_backward(saved, weight, gradient, others);
         let [input, weight] = ops.parents.map(|parent| parent.map(|node| node.id));
         register::<B>(gradients, input, ours.input);
         register::<B>(gradients, weight, ours.weight);
@@ -315,8 +320,8 @@ impl<B: Backend> Backward<B, 2> for HeadCrossEntropy {
     fn backward(self, ops: Ops<Self::State, 2>, gradients: &mut Gradients, _: &mut Checkpointer) {
         let upstream = gradients.consume::<B>(&ops.node); // [1]
         let [hidden, weight] = ops.parents.map(|parent| parent.map(|node| node.id));
-        register::<B>(gradients, hidden, scaled::<B>(ops.state.0, upstream.clone()));
-        register::<B>(gradients, weight, scaled::<B>(ops.state.1, upstream));
+        register::<B>(gradients, hidden, B::scaled(ops.state.0, upstream.clone()));
+        register::<B>(gradients, weight, B::scaled(ops.state.1, upstream));
     }
 }
 
@@ -324,6 +329,19 @@ fn register<B: Backend>(gradients: &mut Gradients, parent: Option<NodeId>, gradi
     if let Some(parent) = parent {
         gradients.register::<B>(parent, gradient);
     }
+}
+
+/// Takes out the gradient that a node has so far, so that an operation adds to it in a pass that it makes anyway. Burn finds it
+/// by a tensor: `any`, at which `put` puts the node, whose type has no name here.
+fn taken<B: Backend, N: Clone>(
+    gradients: &mut Gradients,
+    any: &FloatTensor<B>,
+    node: &Option<N>,
+    put: impl FnOnce(&mut FloatTensor<Autodiff<B>>, N),
+) -> Option<FloatTensor<B>> {
+    let mut tensor = FloatTensor::<Autodiff<B>>::new(any.clone());
+    put(&mut tensor, node.clone()?);
+    gradients.remove::<B>(&tensor)
 }
 
 /// The gradients of an input, its weight and its bias.
@@ -337,13 +355,4 @@ fn register_affine<B: Backend>(
     if let Some(ours) = ours.bias {
         register::<B>(gradients, bias, ours);
     }
-}
-
-/// `tensor · factor`, for a factor of shape `[1]`, in the type of the tensor.
-fn scaled<B: Backend>(tensor: FloatTensor<B>, mut factor: FloatTensor<B>) -> FloatTensor<B> {
-    let ones = vec![1; tensor.shape().num_dims()];
-    if factor.dtype() != tensor.dtype() {
-        factor = B::float_cast(factor, tensor.dtype().into());
-    }
-    B::float_mul(tensor, B::float_reshape(factor, Shape::from(ones)))
 }

@@ -34,13 +34,14 @@ pub trait Backend: burn::tensor::backend::Backend {
         portable::embedding::<Self>(weight, ids)
     }
 
-    /// The backward pass of [`embedding`](Self::embedding): the gradients of each row's uses, added up.
+    /// The backward pass of [`embedding`](Self::embedding); `others`, the gradient of other uses of the table, is added to its.
     fn embedding_backward(
         weight: FloatTensor<Self>,
         ids: IntTensor<Self>,
         gradient: FloatTensor<Self>,
+        others: Option<FloatTensor<Self>>,
     ) -> FloatTensor<Self> {
-        portable::embedding_backward::<Self>(weight, ids, gradient)
+        portable::embedding_backward::<Self>(weight, ids, gradient, others)
     }
 
     /// Zeroes elements with this probability and scales the others by `1 / (1 - probability)`, differentiable.
@@ -87,14 +88,15 @@ pub trait Backend: burn::tensor::backend::Backend {
         portable::layer_norm_forward::<Self>(input, weight, bias, epsilon)
     }
 
-    /// The backward pass of [`layer_norm`](Self::layer_norm).
+    /// The backward pass of [`layer_norm`](Self::layer_norm); `others`, the gradient of other uses of the input, is added to its.
     fn layer_norm_backward(
         saved: Saved<Self>,
         weight: FloatTensor<Self>,
         has_bias: bool,
         gradient: FloatTensor<Self>,
+        others: Option<FloatTensor<Self>>,
     ) -> AffineGradients<Self> {
-        portable::layer_norm_backward::<Self>(saved, weight, has_bias, gradient)
+        portable::layer_norm_backward::<Self>(saved, weight, has_bias, gradient, others)
     }
 
     /// RMS norm over the last axis, differentiable: `x · rrms · weight`.
@@ -116,13 +118,14 @@ pub trait Backend: burn::tensor::backend::Backend {
         portable::rms_norm_forward::<Self>(input, weight, epsilon)
     }
 
-    /// The backward pass of [`rms_norm`](Self::rms_norm).
+    /// The backward pass of [`rms_norm`](Self::rms_norm); `others` as in [`layer_norm_backward`](Self::layer_norm_backward).
     fn rms_norm_backward(
         saved: Saved<Self>,
         weight: FloatTensor<Self>,
         gradient: FloatTensor<Self>,
+        others: Option<FloatTensor<Self>>,
     ) -> AffineGradients<Self> {
-        portable::rms_norm_backward::<Self>(saved, weight, gradient)
+        portable::rms_norm_backward::<Self>(saved, weight, gradient, others)
     }
 
     /// Turns queries and keys in the joint projection by the angles of their positions, differentiable: the features `i` and
@@ -352,16 +355,17 @@ pub trait Backend: burn::tensor::backend::Backend {
         Self::head_cross_entropy(hidden, portable::unpack::<Self>(weight), targets, softcap)
     }
 
+    /// `tensor · factor`, in the type of the tensor, for a factor of shape `[1]`.
+    fn scaled(tensor: FloatTensor<Self>, factor: FloatTensor<Self>) -> FloatTensor<Self> {
+        portable::scaled::<Self>(tensor, factor)
+    }
+
     /// `Σ x²`, `[1]`: what clipping by the global norm adds up.
     fn sum_of_squares(tensor: FloatTensor<Self>) -> FloatTensor<Self> {
         portable::sum_of_squares::<Self>(tensor)
     }
 
-    /// One AdamW update; returns the new parameter, first and second moment.
-    ///
-    /// # Shapes
-    ///
-    /// - parameter, gradient, moments: all alike
+    /// One AdamW update of tensors of one shape; returns the new parameter, first and second moment.
     fn adamw_step(
         parameter: FloatTensor<Self>,
         gradient: FloatTensor<Self>,
@@ -372,11 +376,7 @@ pub trait Backend: burn::tensor::backend::Backend {
         portable::adamw_step::<Self>(parameter, gradient, first_moment, second_moment, step)
     }
 
-    /// One Muon update; returns the new parameter and momentum.
-    ///
-    /// # Shapes
-    ///
-    /// - parameter, gradient, momentum: `[d_in, d_out]`
+    /// One Muon update of matrices `[d_in, d_out]`; returns the new parameter and momentum.
     fn muon_step(
         parameter: FloatTensor<Self>,
         gradient: FloatTensor<Self>,

@@ -11,13 +11,16 @@ use super::check::{
 struct RmsNorm {
     rows: usize,
     width: usize,
+    /// Whether the input is added to the output.
+    residual: bool,
 }
 
 impl Operation for RmsNorm {
     fn run<B: Backend>(&self, inputs: &[Tensor<B, 1>]) -> Tensor<B, 1> {
-        let Self { rows, width } = *self;
+        let Self { rows, width, residual } = *self;
         let input = shaped(&inputs[0], [1, rows, width]);
-        flat::<B>(<B as Backend>::rms_norm(input, shaped(&inputs[1], [width]), 1e-5), rows * width)
+        let output = <B as Backend>::rms_norm(input.clone(), shaped(&inputs[1], [width]), 1e-5);
+        flat::<B>(if residual { B::float_add(input, output) } else { output }, rows * width)
     }
 }
 
@@ -58,8 +61,8 @@ impl Operation for Gate {
     }
 }
 
-fn rms_norm(rows: usize, width: usize, seed: u64) -> (RmsNorm, Vec<Vec<f64>>) {
-    (RmsNorm { rows, width }, vec![values(seed, rows * width), values(seed ^ 1, width)])
+fn rms_norm([rows, width]: [usize; 2], residual: bool, seed: u64) -> (RmsNorm, Vec<Vec<f64>>) {
+    (RmsNorm { rows, width, residual }, vec![values(seed, rows * width), values(seed ^ 1, width)])
 }
 
 fn rotary(
@@ -88,8 +91,8 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
     #[test]
-    fn gradient_of_rms_norm(rows in 1usize..7, width in 1usize..7, seed: u64) {
-        let (operation, inputs) = rms_norm(rows, width, seed);
+    fn gradient_of_rms_norm(rows in 1usize..7, width in 1usize..7, residual: bool, seed: u64) {
+        let (operation, inputs) = rms_norm([rows, width], residual, seed);
         gradients_equal_quotients(&operation, &inputs)?;
     }
 
@@ -109,8 +112,8 @@ proptest! {
     }
 
     #[test]
-    fn native_rms_norm(rows in 1usize..70, width in 1usize..140, seed: u64) {
-        let (operation, inputs) = rms_norm(rows, width, seed);
+    fn native_rms_norm(rows in 1usize..70, width in 1usize..140, residual: bool, seed: u64) {
+        let (operation, inputs) = rms_norm([rows, width], residual, seed);
         native_equals_portable(&operation, &inputs)?;
     }
 

@@ -5,6 +5,7 @@
 
 mod check;
 mod dropout;
+mod embedding;
 mod llama;
 mod muon;
 
@@ -18,34 +19,21 @@ use check::{
     shaped, tensor, values,
 };
 
-struct Embedding {
-    rows: usize,
-    uses: usize,
-    d_model: usize,
-}
-
-impl Operation for Embedding {
-    fn run<B: Backend>(&self, inputs: &[Tensor<B, 1>]) -> Tensor<B, 1> {
-        let Self { rows, uses, d_model } = *self;
-        let ids: Vec<i64> = (0..uses).map(|position| (position * position % rows) as i64).collect();
-        let ids = Tensor::<B, 2, Int>::from_data(TensorData::new(ids, [1, uses]), &Default::default());
-        let output = <B as Backend>::embedding(shaped(&inputs[0], [rows, d_model]), ids.into_primitive());
-        flat::<B>(output, uses * d_model)
-    }
-}
-
 struct LayerNorm {
     rows: usize,
     width: usize,
     bias: bool,
+    /// Whether the input is added to the output.
+    residual: bool,
 }
 
 impl Operation for LayerNorm {
     fn run<B: Backend>(&self, inputs: &[Tensor<B, 1>]) -> Tensor<B, 1> {
-        let Self { rows, width, bias } = *self;
+        let Self { rows, width, bias, residual } = *self;
         let input = shaped(&inputs[0], [1, rows, width]);
         let bias = bias.then(|| shaped(&inputs[2], [width]));
-        flat::<B>(<B as Backend>::layer_norm(input, shaped(&inputs[1], [width]), bias, 1e-5), rows * width)
+        let output = <B as Backend>::layer_norm(input.clone(), shaped(&inputs[1], [width]), bias, 1e-5);
+        flat::<B>(if residual { B::float_add(input, output) } else { output }, rows * width)
     }
 }
 
@@ -119,15 +107,16 @@ impl Operation for Head {
     }
 }
 
-fn embedding(rows: usize, uses: usize, d_model: usize, seed: u64) -> (Embedding, Vec<Vec<f64>>) {
-    (Embedding { rows, uses, d_model }, vec![values(seed, rows * d_model)])
-}
-
 /// No row is almost constant: what divides by its deviation would magnify every rounding.
-fn layer_norm(rows: usize, width: usize, bias: bool, seed: u64) -> (LayerNorm, Vec<Vec<f64>>) {
+fn layer_norm(
+    [rows, width]: [usize; 2],
+    bias: bool,
+    residual: bool,
+    seed: u64,
+) -> (LayerNorm, Vec<Vec<f64>>) {
     let apart = |(column, value): (usize, f64)| value + if column % width == 0 { 4.0 } else { 0.0 };
     let input = values(seed, rows * width).into_iter().enumerate().map(apart).collect();
-    (LayerNorm { rows, width, bias }, vec![input, values(seed ^ 1, width), values(seed ^ 2, width)])
+    (LayerNorm { rows, width, bias, residual }, vec![input, values(seed ^ 1, width), values(seed ^ 2, width)])
 }
 
 fn linear(
@@ -188,14 +177,8 @@ mod gradients {
         #![proptest_config(ProptestConfig::with_cases(24))]
 
         #[test]
-        fn embedding(rows in 1usize..5, uses in 1usize..15, d_model in 1usize..4, seed: u64) {
-            let (operation, inputs) = super::embedding(rows, uses, d_model, seed);
-            gradients_equal_quotients(&operation, &inputs)?;
-        }
-
-        #[test]
-        fn layer_norm(rows in 1usize..7, width in 2usize..7, bias: bool, seed: u64) {
-            let (operation, inputs) = super::layer_norm(rows, width, bias, seed);
+        fn layer_norm(rows in 1usize..7, width in 2usize..7, bias: bool, residual: bool, seed: u64) {
+            let (operation, inputs) = super::layer_norm([rows, width], bias, residual, seed);
             gradients_equal_quotients(&operation, &inputs)?;
         }
 
@@ -240,14 +223,8 @@ mod native {
         #![proptest_config(ProptestConfig::with_cases(40))]
 
         #[test]
-        fn embedding(rows in 1usize..60, uses in 1usize..200, d_model in 1usize..100, seed: u64) {
-            let (operation, inputs) = super::embedding(rows, uses, d_model, seed);
-            native_equals_portable(&operation, &inputs)?;
-        }
-
-        #[test]
-        fn layer_norm(rows in 1usize..70, width in 2usize..140, bias: bool, seed: u64) {
-            let (operation, inputs) = super::layer_norm(rows, width, bias, seed);
+        fn layer_norm(rows in 1usize..70, width in 2usize..140, bias: bool, residual: bool, seed: u64) {
+            let (operation, inputs) = super::layer_norm([rows, width], bias, residual, seed);
             native_equals_portable(&operation, &inputs)?;
         }
 

@@ -7,7 +7,7 @@ use tch::{Device, Kind, Tensor};
 use super::memory::{values, values_mut};
 use super::{TorchBackend, aten, take};
 use crate::backend::host::operations::{LayerNormInputs, layer_norm_gradients};
-use crate::backend::{AffineGradients, Saved};
+use crate::backend::{AffineGradients, Saved, portable};
 
 /// Keeps the input, its mean and reciprocal deviation.
 pub(in crate::backend) fn layer_norm_forward<B: TorchBackend>(
@@ -28,6 +28,7 @@ pub(in crate::backend) fn layer_norm_backward<B: TorchBackend>(
     weight: FloatTensor<B>,
     has_bias: bool,
     gradient: FloatTensor<B>,
+    others: Option<FloatTensor<B>>,
 ) -> AffineGradients<B> {
     let saved = take(saved).map(|saved: TchTensor| saved.tensor.contiguous());
     let gradient = gradient.tensor.contiguous();
@@ -35,7 +36,7 @@ pub(in crate::backend) fn layer_norm_backward<B: TorchBackend>(
         .unwrap_or_else(|| aten::layer_norm_backward(&gradient, &saved, &beside(&weight.tensor, &saved[0])));
     let like_weight = |gradient: Tensor| TchTensor::new(gradient.to_kind(weight.tensor.kind()));
     AffineGradients {
-        input: TchTensor::new(d_input),
+        input: portable::added::<B>(TchTensor::new(d_input), others),
         weight: like_weight(d_weight),
         bias: has_bias.then(|| like_weight(d_bias)),
     }
@@ -57,8 +58,8 @@ fn on_the_host([input, mean, rstd]: &[Tensor; 3], weight: &Tensor, gradient: &Te
         rstd: values(rstd)?,
     };
     let like = (Kind::Float, gradient.device());
-    let [mut d_input, mut d_weight, mut d_bias] =
-        [gradient, weight, weight].map(|shape| Tensor::empty(shape.size(), like));
+    let mut d_input = Tensor::zeros(gradient.size(), like);
+    let [mut d_weight, mut d_bias] = [(); 2].map(|()| Tensor::empty(weight.size(), like));
     // SAFETY: three new tensors, of which nobody else knows.
     #[allow(unsafe_code)]
     let parts = unsafe { (values_mut(&mut d_input), values_mut(&mut d_weight), values_mut(&mut d_bias)) };

@@ -41,7 +41,8 @@ macro_rules! libtorch_operations {
                 input: FloatTensor<Self>, weight: FloatTensor<Self>, bias: Option<FloatTensor<Self>>, epsilon: f64
             ) -> (FloatTensor<Self>, Saved<Self>);
             fn layer_norm_backward(
-                saved: Saved<Self>, weight: FloatTensor<Self>, has_bias: bool, gradient: FloatTensor<Self>
+                saved: Saved<Self>, weight: FloatTensor<Self>, has_bias: bool, gradient: FloatTensor<Self>,
+                others: Option<FloatTensor<Self>>
             ) -> AffineGradients<Self>;
             fn linear_forward(
                 input: FloatTensor<Self>, weight: FloatTensor<Self>, bias: Option<FloatTensor<Self>>,

@@ -2,6 +2,7 @@
 
 use burn::tensor::ops::{FloatTensor, IntTensor, ModuleOps};
 
+use super::added;
 use crate::backend::Backend;
 
 pub(in crate::backend) fn embedding<B: Backend>(weight: FloatTensor<B>, ids: IntTensor<B>) -> FloatTensor<B> {
@@ -12,6 +13,7 @@ pub(in crate::backend) fn embedding_backward<B: Backend>(
     weight: FloatTensor<B>,
     ids: IntTensor<B>,
     gradient: FloatTensor<B>,
+    others: Option<FloatTensor<B>>,
 ) -> FloatTensor<B> {
-    <B as ModuleOps<B>>::embedding_backward(weight, gradient, ids)
+    added::<B>(<B as ModuleOps<B>>::embedding_backward(weight, gradient, ids), others)
 }

@@ -3,7 +3,7 @@
 use burn::tensor::ops::FloatTensor;
 use burn::tensor::{Tensor, TensorMetadata};
 
-use super::{from_primitive, into_primitive, rows, unrows, widen};
+use super::{added, from_primitive, into_primitive, rows, unrows, widen};
 use crate::backend::{AffineGradients, Backend, Saved};
 
 /// `x̂ = (x - mean) · rstd`, `y = x̂ · weight + bias`; keeps `x̂` and `rstd`.
@@ -36,6 +36,7 @@ pub(in crate::backend) fn layer_norm_backward<B: Backend>(
     weight: FloatTensor<B>,
     has_bias: bool,
     gradient: FloatTensor<B>,
+    others: Option<FloatTensor<B>>,
 ) -> AffineGradients<B> {
     let [normalised, rstd] = <[_; 2]>::try_from(saved).expect("layer_norm_forward saved two tensors");
     let (normalised, rstd): (Tensor<B, 2>, Tensor<B, 2>) = (from_primitive(normalised), from_primitive(rstd));
@@ -51,5 +52,6 @@ pub(in crate::backend) fn layer_norm_backward<B: Backend>(
     let mean = d_normalised.clone().mean_dim(1); // [rows, 1]
     let d_input = (d_normalised - mean - normalised * along) * rstd;
 
-    AffineGradients { input: unrows(d_input.cast(dtype), &shape), weight: into_primitive(d_weight), bias }
+    let input = added::<B>(unrows(d_input.cast(dtype), &shape), others);
+    AffineGradients { input, weight: into_primitive(d_weight), bias }
 }

@@ -17,6 +17,7 @@ mod pack;
 mod precision;
 mod rms_norm;
 mod rotary;
+mod scaled;
 
 use burn::tensor::backend::Backend;
 use burn::tensor::ops::FloatTensor;
@@ -42,6 +43,7 @@ pub(super) use precision::set_compute_precision;
 use precision::{wide, widen};
 pub(super) use rms_norm::{rms_norm_backward, rms_norm_forward};
 pub(super) use rotary::rotary;
+pub(super) use scaled::scaled;
 
 fn from_primitive<B: Backend, const D: usize>(primitive: FloatTensor<B>) -> Tensor<B, D> {
     Tensor::from_primitive(TensorPrimitive::Float(primitive))
@@ -49,6 +51,14 @@ fn from_primitive<B: Backend, const D: usize>(primitive: FloatTensor<B>) -> Tens
 
 fn into_primitive<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> FloatTensor<B> {
     tensor.into_primitive().tensor()
+}
+
+/// A gradient, and that of other uses of the same tensor.
+pub(super) fn added<B: Backend>(gradient: FloatTensor<B>, others: Option<FloatTensor<B>>) -> FloatTensor<B> {
+    match others {
+        Some(others) => B::float_add(gradient, others),
+        None => gradient,
+    }
 }
 
 /// All axes but the last become one: `[.., d] → [rows, d]`.

@@ -3,7 +3,7 @@
 use burn::tensor::ops::FloatTensor;
 use burn::tensor::{Tensor, TensorMetadata};
 
-use super::{from_primitive, into_primitive, rows, unrows, widen};
+use super::{added, from_primitive, into_primitive, rows, unrows, widen};
 use crate::backend::{AffineGradients, Backend, Saved};
 
 /// `x̂ = x · rrms`, `y = x̂ · weight`; keeps `x̂` and `rrms`.
@@ -29,6 +29,7 @@ pub(in crate::backend) fn rms_norm_backward<B: Backend>(
     saved: Saved<B>,
     weight: FloatTensor<B>,
     gradient: FloatTensor<B>,
+    others: Option<FloatTensor<B>>,
 ) -> AffineGradients<B> {
     let [normalised, rrms] = <[_; 2]>::try_from(saved).expect("rms_norm_forward saved two tensors");
     let (normalised, rrms): (Tensor<B, 2>, Tensor<B, 2>) = (from_primitive(normalised), from_primitive(rrms));
@@ -41,6 +42,6 @@ pub(in crate::backend) fn rms_norm_backward<B: Backend>(
     let d_normalised = gradient * from_primitive::<B, 1>(weight).unsqueeze();
     let along = (d_normalised.clone() * normalised.clone()).mean_dim(1); // [rows, 1]
     let d_input = (d_normalised - normalised * along) * rrms;
-    let input = unrows(d_input.cast(dtype), &shape);
+    let input = added::<B>(unrows(d_input.cast(dtype), &shape), others);
     AffineGradients { input, weight: into_primitive(d_weight), bias: None }
 }

@@ -1,11 +1,14 @@
 //! Embedding: rows of a table, and the scatter-add of the backward pass.
 
+use std::collections::HashMap;
+
 use burn::tensor::ops::{FloatTensor, IntTensor};
 use burn::tensor::{Shape, TensorMetadata};
 
 use super::machine::elements::{Element, Elements};
 use super::machine::parallel::{SharedMut, for_each, for_each_chunk};
 use super::machine::simd::{Simd, dispatch, map2};
+use super::machine::workspace::with_scratch;
 use super::tensor::{HostMemory, buffer};
 use crate::backend::PackedWeight;
 
@@ -40,9 +43,10 @@ pub(in crate::backend) fn embedding_backward<B: HostMemory>(
     weight: FloatTensor<B>,
     ids: IntTensor<B>,
     gradient: FloatTensor<B>,
+    others: Option<FloatTensor<B>>,
 ) -> FloatTensor<B> {
     let shape = weight.shape();
-    let mut d_weight = vec![0.0; shape.num_elements()];
+    let mut d_weight = others.map_or_else(|| vec![0.0; shape.num_elements()], B::into_values);
     backward(&B::values(&gradient), shape[1], &B::integers(ids), &mut d_weight);
     B::tensor(d_weight, shape)
 }
@@ -85,24 +89,47 @@ fn gather<T: Sync>(
     });
 }
 
-/// `dtable[ids[r]] += dy[r]`, rows in order, so equal ids always add up in the same order.
+/// `dtable[id] += Σ dy[r]` over the rows r of each id, in their order, so that equal ids always add up alike.
 ///
 /// # Panics
 /// If an id is not a row of the table.
 fn backward(dy: &[f32], d: usize, ids: &[i64], dtable: &mut [f32]) {
     assert_eq!(dy.len(), ids.len() * d, "embedding gradient");
     check_ids(dtable.len(), d, ids);
-    let shared = SharedMut::new(dtable);
-    for_each(d.div_ceil(COLUMN_BLOCK), dy.len(), |block| {
-        let j0 = block * COLUMN_BLOCK;
-        let width = COLUMN_BLOCK.min(d - j0);
-        for (dy, &id) in dy.chunks_exact(d).zip(ids) {
-            // SAFETY: `check_ids` put the row inside the table, and columns j0 .. j0 + width belong to this
-            // task.
-            let out = unsafe { std::slice::from_raw_parts_mut(shared.at(id as usize * d + j0), width) };
-            dispatch!(add(out, &dy[j0..j0 + width]));
-        }
+    let (places, distinct) = distinct(ids);
+    with_scratch(distinct.len() * d, |sums| {
+        let (sums, table) = (SharedMut::new(sums), SharedMut::new(dtable));
+        for_each(d.div_ceil(COLUMN_BLOCK), dy.len(), |block| {
+            let j0 = block * COLUMN_BLOCK;
+            let width = COLUMN_BLOCK.min(d - j0);
+            // SAFETY: columns j0 .. j0 + width belong to this task, `sums` has a row for each distinct id, and
+            // `check_ids` put that of the table inside it.
+            let row = |of: SharedMut, row: usize| unsafe {
+                std::slice::from_raw_parts_mut(of.at(row * d + j0), width)
+            };
+            for place in 0..distinct.len() {
+                row(sums, place).fill(0.0);
+            }
+            for (dy, &place) in dy.chunks_exact(d).zip(&places) {
+                dispatch!(add(row(sums, place), &dy[j0..j0 + width]));
+            }
+            for (place, &id) in distinct.iter().enumerate() {
+                dispatch!(add(row(table, id as usize), row(sums, place)));
+            }
+        });
     });
+}
+
+/// The number of each id among the distinct ones, and those.
+fn distinct(ids: &[i64]) -> (Vec<usize>, Vec<i64>) {
+    let (mut numbers, mut distinct) = (HashMap::new(), Vec::new());
+    let places = ids.iter().map(|&id| {
+        *numbers.entry(id).or_insert_with(|| {
+            distinct.push(id);
+            distinct.len() - 1
+        })
+    });
+    (places.collect(), distinct)
 }
 
 #[inline(always)]

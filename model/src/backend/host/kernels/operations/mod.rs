@@ -14,6 +14,7 @@ mod muon;
 mod pack;
 mod rms_norm;
 mod rotary;
+mod scaled;
 mod sum_of_squares;
 mod tensor;
 
@@ -39,6 +40,7 @@ pub(in crate::backend) use muon::muon_step;
 pub(in crate::backend) use pack::pack;
 pub(in crate::backend) use rms_norm::{rms_norm_backward, rms_norm_forward};
 pub(in crate::backend) use rotary::rotary;
+pub(in crate::backend) use scaled::scaled;
 pub(in crate::backend) use sum_of_squares::sum_of_squares;
 pub(in crate::backend) use tensor::applies;
 
@@ -54,7 +56,8 @@ macro_rules! host_operations {
         delegate! { host;
             fn embedding(weight: FloatTensor<Self>, ids: IntTensor<Self>) -> FloatTensor<Self>, by weight;
             fn embedding_backward(
-                weight: FloatTensor<Self>, ids: IntTensor<Self>, gradient: FloatTensor<Self>
+                weight: FloatTensor<Self>, ids: IntTensor<Self>, gradient: FloatTensor<Self>,
+                others: Option<FloatTensor<Self>>
             ) -> FloatTensor<Self>, by gradient;
             fn dropout_forward(
                 input: FloatTensor<Self>, probability: f64
@@ -66,13 +69,15 @@ macro_rules! host_operations {
                 input: FloatTensor<Self>, weight: FloatTensor<Self>, bias: Option<FloatTensor<Self>>, epsilon: f64
             ) -> (FloatTensor<Self>, Saved<Self>), by input;
             fn layer_norm_backward(
-                saved: Saved<Self>, weight: FloatTensor<Self>, has_bias: bool, gradient: FloatTensor<Self>
+                saved: Saved<Self>, weight: FloatTensor<Self>, has_bias: bool, gradient: FloatTensor<Self>,
+                others: Option<FloatTensor<Self>>
             ) -> AffineGradients<Self>, by gradient;
             fn rms_norm_forward(
                 input: FloatTensor<Self>, weight: FloatTensor<Self>, epsilon: f64
             ) -> (FloatTensor<Self>, Saved<Self>), by input;
             fn rms_norm_backward(
-                saved: Saved<Self>, weight: FloatTensor<Self>, gradient: FloatTensor<Self>
+                saved: Saved<Self>, weight: FloatTensor<Self>, gradient: FloatTensor<Self>,
+                others: Option<FloatTensor<Self>>
             ) -> AffineGradients<Self>, by gradient;
             fn rotary(
                 qkv: FloatTensor<Self>, heads: Heads, cos: FloatTensor<Self>, sin: FloatTensor<Self>
@@ -133,6 +138,7 @@ macro_rules! host_operations {
             fn packed_head_cross_entropy(
                 hidden: FloatTensor<Self>, weight: PackedWeight<Self>, targets: IntTensor<Self>, softcap: Option<f64>
             ) -> FloatTensor<Self>;
+            fn scaled(tensor: FloatTensor<Self>, factor: FloatTensor<Self>) -> FloatTensor<Self>, by tensor;
             fn sum_of_squares(tensor: FloatTensor<Self>) -> FloatTensor<Self>, by tensor;
             fn adamw_step(
                 parameter: FloatTensor<Self>, gradient: FloatTensor<Self>, first_moment: FloatTensor<Self>,

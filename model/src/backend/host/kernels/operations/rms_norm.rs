@@ -7,7 +7,7 @@ use burn::tensor::ops::FloatTensor;
 use burn::tensor::{Shape, TensorMetadata};
 
 use super::machine::parallel::for_each_chunk2;
-use super::machine::simd::{Lanes, Simd, dispatch, dot, map2, map3, sum3};
+use super::machine::simd::{Lanes, Simd, dispatch, dot, map2, map3, map4, sum3};
 use super::machine::workspace::with_scratch;
 use super::tensor::{HostMemory, buffer, rows, take};
 use crate::backend::{AffineGradients, Saved};
@@ -44,13 +44,13 @@ fn forward_block<S: Simd>(simd: S, x: &[f32], gamma: &[f32], epsilon: f32, y: &m
     for ((x, y), rrms) in x.chunks_exact(d).zip(y.chunks_exact_mut(d)).zip(rrms) {
         *rrms = 1.0 / (dot(simd, x, x) / d as f32 + epsilon).sqrt();
         let scale = Lanes::splat(simd, *rrms);
-        y.copy_from_slice(x);
-        map2(
+        map3(
             simd,
             y,
+            x,
             gamma,
             #[inline(always)]
-            |x, g| x * scale * g,
+            |_, x, g| x * scale * g,
         );
     }
 }
@@ -59,11 +59,13 @@ pub(in crate::backend) fn rms_norm_backward<B: HostMemory>(
     saved: Saved<B>,
     weight: FloatTensor<B>,
     gradient: FloatTensor<B>,
+    others: Option<FloatTensor<B>>,
 ) -> AffineGradients<B> {
     let [input, rrms] = take::<B, 2>(saved);
     let shape = input.shape();
     let (rows, width) = rows(&shape);
-    let (mut d_input, mut d_weight) = (buffer(shape.num_elements()), buffer(width));
+    let mut d_input = others.map_or_else(|| vec![0.0; shape.num_elements()], B::into_values);
+    let mut d_weight = buffer(width);
     {
         let (x, gamma, rrms, dy) =
             (B::values(&input), B::values(&weight), B::values(&rrms), B::values(&gradient));
@@ -120,14 +122,14 @@ fn backward_block<S: Simd>(
         );
         // r·x̂·mean(g·x̂) = x·r³·mean(g·x)
         let pull = Lanes::splat(simd, -(rrms * rrms * rrms) * along / d as f32);
-        dx.copy_from_slice(x);
-        map3(
+        map4(
             simd,
             dx,
+            x,
             dy,
             gamma,
             #[inline(always)]
-            |x, dy, g| x.mul_add(pull, dy * g * scale),
+            |dx, x, dy, g| x.mul_add(pull, dy * g * scale) + dx,
         );
     }
 }
