@@ -5,8 +5,7 @@ use burn::tensor::{Bool, Int, Tensor, TensorData};
 
 use crate::kv_cache::{LayerCache, padded};
 use crate::linear::Initializer;
-use crate::rotary::Angles;
-use crate::{Backend, GptConfig, Heads, Linear, Norm, NormSite, Site, Tap, Watch, backend};
+use crate::{Backend, GptConfig, Heads, Linear, Norm, NormSite, Place, Site, Tap, Watch, backend};
 
 /// `softmax(Q Kᵀ · scale + causal mask) V` for `n_heads` heads side by side, between two linear maps
 /// (<https://arxiv.org/abs/1706.03762>, §3.2).
@@ -62,8 +61,8 @@ impl<B: Backend> Attention<B> {
         self.dropout = dropout;
     }
 
-    /// Attends to the positions of the same sequence: to its own and those before it. With `angles`, queries and keys turn by
-    /// them. With a cache, `input` holds the positions that follow the cached ones, and is added to the cache. `layer` says
+    /// Attends to the positions of the same sequence: to its own and those before it. Where positions are rotary, queries and
+    /// keys turn with their place. With a cache, `input` holds the positions that follow the cached ones, and is added to the cache. `layer` says
     /// which block this is to the tap.
     ///
     /// # Shapes
@@ -74,28 +73,31 @@ impl<B: Backend> Attention<B> {
         &self,
         input: Tensor<B, 3>,
         layer: usize,
-        angles: Option<&Angles<B>>,
+        place: &Place<B>,
         cache: Option<&mut LayerCache<B>>,
         tap: &mut impl Tap<B>,
     ) -> Tensor<B, 3> {
         let qkv = self.c_attn.forward(input); // [batch, seq, (n_heads + 2 * n_kv_heads) * head_dim]
         let mixed = if tap.watches() == Watch::Everything {
-            self.formula(qkv, layer, angles, cache, tap)
+            self.formula(qkv, layer, place, cache, tap)
         } else {
             let mut qkv = self.normalised(qkv);
-            if let Some(angles) = angles {
+            if let Some(angles) = place.angles() {
                 qkv = angles.turn_joint(qkv, self.heads);
             }
-            self.fused(qkv, cache)
+            self.fused(qkv, place, cache)
         }; // [batch, seq, n_heads * head_dim]
         backend::dropout(self.c_proj.forward(mixed), self.dropout)
     }
 
     /// Scores, mask, softmax and mix as one operation.
-    fn fused(&self, qkv: Tensor<B, 3>, cache: Option<&mut LayerCache<B>>) -> Tensor<B, 3> {
+    fn fused(&self, qkv: Tensor<B, 3>, place: &Place<B>, cache: Option<&mut LayerCache<B>>) -> Tensor<B, 3> {
         let Some(cache) = cache else {
             let dropout = if B::ad_enabled(&qkv.device()) { self.dropout } else { 0.0 };
-            return backend::attention(qkv, self.heads, self.scale, dropout);
+            return match place.lengths() {
+                Some(lengths) => backend::segment_attention(qkv, self.heads, self.scale, dropout, lengths),
+                None => backend::attention(qkv, self.heads, self.scale, dropout),
+            };
         };
         let [query, key, value] = self.split_heads(qkv); // [batch, n_heads or n_kv_heads, seq, head_dim] each
         join_heads(backend::cached_attention(query, cache.append(key, value), self.scale))
@@ -119,7 +121,7 @@ impl<B: Backend> Attention<B> {
         &self,
         qkv: Tensor<B, 3>,
         layer: usize,
-        angles: Option<&Angles<B>>,
+        place: &Place<B>,
         cache: Option<&mut LayerCache<B>>,
         tap: &mut impl Tap<B>,
     ) -> Tensor<B, 3> {
@@ -130,18 +132,18 @@ impl<B: Backend> Attention<B> {
         let [_, _, new, _] = query.dims();
 
         // Where the model does so, each head is normalised, and turned by its position.
-        let mut place = |heads: Tensor<B, 4>, norm: &Option<Norm<B>>, site| {
+        let mut turned = |heads: Tensor<B, 4>, norm: &Option<Norm<B>>, site| {
             let heads = match norm {
                 Some(norm) => norm.formula(heads, site, tap),
                 None => heads,
             };
-            match angles {
+            match place.angles() {
                 Some(angles) => angles.turn(heads),
                 None => heads,
             }
         };
-        let query = place(query, &self.q_norm, NormSite::Query(layer)); // [batch, n_heads, new, head_dim]
-        let key = place(key, &self.k_norm, NormSite::Key(layer)); // [batch, n_kv_heads, new, head_dim]
+        let query = turned(query, &self.q_norm, NormSite::Query(layer)); // [batch, n_heads, new, head_dim]
+        let key = turned(key, &self.k_norm, NormSite::Key(layer)); // [batch, n_kv_heads, new, head_dim]
         let (keys, values, lengths) = match cache {
             Some(cache) => padded(cache.append(key, value)),
             None => (key, value, vec![new]),
@@ -153,6 +155,11 @@ impl<B: Backend> Attention<B> {
         let scores = backend::matmul(query, keys.swap_dims(2, 3)) * self.scale; // [batch, n_heads, new, seq]
         // A query sees no key that comes after it.
         let scores = scores.clone().mask_fill(future(&lengths, scores), backend::MASKED); // [batch, n_heads, new, seq]
+        let scores = match place.lengths() {
+            // Nor one of another sequence.
+            Some(lengths) => scores.clone().mask_fill(apart(lengths, scores), backend::MASKED),
+            None => scores,
+        }; // [batch, n_heads, new, seq]
         let scores = tap.at(Site::AttnScores(layer), scores);
         // Scores become weights that sum to 1.
         let pattern = tap.at(Site::Pattern(layer), softmax(scores)); // [batch, n_heads, new, seq]
@@ -205,4 +212,15 @@ fn future<B: Backend>(lengths: &[usize], scores: Tensor<B, 4>) -> Tensor<B, 4, B
     let queries = Tensor::<B, 4, Int>::from_data(queries, &device).expand(shape);
     let keys = Tensor::<B, 1, Int>::arange(0..seq as i64, &device).reshape([1, 1, 1, seq]).expand(shape);
     keys.greater(queries)
+}
+
+/// True where query and key are of different sequences, which lie one behind the other: `[1, 1, seq, seq]`.
+fn apart<B: Backend>(lengths: &[usize], scores: Tensor<B, 4>) -> Tensor<B, 4, Bool> {
+    let sequences = lengths.iter().enumerate();
+    let of_each: Vec<i64> =
+        sequences.flat_map(|(number, length)| std::iter::repeat_n(number as i64, *length)).collect();
+    let seq = of_each.len();
+    let queries = Tensor::<B, 4, Int>::from_data(TensorData::new(of_each, [1, 1, seq, 1]), &scores.device());
+    let keys = queries.clone().swap_dims(2, 3);
+    queries.expand([1, 1, seq, seq]).not_equal(keys.expand([1, 1, seq, seq]))
 }

@@ -5,8 +5,7 @@ use burn::tensor::Tensor;
 
 use crate::kv_cache::LayerCache;
 use crate::linear::Initializer;
-use crate::rotary::Angles;
-use crate::{Attention, Backend, FeedForward, GptConfig, Norm, NormSite, Site, Tap};
+use crate::{Attention, Backend, FeedForward, GptConfig, Norm, NormSite, Place, Site, Tap};
 
 /// `x + attn(ln_1(x))`, then `x + mlp(ln_2(x))`: the norms come first ("pre-norm"), so the residual stream itself
 /// is never rescaled and gradients reach the first block unhindered.
@@ -38,8 +37,7 @@ impl<B: Backend> Block<B> {
         }
     }
 
-    /// `layer` says which block this is to the tap; `angles` are those of the positions, where they are rotary; with a cache,
-    /// `input` holds the positions that follow the cached ones.
+    /// `layer` says which block this is to the tap; with a cache, `input` holds the positions that follow the cached ones.
     ///
     /// # Shapes
     ///
@@ -49,13 +47,13 @@ impl<B: Backend> Block<B> {
         &self,
         input: Tensor<B, 3>,
         layer: usize,
-        angles: Option<&Angles<B>>,
+        place: &Place<B>,
         cache: Option<&mut LayerCache<B>>,
         tap: &mut impl Tap<B>,
     ) -> Tensor<B, 3> {
         let input = tap.at(Site::ResidPre(layer), input); // [batch, seq, d_model], as is everything here
         let normalised = self.ln_1.forward(input.clone(), NormSite::Ln1(layer), tap);
-        let attended = self.attn.forward(normalised, layer, angles, cache, tap);
+        let attended = self.attn.forward(normalised, layer, place, cache, tap);
         let attended = tap.at(Site::AttnOut(layer), attended);
         let residual = tap.at(Site::ResidMid(layer), input + attended);
         let normalised = self.ln_2.forward(residual.clone(), NormSite::Ln2(layer), tap);

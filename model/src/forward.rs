@@ -4,18 +4,7 @@ use burn::tensor::{Int, Tensor};
 
 use crate::loss::cross_entropy;
 use crate::norm::unweighted_rms_norm;
-use crate::rotary::Angles;
-use crate::{
-    Backend, GptModel, KvCache, NoTap, NormSite, Positions, Site, Tap, Watch, backend, token_tensor,
-};
-
-/// Where the tokens of a pass stand in their sequences.
-struct Place<B: Backend> {
-    /// Position of the first, one for each sequence or one for all.
-    starts: Vec<usize>,
-    /// By how much their queries and keys turn, where positions are rotary.
-    angles: Option<Angles<B>>,
-}
+use crate::{Backend, GptModel, KvCache, NoTap, NormSite, Place, Site, Tap, Watch, backend};
 
 impl<B: Backend> GptModel<B> {
     /// Scores every token of the vocabulary as the successor of each position.
@@ -90,13 +79,23 @@ impl<B: Backend> GptModel<B> {
             return cross_entropy(self.logits(stream, tap), targets);
         }
         let place = self.place(&tokens, None);
-        let mut embedded = self.embed(tokens, &place, tap); // [batch, seq, d_model]
+        let hidden = self.learning_hidden(tokens, &place, tap); // [batch, seq, d_model]
+        backend::head_cross_entropy(hidden, self.head(), targets, self.config().softcap())
+    }
+
+    /// What the head reads, in the precision in which the model learns: `[batch, seq] → [batch, seq, d_model]`.
+    pub(crate) fn learning_hidden(
+        &self,
+        tokens: Tensor<B, 2, Int>,
+        place: &Place<B>,
+        tap: &mut impl Tap<B>,
+    ) -> Tensor<B, 3> {
+        let mut embedded = self.embed(tokens, place, tap); // [batch, seq, d_model]
         if let Some(dtype) = self.compute_precision().stream() {
             embedded = embedded.cast(dtype);
         }
-        let stream = self.blocks(embedded, &place, None, tap); // [batch, seq, d_model]
-        let hidden = self.ln_f.forward(stream, NormSite::Final, tap); // [batch, seq, d_model]
-        backend::head_cross_entropy(hidden, self.head(), targets, self.config().softcap())
+        let stream = self.blocks(embedded, place, None, tap); // [batch, seq, d_model]
+        self.ln_f.forward(stream, NormSite::Final, tap)
     }
 
     /// Logits of the position after the last of `tokens`, which follow those already in the cache; sequences may
@@ -167,7 +166,7 @@ impl<B: Backend> GptModel<B> {
             if let Some((scalars, start)) = &start {
                 stream = scalars.blend(stream, start.clone(), layer, tap); // [batch, seq, d_model]
             }
-            stream = block.forward(stream, layer, place.angles.as_ref(), cache, tap); // [batch, seq, d_model]
+            stream = block.forward(stream, layer, place, cache, tap); // [batch, seq, d_model]
         }
         stream
     }
@@ -185,15 +184,8 @@ impl<B: Backend> GptModel<B> {
 
     /// Where `tokens` stand in their sequences.
     fn place(&self, tokens: &Tensor<B, 2, Int>, cache: Option<&KvCache<B>>) -> Place<B> {
-        let ([_, seq], device) = (tokens.dims(), tokens.device());
-        let starts = self.starts(tokens.dims(), cache);
-        let angles = match &self.config().positions {
-            Positions::Learned => None,
-            Positions::Rotary(rotary) => {
-                Some(Angles::new(rotary, self.config().head_dim(), &starts, seq, &device))
-            }
-        };
-        Place { starts, angles }
+        let [_, seq] = tokens.dims();
+        Place::rows(self.config(), &self.starts(tokens.dims(), cache), seq, &tokens.device())
     }
 
     /// The position of the first of `tokens` in each sequence; one number where it is the same in all.
@@ -217,23 +209,20 @@ impl<B: Backend> GptModel<B> {
     /// Token embedding, normalised where the model does that, plus that of the position where positions are learned:
     /// `[batch, seq] → [batch, seq, d_model]`.
     fn embed(&self, tokens: Tensor<B, 2, Int>, place: &Place<B>, tap: &mut impl Tap<B>) -> Tensor<B, 3> {
-        let ([_, seq], device) = (tokens.dims(), tokens.device());
+        let device = tokens.device();
         let mut tokens = self.wte.forward(tokens); // [batch, seq, d_model]
         if self.config().embedding_norm {
             tokens = unweighted_rms_norm(tokens, self.config().norm_epsilon, NormSite::Embed, tap);
         }
         let tokens = tap.at(Site::Embed, tokens);
         let Some(wpe) = &self.wpe else { return tokens };
-        let starts = &place.starts;
-        let positions =
-            starts.iter().flat_map(|start| (*start..start + seq).map(|position| position as i64)).collect();
-        let positions = token_tensor(positions, [starts.len(), seq], &device); // [batch or 1, seq]
+        let positions = place.position_ids(&device); // [batch or 1, seq]
         let positions = tap.at(Site::PosEmbed, wpe.forward(positions)); // [batch or 1, seq, d_model]
         tokens + positions
     }
 
     /// The matrix that scores tokens, `[vocab, d_model]`.
-    fn head(&self) -> Tensor<B, 2> {
+    pub(crate) fn head(&self) -> Tensor<B, 2> {
         self.lm_head.as_ref().unwrap_or(&self.wte).weight.val()
     }
 }

@@ -111,6 +111,13 @@ impl<B: Backend> GptModel<B> {
         self
     }
 
+    /// The same model with its head tied to the embedding: one whose head nobody asks.
+    pub(crate) fn without_own_head(mut self) -> Self {
+        self.lm_head = None;
+        self.config.config.tied_head = true;
+        self
+    }
+
     /// The same model for shorter sequences: the embeddings of later positions are dropped.
     ///
     /// # Panics

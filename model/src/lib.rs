@@ -48,6 +48,7 @@ mod allocation;
 mod attention;
 mod backend;
 mod block;
+mod classifier;
 mod compute_precision;
 mod config;
 mod embedding;
@@ -61,9 +62,11 @@ mod linear;
 mod loss;
 mod norm;
 mod parameters;
+mod place;
 mod precision;
 mod residual_scalars;
 mod rotary;
+mod segments;
 mod tap;
 mod weights;
 
@@ -75,6 +78,7 @@ pub use backend::{
     Heads, MuonStep, PackedWeight, Saved,
 };
 pub use block::Block;
+pub use classifier::Classifier;
 pub use compute_precision::ComputePrecision;
 pub use config::{Biases, FeedForwardKind, GptConfig, NormKind, PRESETS, Positions, Rotary, RotaryScaling};
 pub use embedding::Embedding;
@@ -87,11 +91,13 @@ pub use linear::Linear;
 pub use loss::{MeanLoss, cross_entropy};
 pub use norm::Norm;
 pub use parameters::{Parameter, Role, parameters};
+pub use place::Place;
 pub use precision::{Channels, Precision};
 pub use residual_scalars::{ResidualScalars, Scalars};
 pub use rotary::Angles;
 pub use tap::{NoTap, NormSite, Site, Tap, Watch};
 pub use weights::{
-    Dtype, GgufVocabulary, SpecialTokens, is_gguf, load, load_config, load_gguf_vocabulary, load_weights,
-    load_with_precision, parameter_shapes, save, save_gguf, unused_heads,
+    Dtype, GgufVocabulary, SpecialTokens, is_gguf, load, load_classifier, load_config, load_gguf_vocabulary,
+    load_labels, load_weights, load_with_precision, parameter_shapes, save, save_classifier, save_gguf,
+    unused_heads,
 };

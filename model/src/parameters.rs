@@ -15,7 +15,7 @@ pub enum Role {
     Position,
     /// The matrix of a linear layer.
     Matrix,
-    /// The matrix that scores tokens, where it is not the token embedding.
+    /// The matrix that scores tokens, where it is not the token embedding, or classes.
     Head,
     /// The scale of a norm.
     Norm,
@@ -143,7 +143,7 @@ impl ParameterPath {
             ("Struct:Norm", ..) => Role::Norm,
             ("Struct:Scalars", ..) => Role::Scalar,
             ("Struct:Embedding", _, Some("wpe")) => Role::Position,
-            ("Struct:Embedding", _, Some("lm_head")) => Role::Head,
+            ("Struct:Embedding", _, Some("lm_head" | "score")) => Role::Head,
             ("Struct:Embedding", ..) => Role::Embedding,
             _ if axes >= 2 => Role::Matrix,
             _ => Role::Bias,

@@ -16,15 +16,21 @@ pub struct Angles<B: Backend> {
 }
 
 impl<B: Backend> Angles<B> {
-    /// Angles of `seq` positions from each of `starts` on: one for each sequence, or one for all.
-    pub fn new(rotary: &Rotary, head_dim: usize, starts: &[usize], seq: usize, device: &B::Device) -> Self {
+    /// Angles of these positions, `seq` of them for each sequence or for all.
+    pub fn new(
+        rotary: &Rotary,
+        head_dim: usize,
+        positions: &[usize],
+        seq: usize,
+        device: &B::Device,
+    ) -> Self {
         let frequencies = rotary.frequencies(head_dim);
-        let positions = starts.iter().flat_map(|start| *start..start + seq);
         // In f32, as those who trained the published models computed them.
         let angles: Vec<f32> = positions
-            .flat_map(|position| frequencies.iter().map(move |frequency| position as f32 * frequency))
+            .iter()
+            .flat_map(|position| frequencies.iter().map(move |frequency| *position as f32 * frequency))
             .collect();
-        let shape = [starts.len(), seq, head_dim / 2];
+        let shape = [positions.len() / seq.max(1), seq, head_dim / 2];
         let tensor = |function: fn(f64) -> f64| {
             let values: Vec<f32> = angles.iter().map(|angle| function(f64::from(*angle)) as f32).collect();
             Tensor::from_data(TensorData::new(values, shape), device)

@@ -2,11 +2,12 @@
 //! build.
 
 use burn::module::{Module, ModuleVisitor, Param};
+use burn::tensor::backend::AutodiffBackend;
 use burn::tensor::{Distribution, ElementConversion, Int, Tensor};
 use burn_autodiff::Autodiff;
 use kiln_model::{
-    Activation, Backend, GptConfig, GptModel, KvCache, NoTap, NormSite, Site, Tap, Watch, cross_entropy,
-    token_tensor,
+    Activation, Backend, GptConfig, GptModel, KvCache, NoTap, NormSite, Place, Site, Tap, Watch,
+    cross_entropy, token_tensor,
 };
 
 /// Largest difference, relative to the largest value of the result.
@@ -77,6 +78,10 @@ fn config() -> GptConfig {
     GptConfig { vocab_size: 17, context_length: 12, init_std: 0.3, ..GptConfig::new(2, 3, 12) }
 }
 
+fn place<B: Backend>() -> Place<B> {
+    Place::rows(&config(), &[0], 9, &Default::default())
+}
+
 /// Every choice that GPT-2 does not make: RMS norm, also of each head, rotary positions, shared keys and values, gates.
 fn modern() -> GptConfig {
     GptConfig {
@@ -127,16 +132,7 @@ fn assert_close(what: &str, ours: &[f64], expected: &[f64]) {
 }
 
 /// The gradient of every parameter of a module.
-struct Gradients<'a, B: Backend>(&'a <Autodiff<B> as AutodiffParts>::Gradients, Vec<Vec<f64>>);
-
-/// A name for the type of all gradients.
-trait AutodiffParts {
-    type Gradients;
-}
-
-impl<B: Backend> AutodiffParts for Autodiff<B> {
-    type Gradients = <Self as burn::tensor::backend::AutodiffBackend>::Gradients;
-}
+struct Gradients<'a, B: Backend>(&'a <Autodiff<B> as AutodiffBackend>::Gradients, Vec<Vec<f64>>);
 
 impl<B: Backend> ModuleVisitor<Autodiff<B>> for Gradients<'_, B> {
     fn visit_float<const D: usize>(&mut self, parameter: &Param<Tensor<Autodiff<B>, D>>) {
@@ -191,10 +187,12 @@ mod checks {
 
     pub(super) fn attention<B: Backend>() {
         let attention = model_of::<Autodiff<B>>(&config()).h[0].attn.clone();
-        let fused =
-            output_and_gradients::<B, _>(&attention, |layer, x| layer.forward(x, 0, None, None, &mut NoTap));
+        let place = place();
+        let fused = output_and_gradients::<B, _>(&attention, |layer, x| {
+            layer.forward(x, 0, &place, None, &mut NoTap)
+        });
         let formula = output_and_gradients::<B, _>(&attention, |layer, x| {
-            layer.forward(x, 0, None, None, &mut everything())
+            layer.forward(x, 0, &place, None, &mut everything())
         });
         assert_all_close("attention", &formula, &fused);
     }
@@ -212,10 +210,11 @@ mod checks {
 
     pub(super) fn block<B: Backend>() {
         let block = model_of::<Autodiff<B>>(&config()).h[1].clone();
+        let place = place();
         let fused =
-            output_and_gradients::<B, _>(&block, |block, x| block.forward(x, 1, None, None, &mut NoTap));
+            output_and_gradients::<B, _>(&block, |block, x| block.forward(x, 1, &place, None, &mut NoTap));
         let formula = output_and_gradients::<B, _>(&block, |block, x| {
-            block.forward(x, 1, None, None, &mut everything())
+            block.forward(x, 1, &place, None, &mut everything())
         });
         assert_all_close("block", &formula, &fused);
     }

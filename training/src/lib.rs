@@ -77,15 +77,17 @@ pub use error::{Error, Result};
 pub use fit::{Run, Stop, Stopped, Summary, train};
 pub use machine::{DeviceKind, MemoryPlan, StepTimes, time_steps};
 pub use objective::{
-    Interrupt, LanguageModel, Learns, MicroBatch, MicroBatches, Objective, Pretrain, SampleWriter,
-    mean_gradients,
+    AnswerModel, ClassifierModel, Example, Examples, Interrupt, LabelledText, LanguageModel, Learns,
+    MicroBatch, MicroBatches, Objective, Outcome, Pair, PreferenceLoss, PreferenceModel, Pretrain,
+    SampleWriter, Sampling, Saving, Segment, Tuned, Tuning, Writing, mean_gradients, reference,
 };
 pub use recipe::{
     ByRole, ByRoleOptimizer, ClipGlobalNorm, DecayShape, Moments, OptimizerConfig, Recipe, ScaledStep,
     ScheduleConfig, TrainingConfig, WarmupDecay,
 };
 pub use run::{
-    Checkpoint, EvaluationRecord, History, Record, RunDir, RunView, SampleRecord, StepRecord, ValidationText,
+    Checkpoint, EvaluationRecord, History, Record, RunDir, RunView, SampleRecord, StepRecord, TaskFigures,
+    ValidationText,
 };
 pub use verify::{LLM_C_BATCH, LLM_C_CONTEXT, LLM_C_LOSSES, LLM_C_TOLERANCE, llm_c_losses};
 pub use view::{Frontend, Part, report, restore_terminal};

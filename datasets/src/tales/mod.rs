@@ -74,6 +74,7 @@ mod departure;
 mod grammar;
 mod judge;
 mod parse;
+mod request;
 mod rng;
 mod tell;
 mod template;
@@ -82,6 +83,7 @@ pub use corpus::{Corpus, Floor, SEPARATOR, Story, corpus};
 pub use departure::ParseError;
 pub use judge::{Verdict, judge};
 pub use parse::{Derivation, parse};
+pub use request::{Answer, Request};
 
 #[cfg(test)]
 mod tests;

@@ -8,7 +8,7 @@ use burn_autodiff::grads::Gradients;
 use burn_autodiff::ops::{Backward, Ops, OpsKind};
 use burn_autodiff::{Autodiff, NodeId};
 
-use super::{AffineGradients, Backend, Heads, Saved};
+use super::{AffineGradients, Backend, Heads, Saved, portable};
 use crate::{Activation, ComputePrecision};
 
 /// A [`Backend`] that can differentiate, over an inner one that cannot: what training needs.
@@ -137,6 +137,22 @@ impl<B: Backend, C: CheckpointStrategy> Backend for Autodiff<B, C> {
         let (output, saved) = B::attention_forward(qkv.primitive, heads, scale, dropout);
         match prepared.stateful() {
             OpsKind::Tracked(node) => node.finish((saved, heads, scale, dropout), output),
+            OpsKind::UnTracked(node) => node.finish(output),
+        }
+    }
+
+    fn segment_attention(
+        qkv: FloatTensor<Self>,
+        heads: Heads,
+        scale: f64,
+        dropout: f64,
+        lengths: &[usize],
+    ) -> FloatTensor<Self> {
+        let prepared = SegmentAttention.prepare::<C>([qkv.node.clone()]).compute_bound();
+        let (output, saved) =
+            portable::segment_attention_forward::<B>(qkv.primitive, heads, scale, dropout, lengths);
+        match prepared.stateful() {
+            OpsKind::Tracked(node) => node.finish((saved, lengths.to_vec(), heads, scale, dropout), output),
             OpsKind::UnTracked(node) => node.finish(output),
         }
     }
@@ -305,6 +321,23 @@ impl<B: Backend> Backward<B, 1> for Attention {
         let (saved, heads, scale, dropout) = ops.state;
         let gradient = gradients.consume::<B>(&ops.node);
         let ours = B::attention_backward(saved, heads, scale, dropout, gradient);
+        let [qkv] = ops.parents.map(|parent| parent.map(|node| node.id));
+        register::<B>(gradients, qkv, ours);
+    }
+}
+
+#[derive(Debug)]
+struct SegmentAttention;
+
+impl<B: Backend> Backward<B, 1> for SegmentAttention {
+    /// What the forward pass saved of each sequence, their lengths, the heads, the scale and the dropout.
+    type State = (Vec<Saved<B>>, Vec<usize>, Heads, f64, f64);
+
+    fn backward(self, ops: Ops<Self::State, 1>, gradients: &mut Gradients, _: &mut Checkpointer) {
+        let (saved, lengths, heads, scale, dropout) = ops.state;
+        let gradient = gradients.consume::<B>(&ops.node);
+        let ours =
+            portable::segment_attention_backward::<B>(saved, heads, scale, dropout, &lengths, gradient);
         let [qkv] = ops.parents.map(|parent| parent.map(|node| node.id));
         register::<B>(gradients, qkv, ours);
     }

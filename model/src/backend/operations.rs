@@ -234,6 +234,22 @@ pub trait Backend: burn::tensor::backend::Backend {
         Self::attention_forward(qkv, heads, scale, dropout).0
     }
 
+    /// [`attention`](Self::attention) within each of several sequences that lie one behind the other in one row, differentiable.
+    ///
+    /// # Shapes
+    ///
+    /// - qkv: `[1, Σ lengths, (n_heads + 2 * n_kv_heads) * head_dim]`
+    /// - output: `[1, Σ lengths, n_heads * head_dim]`
+    fn segment_attention(
+        qkv: FloatTensor<Self>,
+        heads: Heads,
+        scale: f64,
+        dropout: f64,
+        lengths: &[usize],
+    ) -> FloatTensor<Self> {
+        portable::segment_attention_forward::<Self>(qkv, heads, scale, dropout, lengths).0
+    }
+
     /// The forward pass of [`attention`](Self::attention), with what its backward pass needs.
     fn attention_forward(
         qkv: FloatTensor<Self>,

@@ -154,6 +154,17 @@ pub(crate) fn attention<B: Backend>(
     from_primitive(<B as Backend>::attention(into_primitive(qkv), heads, scale, dropout))
 }
 
+/// See [`Backend::segment_attention`].
+pub(crate) fn segment_attention<B: Backend>(
+    qkv: Tensor<B, 3>,
+    heads: Heads,
+    scale: f64,
+    dropout: f64,
+    lengths: &[usize],
+) -> Tensor<B, 3> {
+    from_primitive(B::segment_attention(into_primitive(qkv), heads, scale, dropout, lengths))
+}
+
 /// See [`Backend::cached_attention`].
 pub(crate) fn cached_attention<B: Backend>(
     query: Tensor<B, 4>,

@@ -42,10 +42,6 @@ impl StoredTensor {
         };
         layout.values(self.slot.role(), &self.shape, values)
     }
-
-    pub(super) fn num_elements(&self) -> usize {
-        self.shape.iter().product()
-    }
 }
 
 /// Every tensor of the family's files, in the order of the model; biases that a model lacks are zeros.

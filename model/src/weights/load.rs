@@ -212,7 +212,7 @@ mod tests {
         let model = config.init::<NdArray>(1, &device).expect("valid");
         let folder = tempfile::tempdir().expect("a temporary directory");
         let path = folder.path().join(WEIGHTS);
-        save_weights(&model, TRANSPOSED, &path, crate::Dtype::F32).expect("writable");
+        save_weights(&model, TRANSPOSED, &path, crate::Dtype::F32, None).expect("writable");
 
         let bytes = std::fs::read(&path).expect("readable");
         let written = SafeTensors::deserialize(&bytes).expect("whole");

@@ -6,6 +6,7 @@
 
 mod check;
 mod checksum;
+mod classifier;
 mod collect;
 mod config_file;
 mod dtype;
@@ -21,6 +22,7 @@ mod source;
 mod special_tokens;
 mod weight_files;
 
+pub use classifier::{load_classifier, load_labels, save_classifier};
 pub use dtype::Dtype;
 pub use family::parameter_shapes;
 pub use gguf::{GgufVocabulary, is_gguf, load_gguf_vocabulary, save_gguf};

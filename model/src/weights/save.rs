@@ -5,12 +5,13 @@ use std::collections::HashMap;
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::Path;
 
+use burn::tensor::Tensor;
 use safetensors::{Dtype as FileDtype, View};
 use serde_json::{Value, json};
 
 use super::checksum::{self, Checksum};
-use super::collect::{StoredTensor, collect};
-use super::family::{Family, MatrixLayout};
+use super::collect::collect;
+use super::family::Family;
 use super::{CONFIG, Dtype, GENERATION, SpecialTokens, WEIGHTS, config_file};
 use crate::error::{Error, Result};
 use crate::file::{replace_file, write_file};
@@ -32,7 +33,7 @@ pub fn save<B: Backend>(
 ) -> Result<()> {
     std::fs::create_dir_all(directory).map_err(Error::io(directory))?;
     let family = Family::of(model.config());
-    save_weights(model, family, &directory.join(WEIGHTS), dtype)?;
+    save_weights(model, family, &directory.join(WEIGHTS), dtype, None)?;
     let config = Value::Object(config_file::contents(family, model.config(), special_tokens, dtype));
     let [begin, end] = ["bos_token_id", "eos_token_id"].map(|key| special_tokens.value(key));
     let generation = json!({ "bos_token_id": begin, "eos_token_id": end, "do_sample": true });
@@ -42,18 +43,25 @@ pub fn save<B: Backend>(
     Ok(())
 }
 
-/// Replaces the file at `path` by the weights, as the family names and lays them out.
+/// Replaces the file at `path` by the weights, as the family names and lays them out, and a tensor beside them.
 pub(super) fn save_weights<B: Backend>(
     model: &GptModel<B>,
     family: &'static Family,
     path: &Path,
     dtype: Dtype,
+    extra: Option<(String, Tensor<B, 2>)>,
 ) -> Result<()> {
     let tensors = collect(model, family)?.into_iter().map(|tensor| {
         let (layout, shape) = (family.matrices, tensor.shape(family.matrices));
-        (tensor.slot.full_name(family), FileTensor { tensor, shape, layout, dtype })
+        let name = tensor.slot.full_name(family);
+        (name, FileTensor { shape, dtype, values: Box::new(move || tensor.values(layout)) })
     });
-    let mut tensors: Vec<_> = tensors.collect();
+    let extra = extra.map(|(name, tensor)| {
+        let shape = tensor.dims().to_vec();
+        let values = move || tensor.to_data().iter::<f32>().collect();
+        (name, FileTensor { shape, dtype, values: Box::new(values) })
+    });
+    let mut tensors: Vec<_> = tensors.chain(extra).collect();
     tensors.sort_by(|a, b| a.0.cmp(&b.0));
     let mut checksum = Checksum::default();
     for (name, tensor) in &tensors {
@@ -91,12 +99,11 @@ fn order_metadata(path: &Path, [first, second]: &[(String, String); 2]) -> std::
 /// Bytes in which a file's metadata ends: it comes first, after eight bytes of length.
 const HEADER_START: usize = 512;
 
-/// A tensor in shape and number format of the file.
+/// A tensor in shape and number format of the file, fetched when its turn comes.
 struct FileTensor {
-    tensor: StoredTensor,
     shape: Vec<usize>,
-    layout: MatrixLayout,
     dtype: Dtype,
+    values: Box<dyn Fn() -> Vec<f32>>,
 }
 
 impl View for FileTensor {
@@ -113,10 +120,10 @@ impl View for FileTensor {
     }
 
     fn data(&self) -> Cow<'_, [u8]> {
-        self.dtype.encode(&self.tensor.values(self.layout)).into()
+        self.dtype.encode(&(self.values)()).into()
     }
 
     fn data_len(&self) -> usize {
-        self.tensor.num_elements() * self.dtype.width()
+        self.shape.iter().product::<usize>() * self.dtype.width()
     }
 }

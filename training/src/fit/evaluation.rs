@@ -3,14 +3,22 @@
 use std::time::Instant;
 
 use burn::module::AutodiffModule;
-use burn_train::InferenceStep;
 use kiln_model::{AutodiffBackend, MeanLoss};
 
 use super::strategy::{Fit, Work};
 use crate::error::Result;
-use crate::objective::{MicroBatch, Objective};
-use crate::run::{EvaluationRecord, Record, SampleRecord};
+use crate::objective::{Learns as _, MicroBatch, Objective, add_sums, scalar};
+use crate::run::{EvaluationRecord, Record, SampleRecord, TaskFigures};
 use crate::view::Status;
+
+/// What the validation split comes to.
+struct Validation {
+    /// Mean over its counted targets.
+    loss: f64,
+    task: TaskFigures,
+    /// Tokens read.
+    tokens: usize,
+}
 
 impl<B: AutodiffBackend, O: Objective<B>> Fit<B, O> {
     /// Loss over the validation split, best model, and a sample; `false` if asked to stop meanwhile, and then nothing
@@ -18,7 +26,7 @@ impl<B: AutodiffBackend, O: Objective<B>> Fit<B, O> {
     pub(super) fn evaluate(&mut self) -> Result<bool> {
         let model = self.learner.model().valid();
         let started = Instant::now();
-        let Some((loss, tokens)) = self.validation_loss(&model) else { return Ok(false) };
+        let Some(Validation { loss, task, tokens }) = self.validate(&model) else { return Ok(false) };
         let seconds = started.elapsed().as_secs_f64();
         let sample = self.sample(&model);
         if self.work.controls.stop().is_some() {
@@ -36,6 +44,7 @@ impl<B: AutodiffBackend, O: Objective<B>> Fit<B, O> {
             tokens_per_second: tokens as f64 / seconds,
             learning_rate: state.learning_rate,
             seconds: self.clock.seconds(),
+            task,
         }))?;
         if let Some(text) = sample {
             self.report_sample(SampleRecord { step, text })?;
@@ -58,13 +67,13 @@ impl<B: AutodiffBackend, O: Objective<B>> Fit<B, O> {
         }
     }
 
-    /// Mean loss and number of tokens read; `None` if asked to stop meanwhile.
-    fn validation_loss(&mut self, model: &O::Inner) -> Option<(f64, usize)> {
+    /// Reads the validation split; `None` if asked to stop meanwhile.
+    fn validate(&mut self, model: &O::Inner) -> Option<Validation> {
         let batches = self.valid.num_items();
         let Work { run, screen, controls, .. } = &mut self.work;
         let training = &run.recipe.training;
         let total = if training.eval_batches == 0 { batches } else { training.eval_batches.min(batches) };
-        let (mut loss, mut tokens) = (MeanLoss::default(), 0);
+        let (mut loss, mut sums, mut tokens) = (MeanLoss::default(), Vec::new(), 0);
         for (done, batch) in self.valid.iter().take(total).enumerate() {
             screen.set_status(Status::Evaluating { done, total });
             for batch in batch.split(training.micro_batch()) {
@@ -73,10 +82,12 @@ impl<B: AutodiffBackend, O: Objective<B>> Fit<B, O> {
                 }
                 let targets = batch.num_targets();
                 tokens += batch.num_tokens();
-                loss.add(model.step(batch).loss, targets);
+                let outcome = model.outcome(&batch);
+                loss.add(scalar(outcome.loss), targets);
+                add_sums(&mut sums, &outcome.sums);
             }
         }
-        Some((loss.mean(), tokens))
+        Some(Validation { loss: loss.mean(), task: model.figures(&sums, loss.targets()), tokens })
     }
 
     /// A sample, if the run shows any.

@@ -35,7 +35,7 @@ impl<B: AutodiffBackend, O: Objective<B>> Fit<B, O> {
             return Ok(());
         }
         let skipped = self.work.observed.skipped();
-        let loss = output.item.loss;
+        let StepRecord { loss, task, .. } = output.item;
         if loss.is_finite() {
             self.learner.optimizer_step(output.grads);
         }
@@ -43,7 +43,7 @@ impl<B: AutodiffBackend, O: Objective<B>> Fit<B, O> {
         let grad_norm = if loss.is_finite() { self.work.observed.norm() } else { f64::NAN };
         self.last_loss = loss;
         let record = self.measure(loss, grad_norm, updated, tokens, started);
-        self.report(Record::Step(record))
+        self.report(Record::Step(StepRecord { task, ..record }))
     }
 
     /// Moves the run's state on by a step and measures it.
@@ -79,6 +79,7 @@ impl<B: AutodiffBackend, O: Objective<B>> Fit<B, O> {
             seconds: state.seconds,
             skipped: state.skipped,
             memory: self.surroundings.memory(),
+            ..StepRecord::default()
         }
     }
 }

@@ -1,24 +1,39 @@
 //! What is learned: a module, the batches it reads, and its loss. The loop in `fit` knows an objective by these traits
 //! alone; pretraining is the first.
 
+mod classify;
+mod examples;
 mod gradients;
+mod instruct;
 mod interrupt;
+mod outcome;
+mod preference;
 mod pretrain;
+mod segments;
+mod tuning;
 
 use std::fmt::{Debug, Display};
 use std::path::Path;
 
 use burn::module::AutodiffModule;
-use burn::tensor::Tensor;
 use burn_train::{InferenceStep, TrainStep};
 use kiln_model::{AutodiffBackend, Backend, Parameter};
 
 use crate::error::Result;
-use crate::run::{EvaluationRecord, StepRecord, ValidationText};
+use crate::run::{EvaluationRecord, StepRecord, TaskFigures, ValidationText};
 
+pub use self::classify::{ClassifierModel, LabelledText};
 pub use self::gradients::mean_gradients;
+pub use self::instruct::AnswerModel;
 pub use self::interrupt::Interrupt;
+pub use self::outcome::Outcome;
+pub use self::preference::{Pair, PreferenceLoss, PreferenceModel, reference};
 pub use self::pretrain::{LanguageModel, Pretrain, SampleWriter};
+pub use self::segments::Segment;
+pub use self::tuning::{Example, Examples, Sampling, Saving, Tuned, Tuning, Writing};
+
+pub(crate) use self::gradients::scalar;
+pub(crate) use self::outcome::add_sums;
 
 /// What one forward pass reads.
 pub trait MicroBatch: Clone + Debug + Send + 'static {
@@ -52,12 +67,13 @@ pub trait Learns<B: Backend> {
     /// What one pass reads.
     type Batch: MicroBatch;
 
-    /// The mean loss over the counted targets of `batch`, in nats.
-    ///
-    /// # Shapes
-    ///
-    /// - output: `[1]`
-    fn loss(&self, batch: &Self::Batch) -> Tensor<B, 1>;
+    /// The mean loss over the counted targets of `batch`, and what else is measured of it.
+    fn outcome(&self, batch: &Self::Batch) -> Outcome<B>;
+
+    /// The figures of the task, from the sums of batches with so many counted targets.
+    fn figures(&self, _sums: &[f64], _targets: usize) -> TaskFigures {
+        TaskFigures::default()
+    }
 }
 
 /// What a run learns.

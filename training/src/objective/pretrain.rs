@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use burn::module::Module;
-use burn::tensor::Tensor;
 use burn::tensor::backend::AutodiffBackend as BurnAutodiffBackend;
 use burn_train::{InferenceStep, TrainOutput, TrainStep};
 use kiln_datasets::{Batch, Dataset, Order, Tokenizer, WindowSampler, Windows};
@@ -11,8 +10,8 @@ use kiln_model::{
     AutodiffBackend, Backend, Dtype, GptModel, Parameter, SpecialTokens, parameters, token_tensor,
 };
 
-use super::gradients::scalar;
-use super::{Learns, MicroBatch, MicroBatches, Objective, mean_gradients};
+use super::gradients::evaluated;
+use super::{Learns, MicroBatch, MicroBatches, Objective, Outcome, mean_gradients};
 use crate::TrainingConfig;
 use crate::error::Result;
 use crate::run::{EvaluationRecord, StepRecord, ValidationText};
@@ -27,11 +26,11 @@ pub struct LanguageModel<B: Backend> {
 impl<B: Backend> Learns<B> for LanguageModel<B> {
     type Batch = Batch;
 
-    fn loss(&self, batch: &Batch) -> Tensor<B, 1> {
+    fn outcome(&self, batch: &Batch) -> Outcome<B> {
         let tensor = |ids: &[i32]| {
             token_tensor(ids.to_vec(), [batch.windows, batch.seq], &self.gpt.device()) // [windows, seq]
         };
-        self.gpt.loss(tensor(&batch.inputs), tensor(&batch.targets)) // [1]
+        self.gpt.loss(tensor(&batch.inputs), tensor(&batch.targets)).into()
     }
 }
 
@@ -49,7 +48,7 @@ impl<B: Backend> InferenceStep for LanguageModel<B> {
     type Output = EvaluationRecord;
 
     fn step(&self, batch: Batch) -> EvaluationRecord {
-        EvaluationRecord { loss: scalar(self.loss(&batch)), ..EvaluationRecord::default() }
+        evaluated(self, &batch)
     }
 }
 

@@ -7,6 +7,7 @@ mod outlier;
 mod record;
 mod run_dir;
 mod run_view;
+mod task_figures;
 mod tensorboard;
 mod validation_text;
 
@@ -15,6 +16,7 @@ pub use self::history::History;
 pub use self::record::{EvaluationRecord, Record, SampleRecord, StepRecord};
 pub use self::run_dir::RunDir;
 pub use self::run_view::RunView;
+pub use self::task_figures::TaskFigures;
 pub use self::validation_text::ValidationText;
 
 pub(crate) use self::checkpoint::{Checkpoints, RunState};

@@ -6,6 +6,8 @@
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::task_figures::TaskFigures;
+
 /// One line of `metrics.jsonl`.
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
 #[serde(tag = "split")]
@@ -44,6 +46,9 @@ pub struct StepRecord {
     pub grad_norm_z: Option<f64>,
     /// Seconds of training since the run started, pauses between resumed parts left out.
     pub seconds: f64,
+    /// What the task measures beside the loss.
+    #[serde(flatten)]
+    pub task: TaskFigures,
     /// Steps so far that were left out because something was not finite; on the screen only.
     #[serde(skip)]
     pub skipped: usize,
@@ -69,6 +74,9 @@ pub struct EvaluationRecord {
     pub learning_rate: f64,
     /// Seconds of training since the run started, pauses between resumed parts left out.
     pub seconds: f64,
+    /// What the task measures beside the loss.
+    #[serde(flatten)]
+    pub task: TaskFigures,
 }
 
 /// A number of a record under the name that TensorBoard and burn-train know it by.
@@ -111,10 +119,12 @@ impl Record {
         fn of<R>(figures: &[Figure<R>], record: &R) -> Vec<(&'static str, f64)> {
             figures.iter().map(|figure| (figure.name, (figure.value)(record))).collect()
         }
-        match self {
-            Self::Step(record) => of(&StepRecord::FIGURES, record),
-            Self::Evaluation(record) => of(&EvaluationRecord::FIGURES, record),
-        }
+        let (mut figures, task) = match self {
+            Self::Step(record) => (of(&StepRecord::FIGURES, record), record.task),
+            Self::Evaluation(record) => (of(&EvaluationRecord::FIGURES, record), record.task),
+        };
+        figures.extend(task.named());
+        figures
     }
 }
 

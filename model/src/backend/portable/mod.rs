@@ -18,6 +18,7 @@ mod precision;
 mod rms_norm;
 mod rotary;
 mod scaled;
+mod segments;
 
 use burn::tensor::backend::Backend;
 use burn::tensor::ops::FloatTensor;
@@ -44,6 +45,7 @@ use precision::{wide, widen};
 pub(super) use rms_norm::{rms_norm_backward, rms_norm_forward};
 pub(super) use rotary::rotary;
 pub(super) use scaled::scaled;
+pub(super) use segments::{segment_attention_backward, segment_attention_forward};
 
 fn from_primitive<B: Backend, const D: usize>(primitive: FloatTensor<B>) -> Tensor<B, D> {
     Tensor::from_primitive(TensorPrimitive::Float(primitive))

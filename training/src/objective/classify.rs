@@ -1,0 +1,146 @@
+//! Classes: a new head on a language model learns the label of a text from its last token, the only one that has read all of it.
+
+use burn::module::Module;
+use burn::tensor::{Int, Tensor};
+use burn_train::{InferenceStep, TrainOutput, TrainStep};
+use kiln_model::{AutodiffBackend, Backend, Classifier, GptModel, token_tensor};
+
+use super::gradients::evaluated;
+use super::segments::row;
+use super::tuning::{Example, Examples, Tuned};
+use super::{Learns, MicroBatches, Outcome, mean_gradients};
+use crate::run::{EvaluationRecord, StepRecord, TaskFigures};
+
+/// A text and the number of its label.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LabelledText {
+    /// Tokens, at least one.
+    pub tokens: Vec<i32>,
+    /// Number of its label.
+    pub label: usize,
+}
+
+impl Example for LabelledText {
+    fn num_tokens(&self) -> usize {
+        self.tokens.len()
+    }
+
+    fn num_targets(&self) -> usize {
+        1
+    }
+}
+
+/// A [`Classifier`] that learns.
+#[derive(Module, Debug)]
+pub struct ClassifierModel<B: Backend> {
+    /// The model and its head.
+    pub classifier: Classifier<B>,
+}
+
+impl<B: Backend> Tuned<B> for ClassifierModel<B> {
+    fn gpt(&self) -> &GptModel<B> {
+        &self.classifier.gpt
+    }
+}
+
+impl<B: Backend> Learns<B> for ClassifierModel<B> {
+    type Batch = Examples<LabelledText>;
+
+    fn outcome(&self, batch: &Examples<LabelledText>) -> Outcome<B> {
+        let device = self.classifier.gpt.device();
+        let (tokens, lengths) = row(batch.0.iter().map(|text| text.tokens.as_slice()), &device);
+        let labels: Vec<i32> = batch.0.iter().map(|text| text.label as i32).collect();
+        let targets = token_tensor(labels, [1, batch.0.len()], &device); // [1, texts]
+        let hidden = self.classifier.last_hidden(tokens, &lengths); // [1, texts, d_model]
+        let logits = self.classifier.logits(hidden.clone().detach()); // [texts, classes]
+        let confusion = Confusion::of(&batch.0, predictions(logits), self.classifier.num_classes());
+        Outcome { loss: self.classifier.loss(hidden, targets), sums: confusion.0 }
+    }
+
+    fn figures(&self, sums: &[f64], _texts: usize) -> TaskFigures {
+        Confusion(sums.to_vec()).figures()
+    }
+}
+
+/// The likeliest class of each text.
+fn predictions<B: Backend>(logits: Tensor<B, 2>) -> Vec<usize> {
+    let likeliest: Tensor<B, 2, Int> = logits.argmax(1); // [texts, 1]
+    likeliest.into_data().iter::<i64>().map(|class| class as usize).collect()
+}
+
+/// How often texts of each label got each label: `[label, prediction]`, row by row.
+struct Confusion(Vec<f64>);
+
+impl Confusion {
+    fn of(texts: &[LabelledText], predictions: Vec<usize>, classes: usize) -> Self {
+        let mut counts = vec![0.0; classes * classes];
+        for (text, prediction) in texts.iter().zip(predictions) {
+            counts[text.label * classes + prediction] += 1.0;
+        }
+        Self(counts)
+    }
+
+    /// Accuracy, F1 as scikit-learn's `f1_score` (of the rarer of two labels, or `average="macro"`), and `matthews_corrcoef`.
+    fn figures(&self) -> TaskFigures {
+        let classes = self.0.len().isqrt();
+        let sum = |cells: &mut dyn Iterator<Item = usize>| cells.map(|cell| self.0[cell]).sum::<f64>();
+        let labelled: Vec<f64> =
+            (0..classes).map(|class| sum(&mut (class * classes..(class + 1) * classes))).collect();
+        let predicted: Vec<f64> =
+            (0..classes).map(|class| sum(&mut (class..classes * classes).step_by(classes))).collect();
+        let hits: Vec<f64> = (0..classes).map(|class| self.0[class * (classes + 1)]).collect();
+        let total: f64 = labelled.iter().sum();
+        let correct: f64 = hits.iter().sum();
+        // Precision and recall are 0 where nothing has the label.
+        let f1 = |class: usize| 2.0 * hits[class] / (labelled[class] + predicted[class]).max(1.0);
+        let f1 = match labelled[..] {
+            [first, second] => f1(usize::from(second <= first)),
+            _ => (0..classes).map(f1).sum::<f64>() / classes.max(1) as f64,
+        };
+        let product = |left: &[f64], right: &[f64]| left.iter().zip(right).map(|(l, r)| l * r).sum::<f64>();
+        let spread = |counts: &[f64]| total * total - product(counts, counts);
+        let scale = (spread(&labelled) * spread(&predicted)).sqrt();
+        let mcc = if scale > 0.0 { (correct * total - product(&labelled, &predicted)) / scale } else { 0.0 };
+        TaskFigures {
+            accuracy: Some(correct / total),
+            f1: Some(f1),
+            mcc: Some(mcc),
+            ..TaskFigures::default()
+        }
+    }
+}
+
+impl<B: AutodiffBackend> TrainStep for ClassifierModel<B> {
+    type Input = MicroBatches<Examples<LabelledText>>;
+    type Output = StepRecord;
+
+    fn step(&self, batches: MicroBatches<Examples<LabelledText>>) -> TrainOutput<StepRecord> {
+        mean_gradients(self, batches)
+    }
+}
+
+impl<B: Backend> InferenceStep for ClassifierModel<B> {
+    type Input = Examples<LabelledText>;
+    type Output = EvaluationRecord;
+
+    fn step(&self, batch: Examples<LabelledText>) -> EvaluationRecord {
+        evaluated(self, &batch)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// scikit-learn 1.7: `f1_score(pos_label=1)`, `matthews_corrcoef` and `accuracy_score` of 9 texts.
+    #[test]
+    fn figures_are_those_of_scikit_learn() {
+        let figures = Confusion(vec![5.0, 1.0, 1.0, 2.0]).figures();
+        let near = |value: Option<f64>, expected: f64| (value.expect("a figure") - expected).abs() < 1e-9;
+        assert!(near(figures.accuracy, 7.0 / 9.0) && near(figures.f1, 2.0 / 3.0) && near(figures.mcc, 0.5));
+        let three = Confusion(vec![2.0, 1.0, 0.0, 0.0, 3.0, 0.0, 1.0, 0.0, 2.0]).figures();
+        assert!(near(three.accuracy, 7.0 / 9.0));
+        let nothing = Confusion(vec![3.0, 0.0, 0.0, 0.0]).figures();
+        assert_eq!((nothing.f1, nothing.mcc), (Some(0.0), Some(0.0)));
+    }
+}
