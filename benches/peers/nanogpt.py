@@ -92,13 +92,18 @@ def kiln(program, text, config, seed, seconds):
         return [(line["seconds"], line["loss"]) for line in lines if line["split"] == "valid"]
 
 
-def plot(curves, path):
+def pyplot():
     import matplotlib
 
     matplotlib.use("svg")
     matplotlib.rcParams["svg.hashsalt"] = "kiln"
-    import matplotlib.pyplot as plt
+    import matplotlib.pyplot
 
+    return matplotlib.pyplot
+
+
+def plot(curves, path):
+    plt = pyplot()
     plt.figure(figsize=(8, 4.5))
     for name, color, runs in curves:
         for index, run in enumerate(runs):
@@ -120,6 +125,8 @@ def main():
     arguments.add_argument("--seeds", type=int, default=5)
     arguments.add_argument("--plot", type=pathlib.Path, help="where to draw the losses over time")
     asked = arguments.parse_args()
+    if asked.plot:
+        pyplot()  # What is missing is told before half an hour of training.
     program, path = asked.kiln.resolve(), asked.text.resolve()
     text = path.read_text()
     ids = {character: id for id, character in enumerate(sorted(set(text)))}
