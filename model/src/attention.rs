@@ -62,8 +62,8 @@ impl<B: Backend> Attention<B> {
     }
 
     /// Attends to the positions of the same sequence: to its own and those before it. Where positions are rotary, queries and
-    /// keys turn with their place. With a cache, `input` holds the positions that follow the cached ones, and is added to the cache. `layer` says
-    /// which block this is to the tap.
+    /// keys turn with their place. With a cache, `input` holds the positions that follow the cached ones, and is added to the
+    /// cache. `layer` says which block this is to the tap.
     ///
     /// # Shapes
     ///

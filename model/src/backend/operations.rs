@@ -34,7 +34,7 @@ pub trait Backend: burn::tensor::backend::Backend {
         portable::embedding::<Self>(weight, ids)
     }
 
-    /// The backward pass of [`embedding`](Self::embedding); `others`, the gradient of other uses of the table, is added to its.
+    /// The backward pass of [`embedding`](Self::embedding), plus `others`: the gradient that the table has from other uses.
     fn embedding_backward(
         weight: FloatTensor<Self>,
         ids: IntTensor<Self>,
@@ -88,7 +88,7 @@ pub trait Backend: burn::tensor::backend::Backend {
         portable::layer_norm_forward::<Self>(input, weight, bias, epsilon)
     }
 
-    /// The backward pass of [`layer_norm`](Self::layer_norm); `others`, the gradient of other uses of the input, is added to its.
+    /// The backward pass of [`layer_norm`](Self::layer_norm); the input's gradient includes `others`, that of its other uses.
     fn layer_norm_backward(
         saved: Saved<Self>,
         weight: FloatTensor<Self>,

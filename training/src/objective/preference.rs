@@ -73,11 +73,14 @@ pub(crate) fn log_probabilities<'a, B: Backend>(
     gpt.log_probabilities_of_segments(inputs, &targets, &lengths)
 }
 
-/// Both log-probabilities of each pair by `gpt`, as [`Pair::reference`] wants them.
-pub fn reference<B: Backend>(gpt: &GptModel<B>, pairs: &[Pair]) -> Vec<[f64; 2]> {
-    let values = log_probabilities(gpt, pairs.iter().flat_map(|pair| [&pair.chosen, &pair.rejected]));
-    let values: Vec<f64> = values.into_data().iter::<f64>().collect();
-    values.as_chunks::<2>().0.to_vec()
+/// Both log-probabilities of each pair by `gpt`, as [`Pair::reference`] wants them; `batch_size` pairs are computed at a time.
+pub fn reference<B: Backend>(gpt: &GptModel<B>, pairs: &[Pair], batch_size: usize) -> Vec<[f64; 2]> {
+    let batches = pairs.chunks(batch_size).flat_map(|pairs| {
+        let segments = pairs.iter().flat_map(|pair| [&pair.chosen, &pair.rejected]);
+        let values: Vec<f64> = log_probabilities(gpt, segments).into_data().iter::<f64>().collect();
+        values.as_chunks::<2>().0.to_vec()
+    });
+    batches.collect()
 }
 
 impl<B: Backend> Tuned<B> for PreferenceModel<B> {
