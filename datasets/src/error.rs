@@ -76,6 +76,17 @@ pub enum Error {
         /// The fields that are there.
         names: Vec<String>,
     },
+    /// An example that cannot be learned from, or a file of them.
+    #[error("{}{location}: {flaw}", path.display())]
+    #[cfg(feature = "prepare")]
+    Example {
+        /// The file.
+        path: PathBuf,
+        /// Where in the file.
+        location: Location,
+        /// What is wrong.
+        flaw: crate::examples::Flaw,
+    },
     /// A document that cannot be encoded.
     #[error("{}{location}: {source}", path.display())]
     Document {

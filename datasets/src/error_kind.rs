@@ -15,6 +15,8 @@ impl Error {
             Self::NotThere { .. } => ErrorKind::NotFound,
             Self::Busy { .. } => ErrorKind::ResourceBusy,
             Self::Download { .. } | Self::Unreachable { .. } | Self::Cancelled => ErrorKind::Other,
+            #[cfg(feature = "prepare")]
+            Self::Example { .. } => ErrorKind::InvalidData,
             Self::NotUtf8 { .. }
             | Self::Utf16 { .. }
             | Self::Binary { .. }

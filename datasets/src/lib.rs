@@ -51,6 +51,8 @@ mod binary;
 mod dataset;
 mod error;
 mod error_kind;
+#[cfg(feature = "prepare")]
+pub mod examples;
 #[cfg(feature = "fetch")]
 mod fetch;
 mod file;
@@ -91,6 +93,6 @@ pub use sampler::{Order, WindowSampler, mix};
 pub use shard::{FileIdentity, ShardFormat, ShardWriter, TokenShard, Vocabulary};
 #[cfg(feature = "prepare")]
 pub use source::{
-    CARGO, Compression, DEFAULT_FIELD, Format, ReadEvent, ReadOptions, Source, SourceFile, Spool,
+    CARGO, Compression, DEFAULT_FIELD, Format, ReadEvent, ReadOptions, Record, Source, SourceFile, Spool,
 };
 pub use tokenizer::{BpeTrainer, BytePairs, GgufTokenizer, Splitting, StreamDecoder, TOKENIZERS, Tokenizer};

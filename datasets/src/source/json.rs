@@ -14,9 +14,24 @@ use crate::error::{Error, Result};
 /// One value a line.
 pub(super) fn read_lines(
     file: &SourceFile,
-    mut input: Input,
+    input: Input,
     options: &ReadOptions,
     each: &mut dyn FnMut(ReadEvent<'_>) -> Result<()>,
+) -> Result<()> {
+    lines(file, input, &mut |line| match line {
+        Err(error) => each(ReadEvent::Bad(error)),
+        Ok((location, text)) => {
+            let found = parse_line(text, options.lossy, |text| parse(text, file));
+            give(file, location, found.map_err(|error| broken(file, location, &error)), each)
+        }
+    })
+}
+
+/// Calls `take` with each line that is not empty, or with what is wrong with it.
+pub(super) fn lines(
+    file: &SourceFile,
+    mut input: Input,
+    take: &mut dyn FnMut(Result<(Location, &str)>) -> Result<()>,
 ) -> Result<()> {
     let mut bytes = Vec::new();
     let mut offset = input.offset;
@@ -25,27 +40,31 @@ pub(super) fn read_lines(
         match input.bytes.read_until(b'\n', &mut bytes) {
             Ok(0) => break,
             Ok(_) => {}
-            Err(error) => return each(ReadEvent::Bad(Error::io(&file.path)(error))),
+            Err(error) => return take(Err(Error::io(&file.path)(error))),
         }
         match std::str::from_utf8(&bytes) {
             Err(error) => {
                 let offset = offset + error.valid_up_to() as u64;
-                each(ReadEvent::Bad(Error::NotUtf8 { path: file.path.clone(), line, offset }))?;
+                take(Err(Error::NotUtf8 { path: file.path.clone(), line, offset }))?;
             }
             Ok(text) if text.trim().is_empty() => {}
-            Ok(text) => {
-                let location = Location::Line(line);
-                let found = parse(text, file).or_else(|error| match python_json(text, options.lossy) {
-                    changed if changed == text => Err(error),
-                    changed => parse(&changed, file),
-                });
-                let found = found.map_err(|error| broken(file, location, &error));
-                give(file, location, found, each)?;
-            }
+            Ok(text) => take(Ok((Location::Line(line), text)))?,
         }
         offset += bytes.len() as u64;
     }
     Ok(())
+}
+
+/// What `parse` makes of a line; where that fails, of the line without what Python writes and JSON does not know.
+pub(super) fn parse_line<T>(
+    text: &str,
+    lossy: bool,
+    parse: impl Fn(&str) -> serde_json::Result<T>,
+) -> serde_json::Result<T> {
+    parse(text).or_else(|error| match python_json(text, lossy) {
+        changed if changed == text => Err(error),
+        changed => parse(&changed),
+    })
 }
 
 /// What a line holds.
@@ -101,7 +120,7 @@ pub(super) fn read_values(
 }
 
 /// Whether something other than white space follows.
-fn skip_space(input: &mut impl BufRead) -> std::io::Result<bool> {
+pub(super) fn skip_space(input: &mut impl BufRead) -> std::io::Result<bool> {
     loop {
         let bytes = input.fill_buf()?;
         if bytes.is_empty() {
@@ -120,7 +139,7 @@ fn skip_space(input: &mut impl BufRead) -> std::io::Result<bool> {
     }
 }
 
-fn broken(file: &SourceFile, location: Location, error: &serde_json::Error) -> Error {
+pub(super) fn broken(file: &SourceFile, location: Location, error: &serde_json::Error) -> Error {
     let (path, column) = (file.path.clone(), error.column());
     let message = error.to_string();
     let what = message.split(" at line ").next().unwrap_or(&message);

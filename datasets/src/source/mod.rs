@@ -14,6 +14,7 @@ mod listing;
 #[cfg(feature = "parquet")]
 mod parquet;
 mod python_json;
+mod records;
 mod rewritten;
 mod rows;
 mod source_file;
@@ -24,6 +25,8 @@ mod text;
 pub use self::format::{Compression, Format};
 pub use self::input::ReadOptions;
 pub use self::listing::{CARGO, DEFAULT_FIELD, Source};
+pub use self::records::Record;
+pub(crate) use self::records::kind;
 pub use self::source_file::{ReadEvent, SourceFile};
 pub use self::spool::Spool;
 

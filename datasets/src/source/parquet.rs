@@ -56,10 +56,7 @@ enum Stop {
 
 pub(super) fn open(file: &SourceFile) -> Result<Table> {
     let refuse = |reason: String| Error::format(&file.path, reason);
-    if file.compression != Compression::None {
-        return Err(Error::CompressedParquet { path: file.path.clone() });
-    }
-    let opened = file.open().map_err(Error::io(&file.path))?;
+    let opened = uncompressed(file)?;
     let reader = guarded(|| SerializedFileReader::new(opened))
         .map_err(|error| refuse(format!("not a Parquet file: {error}")))?;
     let schema = reader.metadata().file_metadata().schema_descr();
@@ -77,6 +74,14 @@ pub(super) fn open(file: &SourceFile) -> Result<Table> {
         return Err(refuse(not_text(&file.field, &description)));
     }
     Ok(Table { reader, column })
+}
+
+/// Opens a file that is not packed as a whole.
+pub(super) fn uncompressed(file: &SourceFile) -> Result<File> {
+    if file.compression != Compression::None {
+        return Err(Error::CompressedParquet { path: file.path.clone() });
+    }
+    file.open().map_err(Error::io(&file.path))
 }
 
 /// Whether a column was written without a single value, so that its type is not known.
@@ -146,7 +151,7 @@ fn read_column(
 }
 
 /// Runs a call of the library.
-fn guarded<T>(call: impl FnOnce() -> Result<T, ParquetError>) -> Result<T, ParquetError> {
+pub(super) fn guarded<T>(call: impl FnOnce() -> Result<T, ParquetError>) -> Result<T, ParquetError> {
     guard::guarded(call)
         .unwrap_or_else(|| Err(ParquetError::General("its lengths contradict each other".into())))
 }

@@ -13,8 +13,7 @@ pub(super) fn read(
     input: Input,
     each: &mut dyn FnMut(ReadEvent<'_>) -> Result<()>,
 ) -> Result<()> {
-    // Tab-separated files seldom quote, and then `"` is a character like any other.
-    let (delimiter, quoting) = if file.format == Format::Tsv { (b'\t', false) } else { (b',', true) };
+    let (delimiter, quoting) = syntax(file.format);
     let mut rows = Rows::new(input.bytes, delimiter, quoting, input.offset);
     let (mut first, mut second) = (Row::default(), Row::default());
     let has_second = match rows.read(&mut first) {
@@ -40,6 +39,12 @@ pub(super) fn read(
         }
         outcome = rows.read(&mut second);
     }
+}
+
+/// What separates the fields of a table, and whether `"` encloses them: tab-separated files seldom quote, and then it is
+/// a character like any other.
+pub(super) fn syntax(format: Format) -> (u8, bool) {
+    if format == Format::Tsv { (b'\t', false) } else { (b',', true) }
 }
 
 /// The column that holds the text, from 0 on.
@@ -121,7 +126,7 @@ impl Table<'_> {
     }
 }
 
-fn unreadable(file: &SourceFile, error: BadRow) -> Error {
+pub(super) fn unreadable(file: &SourceFile, error: BadRow) -> Error {
     match error {
         BadRow::Io(error) => Error::io(&file.path)(error),
         BadRow::Quote { line, reason } => {
