@@ -12,7 +12,7 @@ use crate::commands::shell::quoted;
 use crate::settings::key_named;
 
 /// What other programs call commands, and what does the same here.
-const FOREIGN: [(&str, &str); 27] = [
+const FOREIGN: [(&str, &str); 26] = [
     ("benchmark", "kiln bench"),
     ("chat", "kiln generate"),
     ("compare", "kiln report"),
@@ -21,7 +21,6 @@ const FOREIGN: [(&str, &str); 27] = [
     ("decode", "kiln tokenize decode"),
     ("encode", "kiln tokenize encode"),
     ("evaluate", "kiln eval"),
-    ("finetune", "kiln train TEXT --init-from MODEL"),
     ("fit", "kiln train"),
     ("infer", "kiln generate"),
     ("init", "kiln config --file"),

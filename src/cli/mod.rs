@@ -4,6 +4,7 @@ mod advice;
 pub mod bench;
 pub mod common;
 pub mod data;
+pub mod finetune;
 pub mod inference;
 pub mod models;
 mod precision;

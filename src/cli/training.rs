@@ -95,7 +95,7 @@ pub struct Shortcuts {
     pub preset: Option<String>,
 }
 
-fn minutes(text: &str) -> Result<f64, String> {
+pub(super) fn minutes(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(minutes) if minutes.is_finite() && minutes > 0.0 => Ok(minutes),
         _ => Err("must be a positive number".to_owned()),

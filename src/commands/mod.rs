@@ -1,6 +1,7 @@
 //! The commands, a file or a folder for each: what was typed in, calls of the libraries, what is printed out.
 
 mod bench;
+mod classify;
 mod completions;
 mod config;
 mod data;
@@ -9,11 +10,13 @@ mod download_bar;
 mod eval;
 mod export;
 mod fetch;
+mod finetune;
 mod generate;
 mod hub_model;
 mod info;
 pub mod newest;
 mod report;
+mod run_folder;
 mod runs;
 mod score;
 pub mod shell;
@@ -31,6 +34,7 @@ use clap::Subcommand;
 use crate::cli::bench::Bench;
 use crate::cli::common::{Completions, Doctor};
 use crate::cli::data::{Data, Tokenize};
+use crate::cli::finetune::{Classify, Finetune};
 use crate::cli::inference::{Eval, Generate, Score};
 use crate::cli::models::{Export, Fetch, Info, Verify};
 use crate::cli::training::{Config, Report, Runs, Sweep, Train};
@@ -41,6 +45,9 @@ use crate::failure::Reading;
 pub enum Command {
     /// Train a model; without options, on the embedded corpus.
     Train(Train),
+    /// Tune a model for a task: labels, answers, or preferences.
+    #[command(subcommand, aliases = ["tune", "fine-tune"])]
+    Finetune(Finetune),
     /// Train every combination of a grid of settings and rank them.
     Sweep(Sweep),
     /// List the runs of a folder, newest first.
@@ -50,6 +57,8 @@ pub enum Command {
     Report(Report),
     /// Continue a prompt.
     Generate(Generate),
+    /// Tell the label of a text, by a model tuned for that.
+    Classify(Classify),
     /// Show the log-probability of each token of a text.
     Score(Score),
     /// Measure loss, perplexity and bits per byte on a corpus.
@@ -105,7 +114,7 @@ impl Command {
     /// How it is told how to read a text.
     pub fn reading(&self) -> Reading {
         match self {
-            Self::Train(_) | Self::Sweep(_) => Reading::Settings,
+            Self::Train(_) | Self::Sweep(_) | Self::Finetune(_) => Reading::Settings,
             Self::Tokenize(_) | Self::Data(_) | Self::Eval(_) => Reading::Options,
             _ => Reading::Fixed,
         }
@@ -115,9 +124,11 @@ impl Command {
     pub fn run(self) -> Result<ExitCode> {
         match self {
             Self::Train(args) => return train::run(args),
+            Self::Finetune(args) => return finetune::run(args),
             Self::Sweep(args) => return sweep::run(args),
             Self::Verify(command) => return verify::run(command),
             Self::Generate(args) => generate::run(args)?,
+            Self::Classify(args) => classify::run(args)?,
             Self::Score(args) => score::run(args)?,
             Self::Eval(args) => eval::run(args)?,
             Self::Tokenize(command) => tokenize::run(command)?,

@@ -61,7 +61,8 @@ mod tests {
     use toml::Table;
 
     use super::*;
-    use crate::settings::{ModelSection, Settings};
+    use crate::settings::finetune::LoraSection;
+    use crate::settings::{FinetuneSection, ModelSection, Settings};
 
     #[test]
     fn markup_is_left_out() {
@@ -72,7 +73,12 @@ mod tests {
     #[test]
     fn every_key_is_listed_with_its_section_and_every_listed_key_exists() {
         let config = GptConfig::new(4, 4, 128);
-        let settings = Settings { model: ModelSection::resolved(&config), ..Settings::default() };
+        let settings = Settings {
+            model: ModelSection::resolved(&config),
+            finetune: Some(FinetuneSection::default()),
+            lora: Some(LoraSection::default()),
+            ..Settings::default()
+        };
         let mut known: Vec<String> = Table::try_from(&settings)
             .expect("it can be written")
             .into_iter()
@@ -89,6 +95,8 @@ mod tests {
                     "data.path",
                     "data.format",
                     "training.freeze",
+                    "finetune.valid",
+                    "finetune.test",
                 ]
                 .map(str::to_owned),
             )

@@ -1,6 +1,7 @@
 //! `Config.toml`: what was written, checked, and what it means.
 
 mod change;
+mod finetune;
 mod keys;
 mod locate;
 mod model;
@@ -10,6 +11,7 @@ mod resume;
 mod sections;
 mod suggest;
 
+pub use finetune::{FinetuneSection, Split, Task, Trained};
 pub use keys::{Row, table};
 pub use model::ModelSection;
 pub use parse::{EMBEDDED, Origin, load, parse};

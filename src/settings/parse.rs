@@ -12,6 +12,7 @@ use crate::contents;
 use crate::failure::{self, Reading};
 
 use super::change::Change;
+use super::finetune::{Task, Trained};
 use super::locate::{key_at, line_of, line_of_key};
 use super::recipes;
 use super::sections::{DataSource, Settings};
@@ -119,9 +120,29 @@ impl Settings {
             let problem = format!(" = {bytes}: must be at most {MOST_TALES}");
             return Err(bad_value("data", "tales_bytes", problem));
         }
+        self.check_finetune()?;
         if self.data.source == DataSource::Path && self.data.path.is_none() {
             let problem = " = \"path\" needs data.path\nhint: add `--set data.path=FILE`";
             return Err(bad_value("data", "source", problem));
+        }
+        Ok(())
+    }
+}
+
+impl Settings {
+    fn check_finetune(&self) -> Result<()> {
+        let Some(finetune) = &self.finetune else { return Ok(()) };
+        if !(finetune.epochs >= 0.0 && finetune.epochs.is_finite()) {
+            let problem = format!(" = {}: must be a number from 0 on", finetune.epochs);
+            return Err(bad_value("finetune", "epochs", problem));
+        }
+        if !(finetune.beta > 0.0 && finetune.beta.is_finite()) {
+            let problem = format!(" = {}: must be more than 0", finetune.beta);
+            return Err(bad_value("finetune", "beta", problem));
+        }
+        if finetune.train == Trained::Head && finetune.task != Task::Classify {
+            let problem = format!(" = \"head\": {} has no head of its own", finetune.task);
+            return Err(bad_value("finetune", "train", problem));
         }
         Ok(())
     }
@@ -136,6 +157,11 @@ impl Origin {
     /// Whether the key was changed by `--set`.
     pub fn is_set(&self, section: &str, key: &str) -> bool {
         self.set.iter().any(|change| change.section == section && change.key == key)
+    }
+
+    /// Whether the file says it, or a `--set`.
+    pub fn says(&self, section: &str, key: &str) -> bool {
+        self.is_set(section, key) || line_of_key(&self.text, section, key).is_some()
     }
 
     /// Clears the section of the model in `table` where a preset is `--set`, and notes what that replaces.
@@ -180,6 +206,12 @@ struct BadValue {
     key: String,
     /// What is wrong, from the key on.
     problem: String,
+}
+
+impl Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)
+    }
 }
 
 fn bad_value(section: &'static str, key: &str, problem: impl Display) -> anyhow::Error {

@@ -7,6 +7,7 @@ use kiln_inference::Sampling;
 use kiln_training::{OptimizerConfig, ScheduleConfig, TrainingConfig};
 use serde::{Deserialize, Serialize};
 
+use super::finetune::{FinetuneSection, LoraSection};
 use super::model::ModelSection;
 
 /// A whole configuration.
@@ -20,6 +21,11 @@ pub struct Settings {
     pub schedule: ScheduleConfig,
     pub training: TrainingConfig,
     pub generation: GenerationSection,
+    /// Where a model is tuned.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub finetune: Option<FinetuneSection>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lora: Option<LoraSection>,
 }
 
 /// `[tokenizer]`

@@ -78,8 +78,8 @@ pub use fit::{Run, Stop, Stopped, Summary, train};
 pub use machine::{DeviceKind, MemoryPlan, StepTimes, time_steps};
 pub use objective::{
     AnswerModel, ClassifierModel, Example, Examples, Interrupt, LabelledText, LanguageModel, Learns,
-    MicroBatch, MicroBatches, Objective, Outcome, Pair, PreferenceLoss, PreferenceModel, Pretrain,
-    SampleWriter, Sampling, Saving, Segment, Tuned, Tuning, Writing, mean_gradients, reference,
+    Measured, MicroBatch, MicroBatches, Objective, Outcome, Pair, PreferenceLoss, PreferenceModel, Pretrain,
+    SampleWriter, Sampling, Saving, Segment, Tuned, Tuning, Writing, mean_gradients, measure, reference,
 };
 pub use recipe::{
     ByRole, ByRoleOptimizer, ClipGlobalNorm, DecayShape, Moments, OptimizerConfig, Recipe, ScaledStep,

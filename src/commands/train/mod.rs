@@ -6,11 +6,9 @@ mod judged;
 mod new_run;
 mod own_text;
 mod resume;
-mod run_folder;
 mod summary;
 mod writer;
 
-use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -22,8 +20,7 @@ use kiln_training::{Checkpoint, Frontend, MemoryPlan, RunDir};
 use self::job::Training;
 use crate::backend::dispatch_training;
 use crate::cli::training::Train;
-use crate::commands::shell::quoted;
-use crate::failure::{self, Reading};
+use crate::commands::run_folder;
 use crate::output::print_message;
 use crate::settings::{Origin, Settings};
 
@@ -34,26 +31,8 @@ pub fn run(args: Train) -> Result<ExitCode> {
     let folder = prepared.run.path().to_owned();
     let keep_data = prepared.had_data;
     let frontend = if args.plain { Frontend::Plain } else { Frontend::Auto };
-    dispatch_training(&args.backend, Training { prepared, frontend, part: args.part }).map_err(|error| {
-        if RunDir::holds_run(&folder) {
-            return with_resume_hint(error, &folder);
-        }
-        if !args.resume {
-            // Nothing has been trained: leave no directory that would stand in the way of the next try.
-            RunDir::discard(&folder, keep_data);
-        }
-        error
-    })
-}
-
-/// The error of a run that has a checkpoint, with what to do once the disk, say, is no longer full.
-fn with_resume_hint(error: anyhow::Error, folder: &Path) -> anyhow::Error {
-    if !error.chain().any(|cause| cause.is::<std::io::Error>()) {
-        return error;
-    }
-    let message = failure::message(&error, Reading::Settings);
-    let resume = format!("kiln train --run-dir {} --resume", quoted(&folder.to_string_lossy()));
-    error.context(format!("{message}\nhint: once that is put right, continue with `{resume}`"))
+    dispatch_training(&args.backend, Training { prepared, frontend, part: args.part })
+        .map_err(|error| run_folder::after_failure(error, &folder, "kiln train", args.resume, keep_data))
 }
 
 /// A run that is ready to train.

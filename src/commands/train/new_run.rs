@@ -11,8 +11,9 @@ use kiln_training::RunDir;
 use toml::{Table, Value};
 
 use super::corpus::Text;
-use super::{Prepared, Start, make_data_path_absolute, own_text, plan_memory, print_message, run_folder};
+use super::{Prepared, Start, make_data_path_absolute, own_text, plan_memory, print_message};
 use crate::cli::training::Train;
+use crate::commands::run_folder;
 use crate::output;
 use crate::settings::{self, ModelSection, Origin, Settings};
 
@@ -26,6 +27,9 @@ fn settings(args: &Train) -> Result<(Settings, Origin)> {
         _ => settings::load(args.config.as_deref(), &args.changes())?,
     };
     origin.notes().iter().for_each(print_message);
+    if let Some(finetune) = &settings.finetune {
+        bail!("{origin}: [finetune] is not for `kiln train`\nhint: `kiln finetune {}`", finetune.task);
+    }
     Ok((settings, origin))
 }
 

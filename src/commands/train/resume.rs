@@ -5,8 +5,9 @@ use kiln_datasets::{Dataset, Tokenizer};
 use kiln_training::{Checkpoint, RunDir};
 
 use super::corpus::Text;
-use super::{Prepared, Start, make_data_path_absolute, plan_memory, print_message, run_folder};
+use super::{Prepared, Start, make_data_path_absolute, plan_memory, print_message};
 use crate::cli::training::Train;
+use crate::commands::run_folder;
 use crate::settings::{self, DataSource, Origin, Settings};
 
 /// Opens the run that is to resume, with the configuration it was started with.

@@ -64,4 +64,6 @@ pub struct Summary {
     pub best: Option<(usize, f64)>,
     /// Steps left out because something was not finite.
     pub skipped: usize,
+    /// Numbers in the parameters that learn.
+    pub trained_parameters: usize,
 }

@@ -17,7 +17,9 @@ use super::pauses::Surroundings;
 use super::run::{Run, Stopped, Summary};
 use crate::error::{Error, Result};
 use crate::objective::Objective;
-use crate::recipe::{ByRoleOptimizer, ClipGlobalNorm, ObservedNorm, TrainingConfig, WarmupDecay};
+use crate::recipe::{
+    ByRoleOptimizer, ClipGlobalNorm, ObservedNorm, TrainingConfig, WarmupDecay, num_trained,
+};
 use crate::run::{Checkpoints, EvaluationRecord, EventFile, JsonLines, Record, RunState, SampleRecord};
 use crate::view::{Screen, Status, loss_svg};
 
@@ -271,6 +273,7 @@ impl<B: AutodiffBackend, O: Objective<B>> Fit<B, O> {
             last: self.last_evaluation,
             best: state.best,
             skipped: state.skipped,
+            trained_parameters: num_trained::<B, _>(&self.learner.model()),
         })
     }
 }

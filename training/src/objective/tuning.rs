@@ -115,12 +115,23 @@ where
 
     fn describe(&self, module: &M) -> String {
         let config = module.gpt().config();
-        let millions = config.num_parameters() as f64 / 1e6;
+        let parameters: usize = self.parameters(module).iter().map(Parameter::num_elements).sum();
+        let millions = parameters as f64 / 1e6;
         format!("{millions:.2} M parameters, {} layers × {}", config.n_layers, config.d_model)
     }
 
     fn parameters(&self, module: &M) -> Vec<Parameter> {
+        // By the names of the model itself, whatever is around it.
+        let own = |name: &str| {
+            ["classifier.", "gpt."]
+                .iter()
+                .fold(name, |name, outer| name.strip_prefix(outer).unwrap_or(name))
+                .to_owned()
+        };
         parameters(module)
+            .into_iter()
+            .map(|parameter| Parameter { name: own(&parameter.name), ..parameter })
+            .collect()
     }
 
     fn batches(&self, step: usize) -> Vec<Examples<T>> {

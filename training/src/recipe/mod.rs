@@ -12,4 +12,4 @@ pub use self::optimizer::{ByRole, ByRoleOptimizer, Moments};
 pub use self::schedule::{DecayShape, WarmupDecay};
 
 pub(crate) use self::clip::ObservedNorm;
-pub(crate) use self::trainable::{Frozen, freeze};
+pub(crate) use self::trainable::{Frozen, freeze, num_trained};

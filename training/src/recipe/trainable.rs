@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use burn::module::{Module, ModuleMapper, Param, ParamId};
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::tensor::Tensor;
 use globset::{Glob, GlobSet};
 use kiln_model::{AutodiffBackend, Parameter};
@@ -66,6 +66,23 @@ pub(crate) fn freeze<B: AutodiffBackend, M: Module<B>>(
     let frozen = Frozen::new(patterns, &names)?;
     let frozen = parameters.iter().filter(|parameter| frozen.contains(&parameter.name));
     Ok(module.map(&mut Freeze(frozen.map(|parameter| parameter.id).collect())))
+}
+
+/// Numbers in the parameters of `module` that learn.
+pub(crate) fn num_trained<B: AutodiffBackend, M: Module<B>>(module: &M) -> usize {
+    let mut trained = Trained(0);
+    module.visit(&mut trained);
+    trained.0
+}
+
+struct Trained(usize);
+
+impl<B: AutodiffBackend> ModuleVisitor<B> for Trained {
+    fn visit_float<const D: usize>(&mut self, parameter: &Param<Tensor<B, D>>) {
+        if parameter.is_require_grad() {
+            self.0 += parameter.shape().num_elements();
+        }
+    }
 }
 
 struct Freeze(HashSet<ParamId>);

@@ -17,6 +17,7 @@ mod sample;
 mod scale;
 mod screen;
 mod status;
+mod task;
 mod throughput;
 
 pub use self::dashboard::restore as restore_terminal;

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use super::format::{duration, learning_rate, loss, rate, short, thousands};
 use super::progress::Progress;
 use super::status::Status;
+use crate::run::EvaluationRecord;
 
 /// Least time between two lines about steps.
 const EVERY: Duration = Duration::from_secs(2);
@@ -91,10 +92,10 @@ impl PlainLines {
             };
             writeln!(
                 out,
-                "evaluation at step {}: validation loss {} (perplexity {}){rank}",
+                "evaluation at step {}: validation loss {}{}{rank}",
                 thousands(evaluation.step),
                 loss(evaluation.loss),
-                perplexity(evaluation.perplexity()),
+                meaning(&evaluation),
             )?;
         }
         if let Some(sample) = sample {
@@ -130,6 +131,15 @@ fn step_line(progress: &Progress, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out)
 }
 
+/// What a loss says: how the task goes, or the perplexity.
+fn meaning(evaluation: &EvaluationRecord) -> String {
+    let rows = evaluation.task.rows();
+    if rows.is_empty() {
+        return format!(" (perplexity {})", perplexity(evaluation.perplexity()));
+    }
+    rows.iter().map(|(name, value)| format!(", {name} {value}")).collect()
+}
+
 fn perplexity(perplexity: f64) -> String {
     if (1e-2..1e4).contains(&perplexity) { format!("{perplexity:.2}") } else { short(perplexity) }
 }
@@ -137,7 +147,7 @@ fn perplexity(perplexity: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::run::{EvaluationRecord, History, StepRecord};
+    use crate::run::{History, StepRecord, TaskFigures};
     use crate::view::progress::RunInfo;
 
     fn report(step: usize, loss: f64) -> StepRecord {
@@ -176,6 +186,16 @@ mod tests {
         let second =
             "evaluation at step 1,800: validation loss 1.7892 (perplexity 5.98), best 1.7802 at step 900\n";
         assert!(text.contains(second), "{text}");
+    }
+
+    #[test]
+    fn an_evaluation_of_a_task_says_how_it_goes() {
+        let (mut progress, mut lines, mut out) = (run(10), PlainLines::default(), Vec::new());
+        let task = TaskFigures { accuracy: Some(0.975), ..TaskFigures::default() };
+        progress.on_evaluation(EvaluationRecord { task, ..evaluation(5, 0.25) });
+        lines.update(&progress, &mut out).unwrap();
+        let expected = "evaluation at step 5: validation loss 0.2500, accuracy 97.5 %, best so far\n";
+        assert_eq!(String::from_utf8(out).unwrap(), expected);
     }
 
     #[test]

@@ -65,12 +65,15 @@ fn numbers(progress: &Progress) -> Vec<Vec<Row>> {
     let evaluation = progress.evaluation();
     let best = progress.best();
     let skipped = progress.skipped_steps();
+    let task = evaluation.map(|evaluation| evaluation.task.rows()).unwrap_or_default();
+    let perplexity = evaluation.filter(|_| task.is_empty()).map(|e| format::short(e.perplexity()));
     let groups = [
         vec![
             progress.train_loss().map(|loss| row("training loss", format::loss(loss), train)),
             evaluation.map(|e| row("validation loss", format::loss(e.loss), valid)),
-            plain("perplexity", evaluation.map(|e| format::short(e.perplexity()))),
+            plain("perplexity", perplexity),
         ],
+        task.into_iter().map(|(name, value)| Some(row(name, value, valid))).collect(),
         vec![
             plain("best validation", best.map(|e| format::loss(e.loss))),
             plain("at step", best.map(|e| format::thousands(e.step))),

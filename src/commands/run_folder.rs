@@ -6,7 +6,9 @@ use anyhow::{Result, bail};
 use kiln_datasets::STANDARD_INPUT;
 use kiln_training::{Error, RunDir};
 
-use crate::commands::newest;
+use super::newest;
+use super::shell::quoted;
+use crate::failure::{self, Reading};
 use crate::settings::{self, DataSource, Settings};
 
 /// The directory of a new run: as asked for, or the next free `runs/NAME`, `runs/NAME-2`, ….
@@ -47,7 +49,33 @@ pub fn existing_run(asked: Option<&Path>, config: Option<&Path>, set: &[String])
     }
 }
 
+/// What becomes of a run that `command` started or resumed and that failed: one with a checkpoint is told how to go on once the
+/// disk, say, is no longer full, and one that never trained leaves no directory that would stand in the way of the next try.
+pub fn after_failure(
+    error: anyhow::Error,
+    folder: &Path,
+    command: &str,
+    resumed: bool,
+    keep_data: bool,
+) -> anyhow::Error {
+    if !RunDir::holds_run(folder) {
+        if !resumed {
+            RunDir::discard(folder, keep_data);
+        }
+        return error;
+    }
+    if !error.chain().any(|cause| cause.is::<std::io::Error>()) {
+        return error;
+    }
+    let message = failure::message(&error, Reading::Settings);
+    let resume = format!("{command} --run-dir {} --resume", quoted(&folder.to_string_lossy()));
+    error.context(format!("{message}\nhint: once that is put right, continue with `{resume}`"))
+}
+
 fn automatic(settings: &Settings) -> PathBuf {
+    if let Some(finetune) = &settings.finetune {
+        return Path::new("runs").join(finetune.task.to_string());
+    }
     let name = match (settings.data.source, &settings.data.path) {
         (DataSource::Path, Some(path)) if path.as_os_str() == STANDARD_INPUT => "stdin".into(),
         (DataSource::Path, Some(path)) => {

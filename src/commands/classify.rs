@@ -1,0 +1,89 @@
+//! `kiln classify`: the label of a text, by a model that was tuned for it.
+
+use std::io::Write as _;
+
+use anyhow::{Result, bail};
+use burn::tensor::activation::softmax;
+use kiln_datasets::Tokenizer;
+use kiln_inference::{ModelFiles, encode_prompt};
+use kiln_model::{Backend, Classifier, load_classifier, load_labels, token_tensor};
+use serde_json::{Map, json};
+
+use super::newest;
+use crate::backend::{Job, dispatch};
+use crate::cli::finetune::Classify;
+use crate::files::read_text;
+use crate::output;
+
+pub fn run(args: Classify) -> Result<()> {
+    let files = ModelFiles::open(newest::model_directory(Some(&args.model))?)?;
+    if load_labels(files.path())?.is_none() {
+        bail!(
+            "{}: no classifier, but a model that writes text\nhint: `kiln finetune classify --model {} --data FILE` makes one of it",
+            files.path().display(),
+            args.model.display()
+        );
+    }
+    let texts = match (&args.input.text, &args.input.file) {
+        (Some(text), _) => vec![text.clone()],
+        (None, Some(file)) => read_text(file)?.lines().map(str::to_owned).collect(),
+        (None, None) => Vec::new(),
+    };
+    let backend = args.backend.clone();
+    dispatch(&backend, Classifying { args, files, texts })
+}
+
+struct Classifying {
+    args: Classify,
+    files: ModelFiles,
+    texts: Vec<String>,
+}
+
+impl Job for Classifying {
+    type Output = ();
+
+    fn run<B: Backend>(self, device: B::Device, _name: &'static str) -> Result<()> {
+        let Self { args, files, texts } = self;
+        let (classifier, labels) = load_classifier::<B>(files.path(), &device)?;
+        let tokenizer = files.tokenizer()?;
+        let mut out = output::stdout();
+        for texts in texts.chunks(args.batch_size.max(1)) {
+            let tokens =
+                texts.iter().map(|text| tokens_of(text, &tokenizer, &files)).collect::<Result<Vec<_>>>()?;
+            for probabilities in probabilities(&classifier, &tokens) {
+                let likeliest =
+                    (0..labels.len()).max_by(|a, b| probabilities[*a].total_cmp(&probabilities[*b]));
+                let label = &labels[likeliest.unwrap_or_default()];
+                if args.json {
+                    let by_label: Map<_, _> = labels
+                        .iter()
+                        .zip(&probabilities)
+                        .map(|(label, p)| (label.clone(), json!(p)))
+                        .collect();
+                    writeln!(out, "{}", json!({ "label": label, "probabilities": by_label }))?;
+                } else {
+                    writeln!(out, "{label}")?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The tokens of a text, as many of the first as the model can read.
+fn tokens_of(text: &str, tokenizer: &Tokenizer, files: &ModelFiles) -> Result<Vec<u32>> {
+    let mut tokens = encode_prompt(text, tokenizer, files.special_tokens())?;
+    tokens.truncate(files.config().context_length);
+    Ok(tokens)
+}
+
+/// The probability of each label, for each text.
+fn probabilities<B: Backend>(classifier: &Classifier<B>, texts: &[Vec<u32>]) -> Vec<Vec<f32>> {
+    let lengths: Vec<usize> = texts.iter().map(Vec::len).collect();
+    let tokens: Vec<i32> = texts.iter().flatten().map(|token| *token as i32).collect();
+    let total = tokens.len();
+    let tokens = token_tensor(tokens, [1, total], &classifier.gpt.device()); // [1, Σ lengths]
+    let logits = classifier.logits(classifier.last_hidden(tokens, &lengths)); // [texts, classes]
+    let values: Vec<f32> = softmax(logits, 1).into_data().iter::<f32>().collect();
+    values.chunks(classifier.num_classes()).map(<[f32]>::to_vec).collect()
+}

@@ -1,0 +1,81 @@
+//! Classes: a new head on the model learns the label of a text.
+
+use anyhow::Result;
+use kiln_model::{AutodiffBackend, Classifier, Dtype, SpecialTokens, load_classifier, save_classifier};
+use kiln_training::{ClassifierModel, LabelledText, Run};
+use serde_json::{Map, json};
+
+use super::base::Base;
+use super::ending::Ending;
+use super::task_run::{self, Best, Parts, TaskRun};
+
+/// Texts of these labels.
+pub struct Labelled {
+    pub labels: Vec<String>,
+    pub parts: Parts<LabelledText>,
+}
+
+/// Tunes `base` on them.
+pub fn run<B: AutodiffBackend>(base: Base<B>, texts: Labelled, run: Run) -> Result<Ending> {
+    let Labelled { labels, parts } = texts;
+    let classifier = Classifier::new(base.gpt.clone(), labels.len(), base.settings.training.seed);
+    let special_tokens = with_padding(&base);
+    let names = labels.clone();
+    let saving = base.saving(Box::new(move |model: &ClassifierModel<B::InnerBackend>, directory| {
+        Ok(save_classifier(&model.classifier, &names, directory, Dtype::F32, &special_tokens)?)
+    }));
+    let (saved, device) = (base.saved.clone(), base.device.clone());
+    let reopen = Box::new(move || {
+        let (classifier, _) = load_classifier::<B::InnerBackend>(&saved, &device)?;
+        Ok(ClassifierModel { classifier })
+    });
+    let task = TaskRun { parts, module: ClassifierModel { classifier }, saving, sample: None, reopen };
+    let outcome = task_run::run(task, run)?;
+    let Some(best) = outcome.best else { return Ok(Ending::early(outcome.summary)) };
+    let counts = confusion(&best, labels.len());
+    let mut more = Map::new();
+    more.insert("labels".to_owned(), json!(labels));
+    more.insert("confusion".to_owned(), json!(counts));
+    Ok(Ending { more, notes: table(&labels, &counts), ..Ending::of(outcome.summary, &best) })
+}
+
+/// The tokens of the base model, with one that fills up texts: `transformers` asks for it where it reads several at once.
+fn with_padding<B: AutodiffBackend>(base: &Base<B>) -> SpecialTokens {
+    let tokens = base.special_tokens.clone();
+    let padding = tokens.padding.or(base.tokenizer.end_of_text()).or(tokens.end.first().copied());
+    SpecialTokens { padding, ..tokens }
+}
+
+/// How many texts of each label got each label: those of the test, else those of the validation.
+fn confusion<M>(best: &Best<M>, classes: usize) -> Vec<Vec<usize>> {
+    let sums = &best.test.as_ref().unwrap_or(&best.valid).sums;
+    sums.chunks(classes).map(|row| row.iter().map(|count| *count as usize).collect()).collect()
+}
+
+/// The counts with their labels, a line for each row.
+fn table(labels: &[String], counts: &[Vec<usize>]) -> Vec<String> {
+    let width = labels.iter().map(|label| label.chars().count()).max().unwrap_or_default().max(6);
+    let cells =
+        |cells: Vec<String>| cells.into_iter().map(|cell| format!("  {cell:>width$}")).collect::<String>();
+    let head = format!("{:<width$}{}   told as", "", cells(labels.to_vec()));
+    let rows = labels
+        .iter()
+        .zip(counts)
+        .map(|(label, row)| format!("{label:<width$}{}", cells(row.iter().map(usize::to_string).collect())));
+    [head].into_iter().chain(rows).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_stand_below_what_was_told() {
+        let labels = ["ham", "spam"].map(str::to_owned);
+        let told = table(&labels, &[vec![930, 2], vec![12, 106]]);
+        assert_eq!(
+            told,
+            ["           ham    spam   told as", "ham        930       2", "spam        12     106"]
+        );
+    }
+}

@@ -1,0 +1,10 @@
+//! The examples of a run: read, parted and encoded.
+
+mod conversations;
+mod labelled;
+mod pairs;
+mod parted;
+mod read;
+mod remembered;
+
+pub use self::read::{Examples, Kind, TALES};

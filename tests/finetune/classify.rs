@@ -1,0 +1,60 @@
+//! Labels.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::common::{kiln, stdout};
+use crate::start::{base, labelled_texts};
+
+const TASK: [&str; 14] = [
+    "finetune",
+    "classify",
+    "--plain",
+    "--model",
+    "base",
+    "--data",
+    "texts.csv",
+    "--epochs",
+    "20",
+    "--lr",
+    "0.005",
+    "--run-dir",
+    "tuned",
+    "--batch",
+];
+
+fn json(path: &Path) -> Value {
+    serde_json::from_str(&std::fs::read_to_string(path).expect("it is there")).expect("JSON")
+}
+
+#[test]
+fn a_word_that_tells_labels_apart_is_learned_and_told() {
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let path = folder.path();
+    base(path);
+    labelled_texts(path);
+    let told = stdout(&kiln(path, TASK.into_iter().chain(["8"])));
+    assert!(told.contains("told as") && told.contains("kiln classify --model tuned"), "{told}");
+
+    let results = json(&path.join("tuned/results.json"));
+    assert_eq!(results["task"], "classify");
+    assert_eq!(results["test"]["accuracy"], 1.0, "{results}");
+    assert_eq!(results["labels"], serde_json::json!(["ham", "spam"]));
+    let parts = &results["examples"];
+    let counts = ["train", "valid", "test"].map(|part| parts[part].as_u64().expect("a number"));
+    assert_eq!(counts.iter().sum::<u64>(), 60);
+    let config = json(&path.join("tuned/model/config.json"));
+    assert_eq!(config["architectures"][0], "GPT2ForSequenceClassification");
+
+    std::fs::write(path.join("new.txt"), "something new, prize\nsomething new, lunch\n").expect("writable");
+    let labels = stdout(&kiln(path, ["classify", "--model", "tuned", "--file", "new.txt"]));
+    assert_eq!(labels, "spam\nham\n");
+    let one = ["classify", "--model", "tuned", "--text", "at noon, lunch", "--json"];
+    let one: Value = serde_json::from_str(&stdout(&kiln(path, one))).expect("JSON");
+    assert_eq!(one["label"], "ham");
+    let probabilities = &one["probabilities"];
+    let sum =
+        probabilities["ham"].as_f64().expect("a number") + probabilities["spam"].as_f64().expect("a number");
+    assert!((sum - 1.0).abs() < 1e-6, "{one}");
+}

@@ -1,0 +1,7 @@
+//! `kiln finetune` and what it leaves: a model for a task, and the figures of it.
+
+mod classify;
+#[path = "../common/mod.rs"]
+mod common;
+mod refusal;
+mod start;

@@ -1,0 +1,38 @@
+//! What cannot be learned from is refused before anything is written.
+
+use crate::common::{kiln, refuse, stdout};
+use crate::start::{base, labelled_texts};
+
+#[test]
+fn bad_labels_are_refused_with_their_line_and_nothing_is_written() {
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let path = folder.path();
+    base(path);
+    labelled_texts(path);
+    for (name, text, words) in [
+        ("one.csv", "text,label\na,x\nb,x\n", &["one.csv", "all training texts have the label \"x\""][..]),
+        ("empty.csv", "text,label\na,x\n\"\",y\n", &["empty.csv:3", "empty"]),
+        ("none.csv", "message,class\na,x\n", &["none.csv", "no column `text`", "`message`"]),
+        ("plain.txt", "just text\n", &["plain.txt", "no records"]),
+    ] {
+        std::fs::write(path.join(name), text).expect("writable");
+        let valid = ["--valid", "texts.csv", "--run-dir", "new"];
+        refuse(
+            path,
+            ["finetune", "classify", "--model", "base", "--data", name].into_iter().chain(valid),
+            words,
+        );
+        assert!(!path.join("new").exists(), "{name}");
+    }
+    std::fs::write(path.join("unseen.csv"), "text,label\na,ham\nb,other\n").expect("writable");
+    let unseen = ["finetune", "classify", "--model", "base", "--data", "texts.csv", "--valid", "unseen.csv"];
+    refuse(path, unseen, &["unseen.csv:3", "\"other\"", "`ham`, `spam`"]);
+    refuse(
+        path,
+        ["classify", "--model", "base", "--text", "x"],
+        &["no classifier", "kiln finetune classify"],
+    );
+    let pretraining = ["train", "--set", "finetune.epochs=1"];
+    refuse(path, pretraining, &["[finetune] is not for `kiln train`"]);
+    stdout(&kiln(path, ["finetune", "--help"]));
+}
