@@ -95,4 +95,7 @@ pub use shard::{FileIdentity, ShardFormat, ShardWriter, TokenShard, Vocabulary};
 pub use source::{
     CARGO, Compression, DEFAULT_FIELD, Format, ReadEvent, ReadOptions, Record, Source, SourceFile, Spool,
 };
-pub use tokenizer::{BpeTrainer, BytePairs, GgufTokenizer, Splitting, StreamDecoder, TOKENIZERS, Tokenizer};
+pub use tokenizer::{
+    BpeTrainer, BytePairs, CHAT_TOKENS, CHATML, GgufTokenizer, Splitting, StreamDecoder, TOKENIZERS,
+    Tokenizer,
+};

@@ -122,6 +122,7 @@ impl Tokenizer {
     /// [`Error::UnknownCharacter`] from a character tokenizer.
     pub fn encode_with_special_tokens(&self, text: &str) -> Result<Vec<u32>> {
         let tokens = match &self.kind {
+            Kind::Char(tokenizer) => tokenizer.encode_with_special_tokens(text)?,
             Kind::Bpe(tokenizer) => tokenizer.encode_with_special_tokens(text),
             _ => self.encode(text)?,
         };
@@ -208,23 +209,19 @@ impl Tokenizer {
         self.special.token(role)
     }
 
-    /// How a conversation becomes a text, as a Jinja template, where the files of the tokenizer say it.
-    pub fn chat_template(&self) -> Option<&str> {
-        self.special.config.get("chat_template")?.as_str()
-    }
-
     /// The token that separates documents, if there is one: the `eos_token`, or else one that is called
-    /// `<|endoftext|>` or `</s>`.
+    /// `<|endoftext|>` or `</s>`. Where the `eos_token` is that of ChatML, which ends turns, such a one comes first.
     pub fn end_of_text(&self) -> Option<u32> {
-        if let Some(token) = self.special.token("eos_token") {
-            return Some(token);
-        }
-        match &self.kind {
+        let called = match &self.kind {
             Kind::Char(_) | Kind::Byte => None,
             Kind::Bpe(tokenizer) => tokenizer.end_of_text,
             Kind::HuggingFace(tokenizer) => {
                 file::END_OF_TEXT.into_iter().find_map(|token| tokenizer.id(token))
             }
+        };
+        match self.special.token("eos_token") {
+            Some(token) if called.is_none() || !self.ends_turns(token) => Some(token),
+            _ => called,
         }
     }
 
@@ -256,6 +253,7 @@ impl Tokenizer {
                     .characters()
                     .iter()
                     .for_each(|character| digest.update(&u32::from(*character).to_le_bytes()));
+                tokenizer.special().for_each(|token| digest.update(token.content.as_bytes()));
             }
             // The name says it all.
             Kind::Byte => {}

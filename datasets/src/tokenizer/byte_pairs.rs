@@ -5,6 +5,7 @@ use std::collections::HashSet;
 
 use serde_json::Value;
 
+use super::char::CharTokenizer;
 use super::document::document;
 use super::split::Splitting;
 use super::{Kind, Tokenizer, visible};
@@ -33,7 +34,7 @@ impl Tokenizer {
     /// [`Error::Format`] for a `tokenizer.json` of another kind, or one that splits text in a way of its own.
     pub fn byte_pairs(&self) -> Result<BytePairs> {
         if let Kind::Char(characters) = &self.kind {
-            return Ok(of_characters(characters.characters()));
+            return Ok(of_characters(characters));
         }
         let json: Value = serde_json::from_str(&document(self)?).expect("a document that was just written");
         parse(&json).map_err(|reason| Error::format("tokenizer.json", reason))
@@ -42,9 +43,10 @@ impl Tokenizer {
 
 /// Each character is a token; one of several bytes is joined byte by byte from the left. What stands between
 /// is no token, so nothing but whole characters remains.
-fn of_characters(characters: &[char]) -> BytePairs {
-    let tokens: Vec<String> =
-        characters.iter().map(|character| visible::of_bytes(character.to_string().as_bytes())).collect();
+fn of_characters(tokenizer: &CharTokenizer) -> BytePairs {
+    let characters = tokenizer.characters().iter();
+    let mut tokens: Vec<String> =
+        characters.map(|character| visible::of_bytes(character.to_string().as_bytes())).collect();
     let (mut merges, mut known) = (Vec::new(), HashSet::new());
     for token in &tokens {
         for (at, next) in token.char_indices().skip(1) {
@@ -54,7 +56,9 @@ fn of_characters(characters: &[char]) -> BytePairs {
             }
         }
     }
-    BytePairs { tokens, special: Vec::new(), added: Vec::new(), merges, splitting: Splitting::Gpt2 }
+    tokens.extend(tokenizer.special().map(|token| token.content.clone()));
+    let special = tokenizer.special().map(|token| token.id).collect();
+    BytePairs { tokens, special, added: Vec::new(), merges, splitting: Splitting::Gpt2 }
 }
 
 fn parse(json: &Value) -> std::result::Result<BytePairs, String> {

@@ -10,6 +10,8 @@ use serde_json::{Map, Value, json};
 use crate::error::{Error, Result};
 
 pub(super) const CONFIG: &str = "tokenizer_config.json";
+/// How a conversation becomes a text: newer programs read it here, older ones in the configuration.
+pub(crate) const CHAT_TEMPLATE: &str = "chat_template.jinja";
 const SPECIAL_TOKENS: &str = "special_tokens_map.json";
 const ADDED_TOKENS: &str = "added_tokens.json";
 
@@ -20,7 +22,7 @@ pub(super) const ROLES: [&str; 7] =
 /// What the files say; nothing where they are not there.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Companions {
-    /// `tokenizer_config.json`, and what `special_tokens_map.json` adds to it.
+    /// `tokenizer_config.json`, and what `special_tokens_map.json` and `chat_template.jinja` say beside it.
     pub config: Map<String, Value>,
     /// `added_tokens.json`: tokens and their ids.
     added: Map<String, Value>,
@@ -34,6 +36,10 @@ impl Companions {
             if place.is_null() {
                 *place = value;
             }
+        }
+        let template = directory.join(CHAT_TEMPLATE);
+        if template.is_file() {
+            config.insert("chat_template".to_owned(), json!(read_text(&template)?));
         }
         Ok(Self { config, added: read_object(&directory.join(ADDED_TOKENS))? })
     }

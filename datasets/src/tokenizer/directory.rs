@@ -6,7 +6,8 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 
 use super::char::CharTokenizer;
-use super::companions::{CONFIG, Companions, read_text};
+use super::chat::with_config;
+use super::companions::{CHAT_TEMPLATE, CONFIG, Companions, read_text};
 use super::complete::complete;
 use super::document::{document, of_lists, template};
 use super::hugging_face::HuggingFace;
@@ -21,7 +22,7 @@ pub(super) const MERGES: &str = "merges.txt";
 /// The files that a tokenizer is saved in.
 pub(crate) const SAVED_FILES: [&str; 2] = [TOKENIZER, CONFIG];
 /// Key in `tokenizer_config.json` that names one of our own tokenizers; transformers ignores it.
-const OURS: &str = "kiln_tokenizer";
+pub(super) const OURS: &str = "kiln_tokenizer";
 
 pub(super) fn holds_one(directory: &Path) -> bool {
     directory.join(TOKENIZER).is_file() || directory.join(VOCABULARY).is_file()
@@ -37,7 +38,7 @@ pub(super) fn read(path: &Path) -> Result<Tokenizer> {
     if main == path || main.is_file() {
         let text = read_text(&main)?;
         return match ours(&companions, &text, &main)? {
-            Some(kind) => Ok(kind.into()),
+            Some(kind) => with_config(kind, companions.config),
             None => {
                 let json: Value = parse_json(&main, &text)?;
                 of_document(json, Some(text), companions, &main)
@@ -121,10 +122,13 @@ fn ours(companions: &Companions, text: &str, path: &Path) -> Result<Option<Kind>
     match companions.config.get(OURS).and_then(Value::as_str) {
         Some("byte") => Ok(Some(Kind::Byte)),
         Some("char") => {
-            let characters = read_characters(&parse_json(path, text)?).ok_or_else(|| {
+            let json = parse_json(path, text)?;
+            let characters = read_characters(&json).ok_or_else(|| {
                 Error::format(path, "the vocabulary is not one of single characters numbered from 0")
             })?;
-            Ok(Some(Kind::Char(CharTokenizer::new(characters))))
+            let added = json["added_tokens"].as_array().into_iter().flatten();
+            let special: Vec<&str> = added.filter_map(|token| token["content"].as_str()).collect();
+            Ok(Some(Kind::Char(CharTokenizer::new(characters, &special))))
         }
         Some(name) => Ok(published::by_name(name).map(Kind::Bpe)),
         None => Ok(None),
@@ -147,11 +151,15 @@ pub(super) fn write(tokenizer: &Tokenizer, directory: &Path) -> Result<()> {
     std::fs::create_dir_all(directory).map_err(Error::io(directory))?;
     write_file(&directory.join(TOKENIZER), text)?;
     let config = Value::Object(config(tokenizer)?);
-    write_file(&directory.join(CONFIG), format!("{config:#}\n"))
+    write_file(&directory.join(CONFIG), format!("{config:#}\n"))?;
+    match tokenizer.chat_template() {
+        Some(template) => write_file(&directory.join(CHAT_TEMPLATE), template),
+        None => Ok(()),
+    }
 }
 
 /// The `tokenizer_config.json` that the tokenizer came with, or one that says the same.
-fn config(tokenizer: &Tokenizer) -> Result<Map<String, Value>> {
+pub(super) fn config(tokenizer: &Tokenizer) -> Result<Map<String, Value>> {
     if !tokenizer.special.config.is_empty() {
         return Ok(tokenizer.special.config.clone());
     }

@@ -19,7 +19,9 @@ pub(super) fn document(tokenizer: &Tokenizer) -> Result<String> {
         Kind::HuggingFace(theirs) => theirs.json(true)?,
         Kind::Char(characters) => {
             let vocab = numbered(&mut characters.characters().iter().map(char::to_string));
-            bpe_document(vocab, Vec::new(), Value::Null, json!({"type": "Fuse"}), &[], false).to_string()
+            let special =
+                characters.special().map(|token| (token.content.clone(), token.id)).collect::<Vec<_>>();
+            bpe_document(vocab, Vec::new(), Value::Null, json!({"type": "Fuse"}), &special, false).to_string()
         }
         Kind::Byte => {
             let vocab = numbered(&mut (0..=255).map(|byte| visible::of_bytes(&[byte])));
@@ -39,6 +41,12 @@ pub(super) fn document(tokenizer: &Tokenizer) -> Result<String> {
             }
         },
     })
+}
+
+/// Every byte, with a splitter that makes no difference, as nothing joins, but that our encoder understands.
+pub(super) fn bytes_document() -> Value {
+    let vocab = (0..=255_u8).map(|byte| (visible::of_bytes(&[byte]), json!(byte))).collect();
+    bpe_document(vocab, Vec::new(), gpt2_splitter(), byte_level_decoder(), &[], false)
 }
 
 /// A vocabulary that was just learned.

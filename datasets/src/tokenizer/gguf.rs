@@ -10,7 +10,7 @@ use super::companions::{Companions, added_token};
 use super::directory::of_document;
 use super::document::{bpe_document, byte_level_decoder, byte_level_splitter, gpt2_splitter};
 use super::split::Splitting;
-use super::{Kind, Tokenizer, visible};
+use super::{Kind, Tokenizer, chat, visible};
 use crate::error::{Error, Result};
 
 /// A byte-level BPE as a GGUF file describes it.
@@ -85,8 +85,8 @@ impl Tokenizer {
     ///
     /// [`Error::Format`] with the path if it splits text in an unknown way, or contradicts itself.
     pub fn from_gguf(gguf: &GgufTokenizer, path: &Path) -> Result<Self> {
-        if let Some(characters) = gguf.characters() {
-            return Ok(Kind::Char(CharTokenizer::new(characters)).into());
+        if let Some(kind) = gguf.characters() {
+            return chat::with_config(kind, gguf.tokenizer_config());
         }
         let name = &gguf.pre_tokenizer;
         let pre_tokenizer = PreTokenizer::named(name).ok_or_else(|| {
@@ -107,17 +107,21 @@ impl Tokenizer {
 }
 
 impl GgufTokenizer {
-    /// The characters of a vocabulary of nothing else; one that is merged from bytes has all bytes, too.
-    fn characters(&self) -> Option<Vec<char>> {
-        if !(self.special.is_empty() && self.added.is_empty()) {
+    /// A vocabulary of characters, and perhaps of special tokens behind them; one that is merged from bytes has all
+    /// bytes, too.
+    fn characters(&self) -> Option<Kind> {
+        let (ordinary, special) =
+            self.tokens.split_at_checked(self.tokens.len().checked_sub(self.special.len())?)?;
+        let behind = ordinary.len() as u32..self.tokens.len() as u32;
+        if !self.added.is_empty() || !behind.eq(self.special.iter().copied()) {
             return None;
         }
-        let characters = self.tokens.iter().map(|token| {
+        let characters = ordinary.iter().map(|token| {
             let text = String::from_utf8(visible::to_bytes(token)?).ok()?;
             let mut characters = text.chars();
             characters.next().filter(|_| characters.next().is_none())
         });
-        characters.collect()
+        Some(Kind::Char(CharTokenizer::new(characters.collect::<Option<_>>()?, special)))
     }
 
     /// The `tokenizer.json`.

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::count::PieceCounts;
 use super::train::Learned;
-use super::{Kind, Tokenizer, document};
-use crate::error::Result;
+use super::{CHAT_TOKENS, Kind, Tokenizer, document};
+use crate::error::{Error, Result};
 
 impl Tokenizer {
     /// What a [`BpeTrainer`] learns from `texts`.
@@ -30,6 +30,24 @@ impl BpeTrainer {
     /// Takes in a document.
     pub fn add(&mut self, text: &str) {
         self.0.add(text);
+    }
+
+    /// As [`train`](Self::train), with the [tokens of a conversation](Tokenizer::with_chat_tokens) among the
+    /// `vocab_size`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::VocabSize`](crate::Error::VocabSize) if there is no room for them, the 256 bytes and the end-of-text
+    /// token.
+    pub fn train_with_chat_tokens(self, vocab_size: usize) -> Result<Tokenizer> {
+        let learned =
+            self.train(vocab_size.saturating_sub(CHAT_TOKENS.len())).map_err(|error| match error {
+                Error::VocabSize { least, .. } => {
+                    Error::VocabSize { vocab_size, least: least + CHAT_TOKENS.len() }
+                }
+                other => other,
+            })?;
+        learned.with_chat_tokens()
     }
 
     /// A tokenizer of at most `vocab_size` tokens.

@@ -15,6 +15,14 @@ impl HuggingFace {
         match *self {}
     }
 
+    pub(in crate::tokenizer) fn of_plain_text(&self) -> Self {
+        match *self {}
+    }
+
+    pub(in crate::tokenizer) fn special_tokens(&self) -> Vec<(String, u32)> {
+        match *self {}
+    }
+
     pub(in crate::tokenizer) fn decode(&self, _tokens: &[u32]) -> Result<Vec<u8>> {
         match *self {}
     }

@@ -30,6 +30,19 @@ impl HuggingFace {
         Ok(encoding.get_ids().to_vec())
     }
 
+    /// The same, but a special token that is written out in a text is text.
+    pub(in crate::tokenizer) fn of_plain_text(&self) -> Self {
+        let mut plain = self.clone();
+        plain.0.set_encode_special_tokens(true);
+        plain
+    }
+
+    /// Tokens that stand for no text, as they are written.
+    pub(in crate::tokenizer) fn special_tokens(&self) -> Vec<(String, u32)> {
+        let added = self.0.get_added_vocabulary().get_added_tokens_decoder().iter();
+        added.filter(|(_, token)| token.special).map(|(id, token)| (token.content.clone(), *id)).collect()
+    }
+
     /// Ids must be inside the vocabulary.
     pub(in crate::tokenizer) fn decode(&self, tokens: &[u32]) -> Result<Vec<u8>> {
         match self.byte_level_bytes(tokens) {

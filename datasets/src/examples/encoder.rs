@@ -1,0 +1,212 @@
+//! From conversations to tokens: the one way that training and inference share.
+
+use super::encoded::{Encoded, EncodedExamples};
+use super::template::{Asked, Guard, Rendering, without_marks};
+use super::{Conversation, Flaw, Message, Template};
+use crate::Tokenizer;
+use crate::error::Result;
+
+/// Encodes conversations with a template.
+///
+/// Prompts are masked by their place: an answer and the token that ends it are learned, headers of turns are not. The
+/// text is encoded piece by piece, cut at special tokens and where an answer begins, so that a prompt has the same
+/// tokens in training and when it is to be continued. A special token that someone wrote out is text.
+pub struct ExampleEncoder {
+    tokenizer: Tokenizer,
+    template: Template,
+    special: Guard,
+    /// The token that ends an answer, as text.
+    turn_end: Option<String>,
+    /// Tokens that the model reads at most.
+    context_length: usize,
+    /// Whether prompts are learned, too.
+    train_on_prompt: bool,
+}
+
+/// Tokens, and which are learned.
+type Masked = (Vec<u32>, Vec<bool>);
+
+impl ExampleEncoder {
+    /// An encoder for a model that reads at most `context_length` tokens.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Format`](crate::Error::Format) from a tokenizer that is damaged.
+    pub fn new(
+        tokenizer: &Tokenizer,
+        template: Template,
+        context_length: usize,
+        train_on_prompt: bool,
+    ) -> Result<Self> {
+        let special = Guard::new(&tokenizer.special_tokens());
+        let turn_end = tokenizer.turn_end().map(|token| tokenizer.decode(&[token])).transpose()?;
+        let tokenizer = tokenizer.of_plain_text();
+        Ok(Self { tokenizer, template, special, turn_end, context_length, train_on_prompt })
+    }
+
+    /// The tokens of a conversation that the model is to continue with an answer.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Example`](crate::Error::Example) if the template refuses it;
+    /// [`Error::UnknownCharacter`](crate::Error::UnknownCharacter) from a character tokenizer.
+    pub fn prompt(&self, conversation: &Conversation) -> Result<Vec<u32>> {
+        let start = match self.template {
+            Template::Chat(_) => &[][..],
+            _ => self.tokenizer.start_of_text(),
+        };
+        let rendering = self.render(conversation, true)?;
+        let (tokens, _) = self.encode_rendering(&rendering)?;
+        Ok([start, &tokens].concat())
+    }
+
+    /// A conversation to learn from, whole.
+    ///
+    /// # Errors
+    ///
+    /// As [`prompt`](Self::prompt), and [`Error::Example`](crate::Error::Example) if nothing of it is learned.
+    pub fn encode(&self, conversation: &Conversation) -> Result<Encoded> {
+        let provenance = conversation.provenance.clone();
+        let rendering = self.render(conversation, false)?;
+        let (mut tokens, mut trained) = self.encode_rendering(&rendering)?;
+        if !matches!(self.template, Template::Chat(_)) {
+            let start = self.tokenizer.start_of_text();
+            tokens.splice(..0, start.iter().copied());
+            trained.splice(..0, start.iter().map(|_| false));
+        }
+        if self.train_on_prompt {
+            trained.fill(true);
+        }
+        let encoded = Encoded { tokens, trained, provenance };
+        match encoded.num_targets() {
+            0 => Err(encoded.provenance.error(Flaw::NothingTrained)),
+            _ => Ok(encoded),
+        }
+    }
+
+    /// Conversations to learn from. The beginning stays of what is longer than the context; an example whose answers all
+    /// lie behind it is dropped.
+    ///
+    /// # Errors
+    ///
+    /// As [`encode`](Self::encode), and [`Error::Example`](crate::Error::Example) if more than half are dropped.
+    pub fn encode_all(&self, conversations: &[Conversation]) -> Result<EncodedExamples<Encoded>> {
+        let mut fitting = Fitting::new(self.context_length, conversations.len());
+        for conversation in conversations {
+            let mut encoded = self.encode(conversation)?;
+            fitting.take([&mut encoded]).then(|| fitting.examples.push(encoded));
+        }
+        fitting.finish()
+    }
+
+    pub(super) fn context_length(&self) -> usize {
+        self.context_length
+    }
+
+    /// The text of a conversation, in which answers that are not to be learned count as prompt.
+    fn render(&self, conversation: &Conversation, open: bool) -> Result<Rendering> {
+        let refuse = |flaw| conversation.provenance.error(flaw);
+        let messages: Result<Vec<Message>, Flaw> =
+            conversation.messages.iter().map(|message| self.special.message(message)).collect();
+        let messages = messages.map_err(refuse)?;
+        let tools: Result<Vec<_>, Flaw> =
+            conversation.tools.iter().map(|tool| self.special.value(tool)).collect();
+        let tools = tools.map_err(refuse)?;
+        if self.template.needs_turn_end() && self.turn_end.is_none() {
+            return Err(refuse(Flaw::NoTurnEnd { tokenizer: self.tokenizer.name().to_owned() }));
+        }
+        let asked = Asked { messages: &messages, tools: &tools, open };
+        let turn_end = self.turn_end.as_deref().unwrap_or_default();
+        let rendering = self.template.render(&asked, turn_end, &self.special);
+        let mut rendering = rendering
+            .map_err(|reason| refuse(Flaw::Template { template: self.template.name().to_owned(), reason }))?;
+        let mut answers = messages.iter().filter(|message| message.role == super::Role::Assistant);
+        rendering.answers.retain(|_| answers.next().is_some_and(Message::is_learned));
+        Ok(rendering)
+    }
+
+    /// The tokens of a rendering, piece by piece, and which stand in an answer.
+    fn encode_rendering(&self, Rendering { text, answers }: &Rendering) -> Result<Masked> {
+        let (mut tokens, mut trained) = (Vec::new(), Vec::new());
+        let mut take = |new: &[u32], is_answer: bool| {
+            tokens.extend_from_slice(new);
+            trained.resize(tokens.len(), is_answer);
+        };
+        let special: Vec<_> = self.special.find(text).collect();
+        let ends = special.iter().flat_map(|(range, _)| [range.start, range.end]);
+        let ends =
+            ends.chain(answers.iter().flat_map(|answer| [answer.start, answer.end])).chain([text.len()]);
+        let mut ends: Vec<usize> = ends.collect();
+        ends.sort_unstable();
+        let mut start = 0;
+        for end in ends {
+            let is_answer = answers.iter().any(|answer| answer.start <= start && end <= answer.end);
+            match special.binary_search_by_key(&start, |(range, _)| range.start) {
+                _ if start == end => {}
+                Ok(index) => take(&[special[index].1], is_answer),
+                Err(_) => take(&self.tokenizer.encode(&without_marks(&text[start..end]))?, is_answer),
+            }
+            start = end;
+        }
+        Ok((tokens, trained))
+    }
+}
+
+/// Counts what does not fit into the context.
+pub(super) struct Fitting<T> {
+    pub examples: Vec<T>,
+    context_length: usize,
+    total: usize,
+    truncated: usize,
+    dropped: usize,
+    pub identical: usize,
+    /// The first that was dropped, and the length of its prompt.
+    first: Option<(super::Provenance, usize)>,
+}
+
+impl<T> Fitting<T> {
+    pub(super) fn new(context_length: usize, total: usize) -> Self {
+        Self {
+            examples: Vec::new(),
+            context_length,
+            total,
+            truncated: 0,
+            dropped: 0,
+            identical: 0,
+            first: None,
+        }
+    }
+
+    /// Cuts the texts of an example to what the model reads, and says whether each still has something to learn.
+    pub(super) fn take<const N: usize>(&mut self, texts: [&mut Encoded; N]) -> bool {
+        let (mut is_cut, mut is_whole) = (false, true);
+        for text in texts {
+            let prompt = text.prompt_length();
+            // The last token is only a target.
+            is_cut |= text.truncate(self.context_length + 1);
+            if text.num_targets() == 0 {
+                is_whole = false;
+                self.first.get_or_insert_with(|| (text.provenance.clone(), prompt));
+            }
+        }
+        self.truncated += usize::from(is_cut && is_whole);
+        self.dropped += usize::from(!is_whole);
+        is_whole
+    }
+
+    /// # Errors
+    ///
+    /// If more than half were dropped.
+    pub(super) fn finish(self) -> Result<EncodedExamples<T>> {
+        let Self { examples, context_length, total, truncated, dropped, identical, first } = self;
+        match first {
+            Some((provenance, tokens)) if 2 * dropped > total => Err(provenance.error(Flaw::PromptTooLong {
+                tokens,
+                context_length,
+                dropped,
+                examples: total,
+            })),
+            _ => Ok(EncodedExamples { examples, truncated, dropped, identical }),
+        }
+    }
+}
