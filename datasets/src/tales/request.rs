@@ -8,6 +8,9 @@ use crate::sampler::mix;
 /// Between name and thing in the title of every tale.
 const AND: &str = " and ";
 
+/// How a request begins.
+const ABOUT: &str = "Tell a tale about ";
+
 /// Who and what a tale is to be about.
 ///
 /// ```
@@ -48,6 +51,12 @@ impl Request {
         Some(Self { name: name.to_owned(), thing: thing.to_owned() })
     }
 
+    /// The request that a text makes, if it is worded as one.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (name, thing) = text.trim().strip_prefix(ABOUT)?.strip_suffix('.')?.split_once(AND)?;
+        Some(Self { name: name.to_owned(), thing: thing.to_owned() })
+    }
+
     /// Whether requests for this pair are kept from training, so that a model can be asked what it was never told: one pair in
     /// ten, a function of name and thing alone.
     pub fn is_held_out(&self) -> bool {
@@ -67,7 +76,7 @@ impl Request {
 
 impl fmt::Display for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Tell a tale about {}{AND}{}.", self.name, self.thing)
+        write!(f, "{ABOUT}{}{AND}{}.", self.name, self.thing)
     }
 }
 
@@ -84,6 +93,7 @@ mod tests {
         let requests: Vec<Request> =
             stories.iter().map(|story| Request::of(&story.text).expect("a title")).collect();
         for (story, request) in stories.iter().zip(&requests) {
+            assert_eq!(Request::parse(&request.to_string()).as_ref(), Some(request));
             assert!(request.answer(&format!("{}\n\n", story.text)).is_right());
             let other = requests.iter().find(|other| *other != request).expect("another");
             assert_eq!(other.answer(&story.text), Answer { is_tale: true, is_about_both: false });

@@ -13,7 +13,7 @@ use super::results::Counts;
 const SAVED_WITHIN: f64 = 1e-3;
 
 /// Examples by what they are for.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Parts<T> {
     pub train: Vec<T>,
     pub valid: Vec<T>,
@@ -26,6 +26,12 @@ impl<T> Parts<T> {
     pub fn try_map<U>(&self, mut convert: impl FnMut(&T) -> Result<U>) -> Result<Parts<U>> {
         let mut all = |part: &[T]| part.iter().map(&mut convert).collect::<Result<Vec<U>>>();
         Ok(Parts { train: all(&self.train)?, valid: all(&self.valid)?, test: all(&self.test)? })
+    }
+
+    /// The same where nothing can fail.
+    pub fn map<U>(&self, convert: impl Fn(&T) -> U) -> Parts<U> {
+        let all = |part: &[T]| part.iter().map(&convert).collect();
+        Parts { train: all(&self.train), valid: all(&self.valid), test: all(&self.test) }
     }
 
     /// All examples.

@@ -6,5 +6,7 @@ mod pairs;
 mod parted;
 mod read;
 mod remembered;
+mod tales;
+mod templates;
 
 pub use self::read::{Examples, Kind, TALES};

@@ -1,12 +1,67 @@
 //! Pairs of answers as the model reads them.
 
-use anyhow::{Result, bail};
-use kiln_datasets::Tokenizer;
-use kiln_inference::ModelFiles;
+use std::path::Path;
 
-use crate::commands::finetune::dpo::Preferences;
+use anyhow::{Result, anyhow};
+use kiln_datasets::examples::{EncodedPair, ExampleEncoder, Preference, Preferences};
+use kiln_datasets::{ReadOptions, Source, Tokenizer};
+use kiln_inference::ModelFiles;
+use kiln_training::Pair;
+
+use super::conversations::{segment, turn_end};
+use super::parted::parted;
+use super::read::Read;
+use super::templates;
+use crate::commands::finetune::dpo;
+use crate::commands::finetune::task_run::Parts;
+use crate::output::print_message;
 use crate::settings::Settings;
 
-pub fn read(_: &Settings, _: &ModelFiles, _: &Tokenizer) -> Result<Preferences> {
-    bail!("not yet")
+/// The pairs that the settings name, parted and encoded.
+pub fn read(
+    settings: &Settings,
+    files: &ModelFiles,
+    tokenizer: &Tokenizer,
+) -> Result<Read<dpo::Preferences>> {
+    let section = settings.finetune.clone().unwrap_or_default();
+    let mut form = None;
+    let read = |path: &Path| {
+        let read = Preferences::read(&Source::new(path), &ReadOptions::default())?;
+        print_message(format_args!("{}: {} {}", path.display(), read.preferences.len(), read.form));
+        form = form.or(Some(read.form));
+        anyhow::Ok(read.preferences)
+    };
+    let parts = parted(settings, read, Preference::text)?;
+    let template = templates::choose(&section.template, tokenizer, form)?;
+    let encoder = ExampleEncoder::new(tokenizer, template, files.config().context_length, false)?;
+    let encoded = Parts {
+        train: encode(&encoder, &parts.train, "training")?,
+        valid: encode(&encoder, &parts.valid, "validation")?,
+        test: encode(&encoder, &parts.test, "test")?,
+    };
+    let chosen = encoded.train.iter().map(|pair| pair.chosen.clone());
+    let both: Vec<_> =
+        encoded.train.iter().flat_map(|pair| [pair.chosen.clone(), pair.rejected.clone()]).collect();
+    let turn_end = turn_end(&chosen.collect::<Vec<_>>()).map_err(|_| anyhow!("no pair has two answers"))?;
+    let pair = |pair: &EncodedPair| Pair {
+        chosen: segment(&pair.chosen),
+        rejected: segment(&pair.rejected),
+        reference: [0.0; 2],
+    };
+    Ok(Read { examples: dpo::Preferences { parts: encoded.map(pair), turn_end }, encoded: both })
+}
+
+/// Encodes a part, and says what of it is left out.
+fn encode(encoder: &ExampleEncoder, preferences: &[Preference], part: &str) -> Result<Vec<EncodedPair>> {
+    let encoded = encoder.encode_pairs(preferences)?;
+    for (count, why) in [
+        (encoded.identical, "are left out, as both answers are the same"),
+        (encoded.truncated, "are longer than the context, and lose their ends"),
+        (encoded.dropped, "are left out, as not even their prompts fit into the context"),
+    ] {
+        if count > 0 {
+            print_message(format_args!("{count} {part} pairs {why}"));
+        }
+    }
+    Ok(encoded.examples)
 }

@@ -4,6 +4,7 @@ use std::io::Write;
 
 use anyhow::Result;
 use kiln_datasets::Tokenizer;
+use kiln_datasets::examples::{Encoded, shown};
 use kiln_inference::ModelFiles;
 use kiln_training::Example;
 
@@ -24,6 +25,15 @@ pub struct Examples {
     pub counts: Counts,
     /// Tokens of the longest.
     pub longest: usize,
+    /// The training examples, to be shown.
+    encoded: Vec<Encoded>,
+}
+
+/// What was read for a task.
+pub struct Read<T> {
+    pub examples: T,
+    /// The training examples, to be shown.
+    pub encoded: Vec<Encoded>,
 }
 
 /// Examples by their task.
@@ -37,24 +47,41 @@ impl Examples {
     /// Reads, parts and encodes what the settings name.
     pub fn read(settings: &Settings, files: &ModelFiles, tokenizer: &Tokenizer) -> Result<Self> {
         let task = settings.finetune.as_ref().map(|section| section.task).unwrap_or_default();
-        let kind = match task {
-            Task::Classify => Kind::Labelled(labelled::read(settings, files, tokenizer)?),
-            Task::Instruct => Kind::Instructions(conversations::read(settings, files, tokenizer)?),
-            Task::Dpo => Kind::Preferences(pairs::read(settings, files, tokenizer)?),
+        let (kind, encoded) = match task {
+            Task::Classify => (Kind::Labelled(labelled::read(settings, files, tokenizer)?), Vec::new()),
+            Task::Instruct => {
+                let Read { examples, encoded } = conversations::read(settings, files, tokenizer)?;
+                (Kind::Instructions(examples), encoded)
+            }
+            Task::Dpo => {
+                let Read { examples, encoded } = pairs::read(settings, files, tokenizer)?;
+                (Kind::Preferences(examples), encoded)
+            }
         };
         let (counts, longest) = match &kind {
             Kind::Labelled(texts) => sizes(&texts.parts),
             Kind::Instructions(instructions) => sizes(&instructions.parts),
             Kind::Preferences(preferences) => sizes(&preferences.parts),
         };
-        Ok(Self { kind, counts, longest })
+        Ok(Self { kind, counts, longest, encoded })
     }
 }
 
 impl Examples {
     /// Prints the first `count` training examples token by token, with what counts marked.
     pub fn show(&self, count: usize, tokenizer: &Tokenizer, out: &mut impl Write) -> Result<()> {
-        let _ = (count, tokenizer, out);
+        let colour = console::colors_enabled();
+        if let Kind::Labelled(texts) = &self.kind {
+            for text in texts.parts.train.iter().take(count) {
+                let tokens: Vec<u32> = text.tokens.iter().map(|token| *token as u32).collect();
+                let label = console::style(&texts.labels[text.label]).green().bold();
+                writeln!(out, "{}\n→ {label}\n", tokenizer.decode(&tokens)?)?;
+            }
+        }
+        for example in self.encoded.iter().take(count) {
+            writeln!(out, "{}", shown(example, tokenizer, colour)?)?;
+            writeln!(out, "{} tokens, of which {} count\n", example.tokens.len(), example.num_targets())?;
+        }
         Ok(())
     }
 }
