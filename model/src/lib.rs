@@ -75,7 +75,7 @@ pub use allocation::keep_freed_memory;
 pub use attention::Attention;
 pub use backend::{
     AdamWStep, AffineGradients, AutodiffBackend, Backend, CHUNK_LOGITS, GPU_CHUNK_LOGITS, HeadGradients,
-    Heads, MuonStep, PackedWeight, Saved,
+    Heads, MuonStep, PackedWeight, Saved, Wanted,
 };
 pub use block::Block;
 pub use classifier::Classifier;
