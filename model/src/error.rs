@@ -76,6 +76,24 @@ pub enum Error {
         /// Its path in the model.
         parameter: String,
     },
+    /// A number of an adapter is out of range, or a layer that it names is not there.
+    #[error("lora.{key} = {value}: {reason}")]
+    Lora {
+        /// The field of [`LoraConfig`](crate::LoraConfig).
+        key: &'static str,
+        /// The value found.
+        value: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A weight is no number once an adapter is merged into it.
+    #[error("`{layer}`: with the adapter merged into it, a weight is {value}")]
+    Merge {
+        /// Path of the layer in the model.
+        layer: String,
+        /// The weight.
+        value: f32,
+    },
     /// GGUF readers could not compute what this model computes.
     #[error("this model cannot be written as GGUF for llama.cpp: {reason}")]
     Gguf {
