@@ -11,4 +11,5 @@ pub use config::LoraConfig;
 pub use layer::Lora;
 pub use targets::Targets;
 
+pub(crate) use config::Adapted;
 pub(crate) use layer::added;

@@ -2,8 +2,9 @@
 //! family.
 //!
 //! What `transformers` saves, [`load()`] opens; what [`save()`] writes, `transformers` opens, and what
-//! [`save_gguf`] writes, llama.cpp. A `.gguf` file is opened wherever such a directory is.
+//! [`save_gguf`] writes, llama.cpp. [`Adapter`]s are directories of PEFT. A `.gguf` file is opened wherever such a directory is.
 
+mod adapter;
 mod check;
 mod checksum;
 mod classifier;
@@ -16,12 +17,15 @@ mod gguf;
 mod json_file;
 mod load;
 mod mapped;
+mod metadata;
 mod rotary_keys;
 mod save;
 mod source;
 mod special_tokens;
+mod tensor_file;
 mod weight_files;
 
+pub use adapter::{Adapter, base_checksum, save_adapter, save_classifier_adapter};
 pub use classifier::{load_classifier, load_labels, save_classifier};
 pub use dtype::Dtype;
 pub use family::parameter_shapes;

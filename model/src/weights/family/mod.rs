@@ -260,7 +260,7 @@ impl MatrixLayout {
 }
 
 /// The transpose of a matrix with rows of `columns` elements.
-fn transposed(values: &[f32], columns: usize) -> Vec<f32> {
+pub(super) fn transposed(values: &[f32], columns: usize) -> Vec<f32> {
     /// Rows and columns at a time: the lines of both matrices that they touch stay in the cache.
     const SQUARE: usize = 32;
     let rows = values.len() / columns.max(1);
