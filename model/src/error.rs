@@ -76,6 +76,54 @@ pub enum Error {
         /// Its path in the model.
         parameter: String,
     },
+    /// A number of an adapter is out of range, or a layer that it names is not there.
+    #[error("lora.{key} = {value}: {reason}")]
+    Lora {
+        /// The field of [`LoraConfig`](crate::LoraConfig).
+        key: &'static str,
+        /// The value found.
+        value: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// An adapter of a kind that is not read.
+    #[error("{}: {key} = {value}: {feature} cannot be read", path.display())]
+    UnsupportedAdapter {
+        /// Its `adapter_config.json`.
+        path: PathBuf,
+        /// The key that asks for it.
+        key: &'static str,
+        /// The value of the key.
+        value: String,
+        /// What it is called.
+        feature: &'static str,
+    },
+    /// An adapter learned beside other weights than these.
+    #[error(
+        "{}: an adapter for another model: it was trained on {trained_on}, with the weights {expected}; those of {base} are \
+         {found}",
+        path.display()
+    )]
+    OtherBase {
+        /// The directory of the adapter.
+        path: PathBuf,
+        /// The model that it was trained on.
+        trained_on: String,
+        /// The checksum of that one's weights.
+        expected: String,
+        /// The model that it was to be attached to.
+        base: String,
+        /// The checksum of its weights.
+        found: String,
+    },
+    /// A weight is no number once an adapter is merged into it.
+    #[error("`{layer}`: with the adapter merged into it, a weight is {value}")]
+    Merge {
+        /// Path of the layer in the model.
+        layer: String,
+        /// The weight.
+        value: f32,
+    },
     /// GGUF readers could not compute what this model computes.
     #[error("this model cannot be written as GGUF for llama.cpp: {reason}")]
     Gguf {

@@ -6,7 +6,9 @@ use burn::tensor::{Element, Int, Tensor, TensorData};
 use crate::linear::Initializer;
 use crate::norm::unweighted_rms_norm;
 use crate::residual_scalars::ResidualScalars;
-use crate::{Backend, Block, ComputePrecision, Embedding, GptConfig, NoTap, Norm, NormSite, Positions};
+use crate::{
+    Backend, Block, ComputePrecision, Embedding, GptConfig, LoraConfig, NoTap, Norm, NormSite, Positions,
+};
 
 /// A GPT-2 style language model (<https://cdn.openai.com/better-language-models/language_models_are_unsupervised_multitask_learners.pdf>).
 ///
@@ -35,6 +37,7 @@ pub struct GptModel<B: Backend> {
 struct Description {
     config: GptConfig,
     precision: ComputePrecision,
+    lora: Option<LoraConfig>,
 }
 
 impl<B: Backend> GptModel<B> {
@@ -63,7 +66,11 @@ impl<B: Backend> GptModel<B> {
             ln_f: Norm::new(config, device),
             lm_head: (!config.tied_head)
                 .then(|| Embedding::new([vocab_size, d_model], head_scale, initializer, device)),
-            config: Description { config: config.clone(), precision: ComputePrecision::default() },
+            config: Description {
+                config: config.clone(),
+                precision: ComputePrecision::default(),
+                lora: None,
+            },
         }
     }
 
@@ -79,6 +86,15 @@ impl<B: Backend> GptModel<B> {
 
     pub(crate) fn set_compute_precision(&mut self, precision: ComputePrecision) {
         self.config.precision = precision;
+    }
+
+    /// The adapter that is attached, if there is one.
+    pub fn lora(&self) -> Option<&LoraConfig> {
+        self.config.lora.as_ref()
+    }
+
+    pub(crate) fn set_lora(&mut self, lora: Option<LoraConfig>) {
+        self.config.lora = lora;
     }
 
     /// Where its parameters are.

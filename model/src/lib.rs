@@ -59,6 +59,7 @@ mod forward;
 mod gpt;
 mod kv_cache;
 mod linear;
+mod lora;
 mod loss;
 mod norm;
 mod parameters;
@@ -75,7 +76,7 @@ pub use allocation::keep_freed_memory;
 pub use attention::Attention;
 pub use backend::{
     AdamWStep, AffineGradients, AutodiffBackend, Backend, CHUNK_LOGITS, GPU_CHUNK_LOGITS, HeadGradients,
-    Heads, MuonStep, PackedWeight, Saved,
+    Heads, MuonStep, PackedWeight, Saved, Wanted,
 };
 pub use block::Block;
 pub use classifier::Classifier;
@@ -88,6 +89,7 @@ pub use file::{replace_file, write_file};
 pub use gpt::{GptModel, token_tensor};
 pub use kv_cache::{CachedSequence, KvCache, LayerCache};
 pub use linear::Linear;
+pub use lora::{Lora, LoraConfig, Targets};
 pub use loss::{MeanLoss, cross_entropy};
 pub use norm::Norm;
 pub use parameters::{Parameter, Role, parameters};
@@ -97,7 +99,7 @@ pub use residual_scalars::{ResidualScalars, Scalars};
 pub use rotary::Angles;
 pub use tap::{NoTap, NormSite, Site, Tap, Watch};
 pub use weights::{
-    Dtype, GgufVocabulary, SpecialTokens, is_gguf, load, load_classifier, load_config, load_gguf_vocabulary,
-    load_labels, load_weights, load_with_precision, parameter_shapes, save, save_classifier, save_gguf,
-    unused_heads,
+    Adapter, Dtype, GgufVocabulary, SpecialTokens, base_checksum, is_gguf, load, load_classifier,
+    load_config, load_gguf_vocabulary, load_labels, load_weights, load_with_precision, parameter_shapes,
+    save, save_adapter, save_classifier, save_classifier_adapter, save_gguf, unused_heads,
 };

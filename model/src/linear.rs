@@ -6,15 +6,17 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 
 use crate::allocation::vec_with_capacity;
-use crate::{Activation, Backend, backend};
+use crate::{Activation, Backend, Lora, backend, lora};
 
-/// `y = x W + b`, with `W` stored as `[d_in, d_out]` (GPT-2's `Conv1D` layout).
+/// `y = x W + b`, with `W` stored as `[d_in, d_out]` (GPT-2's `Conv1D` layout), plus what adapters add.
 #[derive(Module, Debug)]
 pub struct Linear<B: Backend> {
     /// `[d_in, d_out]`
     pub weight: Param<Tensor<B, 2>>,
     /// `[d_out]`
     pub bias: Option<Param<Tensor<B, 1>>>,
+    /// Adapters of parts of the output, from the first column on; none where nothing is adapted.
+    pub lora: Option<Vec<Lora<B>>>,
 }
 
 impl<B: Backend> Linear<B> {
@@ -29,6 +31,7 @@ impl<B: Backend> Linear<B> {
         Self {
             weight: initializer.matrix([d_in, d_out], scale, device),
             bias: bias.then(|| Param::from_tensor(Tensor::zeros([d_out], device))),
+            lora: None,
         }
     }
 
@@ -37,7 +40,9 @@ impl<B: Backend> Linear<B> {
     /// - input: `[batch, seq, d_in]`
     /// - output: `[batch, seq, d_out]`
     pub fn forward(&self, input: Tensor<B, 3>) -> Tensor<B, 3> {
-        backend::linear(input, self.weight.val(), self.bias.as_ref().map(Param::val), None)
+        let Some(adapters) = &self.lora else { return self.unadapted(input, None) };
+        let added = lora::added(adapters, input.clone(), self.weight.dims()[1]); // [batch, seq, d_out]
+        self.unadapted(input, None) + added
     }
 
     /// [`forward`](Self::forward) followed by a nonlinearity, in one pass where the backend has one.
@@ -47,7 +52,17 @@ impl<B: Backend> Linear<B> {
     /// - input: `[batch, seq, d_in]`
     /// - output: `[batch, seq, d_out]`
     pub fn forward_activated(&self, input: Tensor<B, 3>, activation: Activation) -> Tensor<B, 3> {
-        backend::linear(input, self.weight.val(), self.bias.as_ref().map(Param::val), Some(activation))
+        if self.lora.is_none() {
+            return self.unadapted(input, Some(activation));
+        }
+        let output = self.forward(input);
+        // A gate of ones is the nonlinearity alone.
+        let ones = output.ones_like();
+        backend::gate(output, ones, activation)
+    }
+
+    fn unadapted(&self, input: Tensor<B, 3>, activation: Option<Activation>) -> Tensor<B, 3> {
+        backend::linear(input, self.weight.val(), self.bias.as_ref().map(Param::val), activation)
     }
 }
 

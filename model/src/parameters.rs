@@ -23,6 +23,8 @@ pub enum Role {
     Bias,
     /// A number for each block, of how much it reads of something.
     Scalar,
+    /// A matrix of a [`Lora`](crate::Lora), which learns while what it adapts does not.
+    Adapter,
 }
 
 impl Role {
@@ -142,6 +144,7 @@ impl ParameterPath {
             (_, "bias", _) => Role::Bias,
             ("Struct:Norm", ..) => Role::Norm,
             ("Struct:Scalars", ..) => Role::Scalar,
+            ("Struct:Lora", ..) => Role::Adapter,
             ("Struct:Embedding", _, Some("wpe")) => Role::Position,
             ("Struct:Embedding", _, Some("lm_head" | "score")) => Role::Head,
             ("Struct:Embedding", ..) => Role::Embedding,

@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::parameters::{ParameterPath, Role};
 use crate::{Backend, GptModel, backend};
 
-/// How the matrices of a model lie in memory for inference. Biases, norms and positions are always f32, and
+/// How the matrices of a model lie in memory for inference. Biases, norms, positions and adapters are always f32, and
 /// so is what is computed with them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Precision {
@@ -71,7 +71,7 @@ pub(crate) fn pack<B: Backend, const D: usize>(
     let channels = match role {
         Role::Embedding | Role::Head => Channels::Rows,
         Role::Matrix => Channels::Columns,
-        Role::Position | Role::Norm | Role::Bias | Role::Scalar => return Ok(weight),
+        Role::Position | Role::Norm | Role::Bias | Role::Scalar | Role::Adapter => return Ok(weight),
     };
     let backend = B::name(&weight.device());
     let matrix = Tensor::from_primitive(weight.into_primitive());

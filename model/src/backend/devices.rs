@@ -11,7 +11,8 @@ use super::host::operations::{self as host, host_operations};
 #[cfg(feature = "tch")]
 use super::libtorch::{self, libtorch_operations};
 use super::{
-    AdamWStep, AffineGradients, Backend, HeadGradients, Heads, MuonStep, PackedWeight, Saved, portable,
+    AdamWStep, AffineGradients, Backend, HeadGradients, Heads, MuonStep, PackedWeight, Saved, Wanted,
+    portable,
 };
 use crate::kv_cache::CachedSequence;
 use crate::precision::{Channels, Precision};

@@ -25,7 +25,7 @@ mod typed;
 pub use autodiff::AutodiffBackend;
 pub use operands::{
     AdamWStep, AffineGradients, CHUNK_LOGITS, GPU_CHUNK_LOGITS, HeadGradients, Heads, MuonStep, PackedWeight,
-    Saved,
+    Saved, Wanted,
 };
 pub use operations::Backend;
 pub(crate) use portable::{MASKED, divide, matmul};

@@ -18,24 +18,35 @@ pub const CHUNK_LOGITS: usize = 1 << 24;
 /// The same on a GPU through libtorch, which needs larger products to be busy: 1 GiB of f32.
 pub const GPU_CHUNK_LOGITS: usize = 1 << 28;
 
-/// Gradients of [`Backend::layer_norm`] and of [`Backend::linear`].
+/// Which gradients a backward pass is to compute: what is frozen, or was read from a file, needs none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// That of the input.
+    pub input: bool,
+    /// That of the weight.
+    pub weight: bool,
+    /// That of the bias; `false` where there is none.
+    pub bias: bool,
+}
+
+/// Gradients of norms and of [`Backend::linear`]; one that was not [`Wanted`] may be there or not.
 pub struct AffineGradients<B: Backend> {
     /// In the shape of the input.
-    pub input: FloatTensor<B>,
+    pub input: Option<FloatTensor<B>>,
     /// In the shape of the weight.
-    pub weight: FloatTensor<B>,
+    pub weight: Option<FloatTensor<B>>,
     /// In the shape of the bias, if there is one.
     pub bias: Option<FloatTensor<B>>,
 }
 
-/// Loss and gradients of [`Backend::head_cross_entropy`].
+/// Loss and gradients of [`Backend::head_cross_entropy`]; one that was not [`Wanted`] may be there or not.
 pub struct HeadGradients<B: Backend> {
     /// Mean loss over the targets that count, in nats, `[1]`.
     pub loss: FloatTensor<B>,
     /// `[.., d_model]`
-    pub hidden: FloatTensor<B>,
+    pub hidden: Option<FloatTensor<B>>,
     /// `[vocab, d_model]`
-    pub weight: FloatTensor<B>,
+    pub weight: Option<FloatTensor<B>>,
 }
 
 /// The heads of one attention layer. With fewer heads of keys and values than of queries, neighbouring query

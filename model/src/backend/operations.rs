@@ -2,7 +2,9 @@
 
 use burn::tensor::ops::{FloatTensor, IntTensor};
 
-use super::{AdamWStep, AffineGradients, HeadGradients, Heads, MuonStep, PackedWeight, Saved, portable};
+use super::{
+    AdamWStep, AffineGradients, HeadGradients, Heads, MuonStep, PackedWeight, Saved, Wanted, portable,
+};
 use crate::kv_cache::CachedSequence;
 use crate::precision::{Channels, Precision};
 use crate::{Activation, ComputePrecision};
@@ -92,11 +94,11 @@ pub trait Backend: burn::tensor::backend::Backend {
     fn layer_norm_backward(
         saved: Saved<Self>,
         weight: FloatTensor<Self>,
-        has_bias: bool,
+        wanted: Wanted,
         gradient: FloatTensor<Self>,
         others: Option<FloatTensor<Self>>,
     ) -> AffineGradients<Self> {
-        portable::layer_norm_backward::<Self>(saved, weight, has_bias, gradient, others)
+        portable::layer_norm_backward::<Self>(saved, weight, wanted, gradient, others)
     }
 
     /// RMS norm over the last axis, differentiable: `x · rrms · weight`.
@@ -122,10 +124,11 @@ pub trait Backend: burn::tensor::backend::Backend {
     fn rms_norm_backward(
         saved: Saved<Self>,
         weight: FloatTensor<Self>,
+        wanted: Wanted,
         gradient: FloatTensor<Self>,
         others: Option<FloatTensor<Self>>,
     ) -> AffineGradients<Self> {
-        portable::rms_norm_backward::<Self>(saved, weight, gradient, others)
+        portable::rms_norm_backward::<Self>(saved, weight, wanted, gradient, others)
     }
 
     /// Turns queries and keys in the joint projection by the angles of their positions, differentiable: the features `i` and
@@ -213,11 +216,11 @@ pub trait Backend: burn::tensor::backend::Backend {
     fn linear_backward(
         saved: Saved<Self>,
         weight: FloatTensor<Self>,
-        has_bias: bool,
+        wanted: Wanted,
         activation: Option<Activation>,
         gradient: FloatTensor<Self>,
     ) -> AffineGradients<Self> {
-        portable::linear_backward::<Self>(saved, weight, has_bias, activation, gradient)
+        portable::linear_backward::<Self>(saved, weight, wanted, activation, gradient)
     }
 
     /// Causal self-attention of all heads on the joint projection, differentiable; `dropout` is the probability of dropping an
@@ -318,14 +321,16 @@ pub trait Backend: burn::tensor::backend::Backend {
         portable::head_cross_entropy::<Self>(hidden, weight, targets, softcap)
     }
 
-    /// [`head_cross_entropy`](Self::head_cross_entropy) with its gradients, made while each chunk of logits is at hand.
+    /// [`head_cross_entropy`](Self::head_cross_entropy) with those of its gradients that are `wanted`, made while each chunk of
+    /// logits is at hand.
     fn head_cross_entropy_with_gradients(
         hidden: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         targets: IntTensor<Self>,
         softcap: Option<f64>,
+        wanted: Wanted,
     ) -> HeadGradients<Self> {
-        portable::head_cross_entropy_with_gradients::<Self>(hidden, weight, targets, softcap)
+        portable::head_cross_entropy_with_gradients::<Self>(hidden, weight, targets, softcap, wanted)
     }
 
     /// The matrix of a linear map as inference reads it fastest; `None` if this backend lacks the precision.

@@ -4,6 +4,7 @@ use safetensors::{Dtype, SafeTensors};
 use xxhash_rust::xxh3::Xxh3;
 
 use super::mapped::MappedFile;
+use super::metadata;
 use crate::error::{Error, Result};
 
 /// Its key in the metadata of a safetensors file; other programs pass over it.
@@ -31,11 +32,7 @@ impl Checksum {
 ///
 /// [`Error::Damaged`].
 pub(super) fn verify(file: &MappedFile, content: &SafeTensors<'_>) -> Result<()> {
-    let written = SafeTensors::read_metadata(file.bytes()).ok().and_then(|(_, header)| {
-        let metadata = header.metadata().as_ref()?;
-        metadata.get(KEY).cloned()
-    });
-    let Some(written) = written else { return Ok(()) };
+    let Some(written) = metadata::read(file).remove(KEY) else { return Ok(()) };
     let mut tensors = content.tensors();
     tensors.sort_by(|a, b| a.0.cmp(&b.0));
     let mut checksum = Checksum::default();

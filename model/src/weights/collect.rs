@@ -44,12 +44,15 @@ impl StoredTensor {
     }
 }
 
-/// Every tensor of the family's files, in the order of the model; biases that a model lacks are zeros.
+/// Every tensor of the family's files, in the order of the model; biases that a model lacks are zeros, and adapters are
+/// merged into what they adapt.
 ///
 /// # Errors
 ///
-/// [`Error::Packed`] if the model is held in fewer bits.
+/// [`Error::Packed`] if the model is held in fewer bits, [`Error::Merge`] if an adapter makes a weight infinite.
 pub(super) fn collect<B: Backend>(model: &GptModel<B>, family: &'static Family) -> Result<Vec<StoredTensor>> {
+    let merged = model.lora().map(|_| model.clone().merged()).transpose()?;
+    let model = merged.as_ref().unwrap_or(model);
     let (path, config) = (ParameterPath::default(), model.config());
     let mut collector = Collector { family, config, path, found: Vec::new(), packed: None };
     model.visit(&mut collector);

@@ -2,8 +2,9 @@
 //! family.
 //!
 //! What `transformers` saves, [`load()`] opens; what [`save()`] writes, `transformers` opens, and what
-//! [`save_gguf`] writes, llama.cpp. A `.gguf` file is opened wherever such a directory is.
+//! [`save_gguf`] writes, llama.cpp. [`Adapter`]s are directories of PEFT. A `.gguf` file is opened wherever such a directory is.
 
+mod adapter;
 mod check;
 mod checksum;
 mod classifier;
@@ -16,15 +17,19 @@ mod gguf;
 mod json_file;
 mod load;
 mod mapped;
+mod metadata;
 mod rotary_keys;
 mod save;
 mod source;
 mod special_tokens;
+mod tensor_file;
 mod weight_files;
 
+pub use adapter::{Adapter, base_checksum, save_adapter, save_classifier_adapter};
 pub use classifier::{load_classifier, load_labels, save_classifier};
 pub use dtype::Dtype;
 pub use family::parameter_shapes;
+pub(crate) use family::{LinearMap, linear_maps, usually_adapted};
 pub use gguf::{GgufVocabulary, is_gguf, load_gguf_vocabulary, save_gguf};
 pub use load::{load, load_config, load_weights, load_with_precision, unused_heads};
 pub use save::save;

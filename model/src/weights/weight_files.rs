@@ -57,6 +57,15 @@ fn weight_files(directory: &Path) -> Result<Vec<PathBuf>> {
         .collect()
 }
 
+/// A directory with the configuration of an adapter, and without its matrices in `file`.
+pub(super) fn missing_adapter(directory: &Path, file: &'static str) -> Error {
+    let reason = match directory.join("adapter_model.bin").is_file() {
+        true => format!("its matrices are in PyTorch's own format; Kiln reads {file}, which is not there"),
+        false => format!("there is no `{file}`"),
+    };
+    Error::format(directory, reason)
+}
+
 /// A directory without `file`: what is there instead, if it is known.
 pub(super) fn missing(directory: &Path, file: &'static str) -> Error {
     let other = OTHER_WEIGHTS.iter().find(|(name, _)| directory.join(name).is_file());

@@ -75,22 +75,44 @@ fn weigh<B: Backend>(output: Tensor<B, 1>) -> Tensor<B, 1> {
     (output * tensor(&weights, [elements])).sum()
 }
 
-/// Output, and the gradient of each input, `None` where the operation leaves it untouched.
+/// Output, and the gradient of each input, `None` where the operation leaves it untouched, or where it is frozen.
 fn forward_and_backward<B: Backend>(
     operation: &impl Operation,
     inputs: &[Vec<f64>],
+    frozen: Option<usize>,
 ) -> (Vec<f64>, Vec<Option<Vec<f64>>>) {
-    let tensors: Vec<_> =
-        tensors::<Autodiff<B>>(inputs).into_iter().map(|tensor| tensor.require_grad()).collect();
+    let tensors = tensors::<Autodiff<B>>(inputs).into_iter().enumerate();
+    let tensors: Vec<_> = tensors
+        .map(|(index, tensor)| if frozen == Some(index) { tensor } else { tensor.require_grad() })
+        .collect();
     let output = operation.run(&tensors);
     let gradients = weigh(output.clone()).backward();
     let gradients = tensors.iter().map(|tensor| tensor.grad(&gradients).map(numbers)).collect();
     (numbers(output), gradients)
 }
 
+/// With all inputs learning, and with each of several frozen in turn.
 fn compare<B: Backend>(operation: &impl Operation, inputs: &[Vec<f64>]) -> Result<(), TestCaseError> {
-    let (reference, reference_gradients) = forward_and_backward::<Reference>(operation, inputs);
-    let (ours, gradients) = forward_and_backward::<B>(operation, inputs);
+    compare_frozen::<B>(operation, inputs, None)?;
+    if inputs.len() > 1 {
+        for index in 0..inputs.len() {
+            compare_frozen::<B>(operation, inputs, Some(index))?;
+        }
+    }
+    Ok(())
+}
+
+fn compare_frozen<B: Backend>(
+    operation: &impl Operation,
+    inputs: &[Vec<f64>],
+    frozen: Option<usize>,
+) -> Result<(), TestCaseError> {
+    // The reference computes all gradients, and those of what is frozen are left out.
+    let (reference, mut reference_gradients) = forward_and_backward::<Reference>(operation, inputs, None);
+    if let Some(frozen) = frozen {
+        reference_gradients[frozen] = None;
+    }
+    let (ours, gradients) = forward_and_backward::<B>(operation, inputs, frozen);
     let references = std::iter::once(Some(reference)).chain(reference_gradients);
     let all = std::iter::once(Some(ours)).chain(gradients);
     for (index, (ours, reference)) in all.zip(references).enumerate() {
@@ -111,6 +133,8 @@ fn compare<B: Backend>(operation: &impl Operation, inputs: &[Vec<f64>]) -> Resul
 /// Asserts that each native operation of the build computes what the portable one does, forward and backward.
 pub fn native_equals_portable(operation: &impl Operation, inputs: &[Vec<f64>]) -> Result<(), TestCaseError> {
     compare::<NdArray>(operation, inputs)?;
+    // The portable operations leave out what is frozen, too.
+    compare::<Reference>(operation, inputs)?;
     #[cfg(feature = "flex")]
     compare::<burn_flex::Flex>(operation, inputs)?;
     #[cfg(feature = "tch")]
@@ -123,7 +147,7 @@ pub fn gradients_equal_quotients(
     operation: &impl Operation,
     inputs: &[Vec<f64>],
 ) -> Result<(), TestCaseError> {
-    let (_, gradients) = forward_and_backward::<Reference>(operation, inputs);
+    let (_, gradients) = forward_and_backward::<Reference>(operation, inputs, None);
     let total = |inputs: &[Vec<f64>]| numbers(weigh(operation.run(&tensors::<Reference>(inputs))))[0];
     for (index, gradient) in gradients.into_iter().enumerate() {
         for element in 0..inputs[index].len() {

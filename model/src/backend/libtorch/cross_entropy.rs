@@ -5,7 +5,7 @@ use burn_tch::TchTensor;
 use tch::{Device, Kind, Tensor};
 
 use super::{TorchBackend, rows, unrows};
-use crate::backend::{CHUNK_LOGITS, GPU_CHUNK_LOGITS, HeadGradients, MASKED};
+use crate::backend::{CHUNK_LOGITS, GPU_CHUNK_LOGITS, HeadGradients, MASKED, Wanted};
 
 pub(in crate::backend) fn head<B: TorchBackend>(
     hidden: FloatTensor<B>,
@@ -40,6 +40,7 @@ pub(in crate::backend) fn head_cross_entropy_with_gradients<B: TorchBackend>(
     weight: FloatTensor<B>,
     targets: IntTensor<B>,
     softcap: Option<f64>,
+    wanted: Wanted,
 ) -> HeadGradients<B> {
     let head = Head::new(&hidden, &weight, &targets, softcap);
     let mut loss = Tensor::zeros([1], (head.share.kind(), head.share.device()));
@@ -56,7 +57,12 @@ pub(in crate::backend) fn head_cross_entropy_with_gradients<B: TorchBackend>(
             softmax *= slope.to_kind(softmax.kind());
         }
         let share = head.share.narrow(0, start, len).to_kind(head.hidden.kind());
-        d_hidden.push(softmax.mm(&head.weight) * &share); // [chunk, d_model]
+        if wanted.input {
+            d_hidden.push(softmax.mm(&head.weight) * &share); // [chunk, d_model]
+        }
+        if !wanted.weight {
+            continue;
+        }
         let hidden = head.hidden.narrow(0, start, len) * share;
         d_weight = Some(match d_weight {
             Some(sum) if sum.kind() == hidden.kind() => sum.addmm(&softmax.tr(), &hidden),
@@ -64,12 +70,11 @@ pub(in crate::backend) fn head_cross_entropy_with_gradients<B: TorchBackend>(
             None => softmax.tr().mm(&hidden).to_kind(weight.tensor.kind()),
         });
     }
-    let d_hidden = Tensor::cat(&d_hidden, 0);
-    let d_weight = d_weight.expect("a batch has at least one position");
+    let vocab = weight.tensor.size()[0];
     HeadGradients {
         loss: TchTensor::new(loss),
-        hidden: unrows(&d_hidden, &hidden.tensor),
-        weight: TchTensor::new(d_weight.narrow(0, 0, weight.tensor.size()[0])),
+        hidden: wanted.input.then(|| unrows(&Tensor::cat(&d_hidden, 0), &hidden.tensor)),
+        weight: d_weight.map(|gradient| TchTensor::new(gradient.narrow(0, 0, vocab))),
     }
 }
 

@@ -7,7 +7,7 @@ use tch::{Device, Kind, Tensor};
 use super::memory::{values, values_mut};
 use super::{TorchBackend, aten, take};
 use crate::backend::host::operations::{LayerNormInputs, layer_norm_gradients};
-use crate::backend::{AffineGradients, Saved, portable};
+use crate::backend::{AffineGradients, Saved, Wanted, portable};
 
 /// Keeps the input, its mean and reciprocal deviation.
 pub(in crate::backend) fn layer_norm_forward<B: TorchBackend>(
@@ -26,7 +26,7 @@ pub(in crate::backend) fn layer_norm_forward<B: TorchBackend>(
 pub(in crate::backend) fn layer_norm_backward<B: TorchBackend>(
     saved: Saved<B>,
     weight: FloatTensor<B>,
-    has_bias: bool,
+    wanted: Wanted,
     gradient: FloatTensor<B>,
     others: Option<FloatTensor<B>>,
 ) -> AffineGradients<B> {
@@ -36,9 +36,9 @@ pub(in crate::backend) fn layer_norm_backward<B: TorchBackend>(
         .unwrap_or_else(|| aten::layer_norm_backward(&gradient, &saved, &beside(&weight.tensor, &saved[0])));
     let like_weight = |gradient: Tensor| TchTensor::new(gradient.to_kind(weight.tensor.kind()));
     AffineGradients {
-        input: portable::added::<B>(TchTensor::new(d_input), others),
-        weight: like_weight(d_weight),
-        bias: has_bias.then(|| like_weight(d_bias)),
+        input: Some(portable::added::<B>(TchTensor::new(d_input), others)),
+        weight: wanted.weight.then(|| like_weight(d_weight)),
+        bias: wanted.bias.then(|| like_weight(d_bias)),
     }
 }
 
@@ -64,6 +64,6 @@ fn on_the_host([input, mean, rstd]: &[Tensor; 3], weight: &Tensor, gradient: &Te
     #[allow(unsafe_code)]
     let parts = unsafe { (values_mut(&mut d_input), values_mut(&mut d_weight), values_mut(&mut d_bias)) };
     let (Some(dx), Some(d_gamma), Some(d_beta)) = parts else { unreachable!("new tensors are contiguous") };
-    layer_norm_gradients(dy, inputs, dx, d_gamma, Some(d_beta));
+    layer_norm_gradients(dy, inputs, dx, Some(d_gamma), Some(d_beta));
     Some([d_input, d_weight, d_bias])
 }

@@ -6,7 +6,7 @@ use tch::Tensor;
 
 use super::{TorchBackend, rows, unrows};
 use crate::Activation;
-use crate::backend::{AffineGradients, Saved};
+use crate::backend::{AffineGradients, Saved, Wanted};
 
 /// Keeps the input and, where there is an activation, what went into it.
 pub(in crate::backend) fn linear_forward<B: TorchBackend>(
@@ -32,7 +32,7 @@ pub(in crate::backend) fn linear_forward<B: TorchBackend>(
 pub(in crate::backend) fn linear_backward<B: TorchBackend>(
     saved: Saved<B>,
     weight: FloatTensor<B>,
-    has_bias: bool,
+    wanted: Wanted,
     activation: Option<Activation>,
     gradient: FloatTensor<B>,
 ) -> AffineGradients<B> {
@@ -44,10 +44,12 @@ pub(in crate::backend) fn linear_backward<B: TorchBackend>(
         dy = derive(&before.tensor, &dy, activation);
     }
     let kind = weight.tensor.kind();
+    let d_input = || unrows(&dy.mm(&weight.tensor.to_kind(dy.kind()).tr()), &input.tensor);
+    let d_weight = || TchTensor::new(rows(&input.tensor).tr().mm(&dy).to_kind(kind));
     AffineGradients {
-        input: unrows(&dy.mm(&weight.tensor.to_kind(dy.kind()).tr()), &input.tensor),
-        weight: TchTensor::new(rows(&input.tensor).tr().mm(&dy).to_kind(kind)),
-        bias: has_bias.then(|| TchTensor::new(dy.sum_dim_intlist(0, false, kind))),
+        input: wanted.input.then(d_input),
+        weight: wanted.weight.then(d_weight),
+        bias: wanted.bias.then(|| TchTensor::new(dy.sum_dim_intlist(0, false, kind))),
     }
 }
 

@@ -41,7 +41,7 @@ macro_rules! libtorch_operations {
                 input: FloatTensor<Self>, weight: FloatTensor<Self>, bias: Option<FloatTensor<Self>>, epsilon: f64
             ) -> (FloatTensor<Self>, Saved<Self>);
             fn layer_norm_backward(
-                saved: Saved<Self>, weight: FloatTensor<Self>, has_bias: bool, gradient: FloatTensor<Self>,
+                saved: Saved<Self>, weight: FloatTensor<Self>, wanted: Wanted, gradient: FloatTensor<Self>,
                 others: Option<FloatTensor<Self>>
             ) -> AffineGradients<Self>;
             fn linear_forward(
@@ -49,7 +49,7 @@ macro_rules! libtorch_operations {
                 activation: Option<Activation>
             ) -> (FloatTensor<Self>, Saved<Self>);
             fn linear_backward(
-                saved: Saved<Self>, weight: FloatTensor<Self>, has_bias: bool, activation: Option<Activation>,
+                saved: Saved<Self>, weight: FloatTensor<Self>, wanted: Wanted, activation: Option<Activation>,
                 gradient: FloatTensor<Self>
             ) -> AffineGradients<Self>;
             fn attention_forward(
@@ -68,7 +68,8 @@ macro_rules! libtorch_operations {
                 hidden: FloatTensor<Self>, weight: FloatTensor<Self>, targets: IntTensor<Self>, softcap: Option<f64>
             ) -> FloatTensor<Self>;
             fn head_cross_entropy_with_gradients(
-                hidden: FloatTensor<Self>, weight: FloatTensor<Self>, targets: IntTensor<Self>, softcap: Option<f64>
+                hidden: FloatTensor<Self>, weight: FloatTensor<Self>, targets: IntTensor<Self>, softcap: Option<f64>,
+                wanted: Wanted
             ) -> HeadGradients<Self>;
             fn sum_of_squares(tensor: FloatTensor<Self>) -> FloatTensor<Self>;
             fn adamw_step(

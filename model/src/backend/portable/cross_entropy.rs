@@ -7,7 +7,7 @@ use burn::tensor::{DType, IndexingUpdateOp, Int, Shape, Tensor, TensorMetadata};
 
 use super::matmul::matmul;
 use super::{from_primitive, into_primitive, rows, unrows, wide, widen};
-use crate::backend::{Backend, CHUNK_LOGITS, HeadGradients};
+use crate::backend::{Backend, CHUNK_LOGITS, HeadGradients, Wanted};
 
 /// `hidden · weightᵀ`, on two axes: batched, the weight would be copied for every sequence. With a cap, `cap · tanh(logits /
 /// cap)`.
@@ -56,6 +56,7 @@ pub(in crate::backend) fn head_cross_entropy_with_gradients<B: Backend>(
     weight: FloatTensor<B>,
     targets: IntTensor<B>,
     softcap: Option<f64>,
+    wanted: Wanted,
 ) -> HeadGradients<B> {
     let shape = hidden.shape();
     let (hidden, weight) = (rows::<B>(hidden), from_primitive::<B, 2>(weight));
@@ -81,7 +82,12 @@ pub(in crate::backend) fn head_cross_entropy_with_gradients<B: Backend>(
             d_logits = d_logits * slope;
         }
         let (d_logits, share) = (d_logits.cast(narrow), targets.share.cast(narrow));
-        d_hidden.push(matmul(d_logits.clone(), weight.clone()) * share.clone()); // [chunk, d_model]
+        if wanted.input {
+            d_hidden.push(matmul(d_logits.clone(), weight.clone()) * share.clone()); // [chunk, d_model]
+        }
+        if !wanted.weight {
+            continue;
+        }
         let contribution = matmul(d_logits.transpose(), hidden * share).cast(own); // [vocab, d_model]
         d_weight = Some(match d_weight {
             Some(sum) => sum + contribution,
@@ -90,8 +96,8 @@ pub(in crate::backend) fn head_cross_entropy_with_gradients<B: Backend>(
     }
     HeadGradients {
         loss: into_primitive(loss),
-        hidden: unrows(Tensor::cat(d_hidden, 0), &shape),
-        weight: into_primitive(d_weight.expect("a batch has at least one position")),
+        hidden: wanted.input.then(|| unrows(Tensor::cat(d_hidden, 0), &shape)),
+        weight: d_weight.map(into_primitive),
     }
 }
 

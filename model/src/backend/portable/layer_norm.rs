@@ -4,7 +4,7 @@ use burn::tensor::ops::FloatTensor;
 use burn::tensor::{Tensor, TensorMetadata};
 
 use super::{added, from_primitive, into_primitive, rows, unrows, widen};
-use crate::backend::{AffineGradients, Backend, Saved};
+use crate::backend::{AffineGradients, Backend, Saved, Wanted};
 
 /// `x̂ = (x - mean) · rstd`, `y = x̂ · weight + bias`; keeps `x̂` and `rstd`.
 pub(in crate::backend) fn layer_norm_forward<B: Backend>(
@@ -34,7 +34,7 @@ pub(in crate::backend) fn layer_norm_forward<B: Backend>(
 pub(in crate::backend) fn layer_norm_backward<B: Backend>(
     saved: Saved<B>,
     weight: FloatTensor<B>,
-    has_bias: bool,
+    wanted: Wanted,
     gradient: FloatTensor<B>,
     others: Option<FloatTensor<B>>,
 ) -> AffineGradients<B> {
@@ -45,13 +45,14 @@ pub(in crate::backend) fn layer_norm_backward<B: Backend>(
     let dtype = gradient.dtype();
     let (gradient, normalised) = (widen(gradient), widen(normalised));
 
-    let bias = has_bias.then(|| into_primitive(gradient.clone().sum_dim(0).squeeze_dim::<1>(0)));
-    let d_weight = (gradient.clone() * normalised.clone()).sum_dim(0).squeeze_dim::<1>(0);
+    let bias = wanted.bias.then(|| into_primitive(gradient.clone().sum_dim(0).squeeze_dim::<1>(0)));
+    let weighted = || (gradient.clone() * normalised.clone()).sum_dim(0).squeeze_dim::<1>(0);
+    let d_weight = wanted.weight.then(|| into_primitive(weighted()));
     let d_normalised = gradient * from_primitive::<B, 1>(weight).unsqueeze();
     let along = (d_normalised.clone() * normalised.clone()).mean_dim(1); // [rows, 1]
     let mean = d_normalised.clone().mean_dim(1); // [rows, 1]
     let d_input = (d_normalised - mean - normalised * along) * rstd;
 
     let input = added::<B>(unrows(d_input.cast(dtype), &shape), others);
-    AffineGradients { input, weight: into_primitive(d_weight), bias }
+    AffineGradients { input: Some(input), weight: d_weight, bias }
 }

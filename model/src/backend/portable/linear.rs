@@ -7,7 +7,7 @@ use burn::tensor::{Tensor, TensorMetadata};
 use super::matmul::matmul;
 use super::{from_primitive, into_primitive, rows, unrows, widen};
 use crate::Activation;
-use crate::backend::{AffineGradients, Backend, Saved};
+use crate::backend::{AffineGradients, Backend, Saved, Wanted};
 
 /// Keeps the input and, where there is an activation, what went into it.
 pub(in crate::backend) fn linear_forward<B: Backend>(
@@ -47,7 +47,7 @@ pub(in crate::backend) fn linear<B: Backend>(
 pub(in crate::backend) fn linear_backward<B: Backend>(
     saved: Saved<B>,
     weight: FloatTensor<B>,
-    has_bias: bool,
+    wanted: Wanted,
     activation: Option<Activation>,
     gradient: FloatTensor<B>,
 ) -> AffineGradients<B> {
@@ -62,8 +62,12 @@ pub(in crate::backend) fn linear_backward<B: Backend>(
 
     let weight: Tensor<B, 2> = from_primitive(weight);
     let (dtype, own) = (gradient.dtype(), weight.dtype());
-    let bias = has_bias.then(|| into_primitive(widen(gradient.clone()).sum_dim(0).squeeze_dim::<1>(0)));
-    let d_weight = matmul(rows::<B>(input).transpose(), gradient.clone()); // [d_in, d_out]
-    let d_input = matmul(gradient, weight.cast(dtype).transpose()); // [rows, d_in]
-    AffineGradients { input: unrows(d_input, &shape), weight: into_primitive(d_weight.cast(own)), bias }
+    let bias = wanted.bias.then(|| into_primitive(widen(gradient.clone()).sum_dim(0).squeeze_dim::<1>(0)));
+    let d_weight = wanted.weight.then(|| matmul(rows::<B>(input).transpose(), gradient.clone())); // [d_in, d_out]
+    let d_input = wanted.input.then(|| matmul(gradient, weight.cast(dtype).transpose())); // [rows, d_in]
+    AffineGradients {
+        input: d_input.map(|gradient| unrows(gradient, &shape)),
+        weight: d_weight.map(|gradient| into_primitive(gradient.cast(own))),
+        bias,
+    }
 }

@@ -4,7 +4,7 @@ use burn::tensor::ops::FloatTensor;
 use burn::tensor::{Tensor, TensorMetadata};
 
 use super::{added, from_primitive, into_primitive, rows, unrows, widen};
-use crate::backend::{AffineGradients, Backend, Saved};
+use crate::backend::{AffineGradients, Backend, Saved, Wanted};
 
 /// `x̂ = x · rrms`, `y = x̂ · weight`; keeps `x̂` and `rrms`.
 pub(in crate::backend) fn rms_norm_forward<B: Backend>(
@@ -28,6 +28,7 @@ pub(in crate::backend) fn rms_norm_forward<B: Backend>(
 pub(in crate::backend) fn rms_norm_backward<B: Backend>(
     saved: Saved<B>,
     weight: FloatTensor<B>,
+    wanted: Wanted,
     gradient: FloatTensor<B>,
     others: Option<FloatTensor<B>>,
 ) -> AffineGradients<B> {
@@ -38,10 +39,11 @@ pub(in crate::backend) fn rms_norm_backward<B: Backend>(
     let dtype = gradient.dtype();
     let (gradient, normalised) = (widen(gradient), widen(normalised));
 
-    let d_weight = (gradient.clone() * normalised.clone()).sum_dim(0).squeeze_dim::<1>(0);
+    let weighted = || (gradient.clone() * normalised.clone()).sum_dim(0).squeeze_dim::<1>(0);
+    let d_weight = wanted.weight.then(|| into_primitive(weighted()));
     let d_normalised = gradient * from_primitive::<B, 1>(weight).unsqueeze();
     let along = (d_normalised.clone() * normalised.clone()).mean_dim(1); // [rows, 1]
     let d_input = (d_normalised - normalised * along) * rrms;
     let input = added::<B>(unrows(d_input.cast(dtype), &shape), others);
-    AffineGradients { input, weight: into_primitive(d_weight), bias: None }
+    AffineGradients { input: Some(input), weight: d_weight, bias: None }
 }

@@ -83,6 +83,7 @@ impl Family {
         // Causal masks, in old files.
         buffers: &[".attn.bias", ".attn.masked_bias"],
         other_heads: &["v_head.", "score.", "classifier.", "qa_outputs.", "multiple_choice_head."],
+        adapted: &["c_attn"],
     };
 }
 

@@ -77,6 +77,7 @@ impl Family {
         ],
         buffers: &[],
         other_heads: &[],
+        adapted: &["c_attn"],
     };
 }
 

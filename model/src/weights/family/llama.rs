@@ -56,6 +56,7 @@ impl Family {
         ],
         buffers: &[".rotary_emb.inv_freq"],
         other_heads: &["v_head.", "score.", "classifier.", "qa_outputs."],
+        adapted: &["q_proj", "v_proj"],
     };
 }
 

@@ -3,6 +3,7 @@
 
 mod gpt2;
 mod kiln;
+mod linear_maps;
 mod llama;
 mod qwen2;
 mod qwen3;
@@ -11,6 +12,7 @@ mod slot;
 use std::iter;
 
 use crate::{Biases, GptConfig, Role};
+pub(crate) use linear_maps::{LinearMap, linear_maps, usually_adapted};
 pub(super) use slot::Slot;
 
 /// Every family. The first that fits a model is the one in which it is written.
@@ -45,6 +47,8 @@ pub(super) struct Family {
     pub(super) buffers: &'static [&'static str],
     /// Starts of names: other heads than the one that predicts tokens, which are skipped.
     pub(super) other_heads: &'static [&'static str],
+    /// Names of the linear maps that PEFT adapts where nobody says which.
+    adapted: &'static [&'static str],
 }
 
 /// The keys of [special tokens](super::SpecialTokens), in every family.
@@ -256,7 +260,7 @@ impl MatrixLayout {
 }
 
 /// The transpose of a matrix with rows of `columns` elements.
-fn transposed(values: &[f32], columns: usize) -> Vec<f32> {
+pub(super) fn transposed(values: &[f32], columns: usize) -> Vec<f32> {
     /// Rows and columns at a time: the lines of both matrices that they touch stay in the cache.
     const SQUARE: usize = 32;
     let rows = values.len() / columns.max(1);

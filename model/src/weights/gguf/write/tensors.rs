@@ -63,7 +63,7 @@ impl GgufTensor {
         let (name, shape) = (tensor.slot.gguf_name(), tensor.shape(LAYOUT));
         let dtype = match tensor.slot.role() {
             Role::Embedding | Role::Head | Role::Matrix => dtype,
-            Role::Position | Role::Norm | Role::Bias | Role::Scalar => Dtype::F32,
+            Role::Position | Role::Norm | Role::Bias | Role::Scalar | Role::Adapter => Dtype::F32,
         };
         let heads = config.heads();
         let heads = architecture.neighbours(&name).map(|heads_of| match heads_of {

@@ -11,7 +11,7 @@ use super::machine::parallel::{for_each_chunk2, for_each_chunk3};
 use super::machine::simd::{Lanes, Simd, dispatch, dot, map2, map3, map4, sum, sum2, sum3};
 use super::machine::workspace::with_scratch;
 use super::tensor::{HostMemory, buffer, rows, take};
-use crate::backend::{AffineGradients, Saved};
+use crate::backend::{AffineGradients, Saved, Wanted};
 
 /// Rows in one block of work, and in one partial sum of the parameter gradients.
 const ROW_BLOCK: usize = 32;
@@ -36,7 +36,7 @@ pub(in crate::backend) fn layer_norm_forward<B: HostMemory>(
 pub(in crate::backend) fn layer_norm_backward<B: HostMemory>(
     saved: Saved<B>,
     weight: FloatTensor<B>,
-    has_bias: bool,
+    wanted: Wanted,
     gradient: FloatTensor<B>,
     others: Option<FloatTensor<B>>,
 ) -> AffineGradients<B> {
@@ -44,13 +44,17 @@ pub(in crate::backend) fn layer_norm_backward<B: HostMemory>(
     let shape = input.shape();
     let (_, width) = rows(&shape);
     let mut d_input = others.map_or_else(|| vec![0.0; shape.num_elements()], B::into_values);
-    let mut d_weight = buffer(width);
-    let mut d_bias = has_bias.then(|| buffer(width));
+    let mut d_weight = wanted.weight.then(|| buffer(width));
+    let mut d_bias = wanted.bias.then(|| buffer(width));
     let (x, gamma, mean, rstd) = (B::values(&input), B::values(&weight), B::values(&mean), B::values(&rstd));
     let saved = LayerNormInputs { x: &x, gamma: &gamma, mean: &mean, rstd: &rstd };
-    backward(&B::values(&gradient), saved, &mut d_input, &mut d_weight, d_bias.as_deref_mut());
+    backward(&B::values(&gradient), saved, &mut d_input, d_weight.as_deref_mut(), d_bias.as_deref_mut());
     let vector = |values| B::tensor(values, Shape::new([width]));
-    AffineGradients { input: B::tensor(d_input, shape), weight: vector(d_weight), bias: d_bias.map(vector) }
+    AffineGradients {
+        input: Some(B::tensor(d_input, shape)),
+        weight: d_weight.map(vector),
+        bias: d_bias.map(vector),
+    }
 }
 
 /// What the forward pass makes: the output, and the mean and 1/√(variance + ε) of each row.
@@ -145,50 +149,57 @@ pub(in crate::backend) struct LayerNormInputs<'a> {
     pub(in crate::backend) rstd: &'a [f32],
 }
 
-/// Gradients of the parameters, which are overwritten, and of the input, which is added.
+/// Gradients of the parameters that learn, which are overwritten, and of the input, which is added.
 pub(in crate::backend) fn backward(
     dy: &[f32],
     inputs: LayerNormInputs,
     dx: &mut [f32],
-    dgamma: &mut [f32],
+    dgamma: Option<&mut [f32]>,
     dbeta: Option<&mut [f32]>,
 ) {
     let LayerNormInputs { x, gamma, mean, rstd } = inputs;
     let d = gamma.len();
     assert!(d > 0 && x.len() == mean.len() * d && rstd.len() == mean.len(), "layer norm: rows of {d}");
-    assert!(dy.len() == x.len() && dx.len() == x.len() && dgamma.len() == d, "layer norm: gradients");
-    assert!(dbeta.as_ref().is_none_or(|dbeta| dbeta.len() == d), "layer norm: gradient of beta");
+    assert!(dy.len() == x.len() && dx.len() == x.len(), "layer norm: gradients");
+    let fits = |gradient: &Option<&mut [f32]>| gradient.as_ref().is_none_or(|gradient| gradient.len() == d);
+    assert!(fits(&dgamma) && fits(&dbeta), "layer norm: gradients of gamma and beta");
     let blocks = mean.len().div_ceil(ROW_BLOCK);
+    let learns = dgamma.is_some() || dbeta.is_some();
     with_scratch(blocks * 2 * d, |partial| {
-        for_each_chunk2((dx, ROW_BLOCK * d), (partial, 2 * d), x.len() * 8, |block, dx, partial| {
+        for_each_chunk2((dx, ROW_BLOCK * d), (&mut *partial, 2 * d), x.len() * 8, |block, dx, partial| {
             let first = block * ROW_BLOCK;
             let rows = first..first + dx.len() / d;
             let at = rows.start * d..rows.end * d;
             let (mean, rstd) = (&mean[rows.clone()], &rstd[rows]);
             let inputs = LayerNormInputs { x: &x[at.clone()], gamma, mean, rstd };
-            dispatch!(backward_block(&dy[at], inputs, dx, partial));
+            if learns {
+                dispatch!(parameter_gradients(&dy[at.clone()], inputs, partial));
+            }
+            dispatch!(backward_block(&dy[at], inputs, dx));
         });
-        dispatch!(add_partials(partial, 0, dgamma));
+        if let Some(dgamma) = dgamma {
+            dispatch!(add_partials(partial, 0, dgamma));
+        }
         if let Some(dbeta) = dbeta {
             dispatch!(add_partials(partial, d, dbeta));
         }
     });
 }
 
+/// The part of these rows in `dγ` and `dβ`, one behind the other.
 #[inline(always)]
-fn backward_block<S: Simd>(
+fn parameter_gradients<S: Simd>(
     simd: S,
     dy: &[f32],
     LayerNormInputs { x, gamma, mean, rstd }: LayerNormInputs,
-    dx: &mut [f32],
     partial: &mut [f32],
 ) {
     let d = gamma.len();
     let (dgamma, dbeta) = partial.split_at_mut(d);
     dgamma.fill(0.0);
     dbeta.fill(0.0);
-    let rows = dy.chunks_exact(d).zip(x.chunks_exact(d)).zip(dx.chunks_exact_mut(d));
-    for (((dy, x), dx), (&mean, &rstd)) in rows.zip(mean.iter().zip(rstd)) {
+    let rows = dy.chunks_exact(d).zip(x.chunks_exact(d));
+    for ((dy, x), (&mean, &rstd)) in rows.zip(mean.iter().zip(rstd)) {
         let (m, scale) = (Lanes::splat(simd, mean), Lanes::splat(simd, rstd));
         map3(
             simd,
@@ -205,6 +216,19 @@ fn backward_block<S: Simd>(
             #[inline(always)]
             |sum, dy| sum + dy,
         );
+    }
+}
+
+#[inline(always)]
+fn backward_block<S: Simd>(
+    simd: S,
+    dy: &[f32],
+    LayerNormInputs { x, gamma, mean, rstd }: LayerNormInputs,
+    dx: &mut [f32],
+) {
+    let d = gamma.len();
+    let rows = dy.chunks_exact(d).zip(x.chunks_exact(d)).zip(dx.chunks_exact_mut(d));
+    for (((dy, x), dx), (&mean, &rstd)) in rows.zip(mean.iter().zip(rstd)) {
         input_gradient(simd, dy, (x, mean, rstd), gamma, dx);
     }
 }
@@ -297,8 +321,8 @@ mod tests {
                 let (mut dx, mut dgamma, mut dbeta) = (others.clone(), vec![9.0; d], vec![9.0; d]);
                 let inputs = LayerNormInputs { x: &x, gamma: &gamma, mean: &mean, rstd: &rstd };
                 let mut dx_bare = dx.clone();
-                backward(&dy, inputs, &mut dx_bare, &mut dgamma, None);
-                backward(&dy, inputs, &mut dx, &mut dgamma, Some(&mut dbeta));
+                backward(&dy, inputs, &mut dx_bare, None, None);
+                backward(&dy, inputs, &mut dx, Some(&mut dgamma), Some(&mut dbeta));
                 vec![y, bare, dx, dgamma, dbeta, dx_bare]
             });
             let (wx, wg, wb) = (wide(&x), wide(&gamma), wide(&beta));

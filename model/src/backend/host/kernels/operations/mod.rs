@@ -69,14 +69,14 @@ macro_rules! host_operations {
                 input: FloatTensor<Self>, weight: FloatTensor<Self>, bias: Option<FloatTensor<Self>>, epsilon: f64
             ) -> (FloatTensor<Self>, Saved<Self>), by input;
             fn layer_norm_backward(
-                saved: Saved<Self>, weight: FloatTensor<Self>, has_bias: bool, gradient: FloatTensor<Self>,
+                saved: Saved<Self>, weight: FloatTensor<Self>, wanted: Wanted, gradient: FloatTensor<Self>,
                 others: Option<FloatTensor<Self>>
             ) -> AffineGradients<Self>, by gradient;
             fn rms_norm_forward(
                 input: FloatTensor<Self>, weight: FloatTensor<Self>, epsilon: f64
             ) -> (FloatTensor<Self>, Saved<Self>), by input;
             fn rms_norm_backward(
-                saved: Saved<Self>, weight: FloatTensor<Self>, gradient: FloatTensor<Self>,
+                saved: Saved<Self>, weight: FloatTensor<Self>, wanted: Wanted, gradient: FloatTensor<Self>,
                 others: Option<FloatTensor<Self>>
             ) -> AffineGradients<Self>, by gradient;
             fn rotary(
@@ -103,7 +103,7 @@ macro_rules! host_operations {
                 activation: Option<Activation>
             ) -> (FloatTensor<Self>, Saved<Self>), by input;
             fn linear_backward(
-                saved: Saved<Self>, weight: FloatTensor<Self>, has_bias: bool, activation: Option<Activation>,
+                saved: Saved<Self>, weight: FloatTensor<Self>, wanted: Wanted, activation: Option<Activation>,
                 gradient: FloatTensor<Self>
             ) -> AffineGradients<Self>, by gradient;
             fn attention_forward(
@@ -122,7 +122,8 @@ macro_rules! host_operations {
                 hidden: FloatTensor<Self>, weight: FloatTensor<Self>, targets: IntTensor<Self>, softcap: Option<f64>
             ) -> FloatTensor<Self>, by hidden;
             fn head_cross_entropy_with_gradients(
-                hidden: FloatTensor<Self>, weight: FloatTensor<Self>, targets: IntTensor<Self>, softcap: Option<f64>
+                hidden: FloatTensor<Self>, weight: FloatTensor<Self>, targets: IntTensor<Self>, softcap: Option<f64>,
+                wanted: Wanted
             ) -> HeadGradients<Self>, by hidden;
             fn pack(
                 weight: FloatTensor<Self>, channels: Channels, precision: Precision

@@ -10,7 +10,7 @@ use super::machine::parallel::for_each_chunk2;
 use super::machine::simd::{Lanes, Simd, dispatch, dot, map2, map3, map4, sum3};
 use super::machine::workspace::with_scratch;
 use super::tensor::{HostMemory, buffer, rows, take};
-use crate::backend::{AffineGradients, Saved};
+use crate::backend::{AffineGradients, Saved, Wanted};
 
 /// Rows in one block of work, and in one partial sum of the weight's gradient.
 const ROW_BLOCK: usize = 32;
@@ -58,6 +58,7 @@ fn forward_block<S: Simd>(simd: S, x: &[f32], gamma: &[f32], epsilon: f32, y: &m
 pub(in crate::backend) fn rms_norm_backward<B: HostMemory>(
     saved: Saved<B>,
     weight: FloatTensor<B>,
+    wanted: Wanted,
     gradient: FloatTensor<B>,
     others: Option<FloatTensor<B>>,
 ) -> AffineGradients<B> {
@@ -65,7 +66,7 @@ pub(in crate::backend) fn rms_norm_backward<B: HostMemory>(
     let shape = input.shape();
     let (rows, width) = rows(&shape);
     let mut d_input = others.map_or_else(|| vec![0.0; shape.num_elements()], B::into_values);
-    let mut d_weight = buffer(width);
+    let mut d_weight = wanted.weight.then(|| buffer(width));
     {
         let (x, gamma, rrms, dy) =
             (B::values(&input), B::values(&weight), B::values(&rrms), B::values(&gradient));
@@ -80,29 +81,27 @@ pub(in crate::backend) fn rms_norm_backward<B: HostMemory>(
                 |index, dx, partial| {
                     let at = index * block..index * block + dx.len();
                     let rrms = &rrms[index * ROW_BLOCK..][..dx.len() / width];
-                    dispatch!(backward_block((&dy[at.clone()], &x[at]), gamma, rrms, dx, partial));
+                    let (dy, x) = (&dy[at.clone()], &x[at]);
+                    if wanted.weight {
+                        dispatch!(weight_gradient((dy, x), width, rrms, partial));
+                    }
+                    dispatch!(backward_block((dy, x), gamma, rrms, dx));
                 },
             );
-            dispatch!(add_partials(partial, &mut d_weight));
+            if let Some(d_weight) = &mut d_weight {
+                dispatch!(add_partials(partial, d_weight));
+            }
         });
     }
-    let weight = B::tensor(d_weight, Shape::new([width]));
-    AffineGradients { input: B::tensor(d_input, shape), weight, bias: None }
+    let weight = d_weight.map(|gradient| B::tensor(gradient, Shape::new([width])));
+    AffineGradients { input: Some(B::tensor(d_input, shape)), weight, bias: None }
 }
 
+/// The part of these rows of `d` elements in `dγ`.
 #[inline(always)]
-fn backward_block<S: Simd>(
-    simd: S,
-    (dy, x): (&[f32], &[f32]),
-    gamma: &[f32],
-    rrms: &[f32],
-    dx: &mut [f32],
-    d_gamma: &mut [f32],
-) {
-    let d = gamma.len();
+fn weight_gradient<S: Simd>(simd: S, (dy, x): (&[f32], &[f32]), d: usize, rrms: &[f32], d_gamma: &mut [f32]) {
     d_gamma.fill(0.0);
-    let rows = dy.chunks_exact(d).zip(x.chunks_exact(d)).zip(dx.chunks_exact_mut(d)).zip(rrms);
-    for (((dy, x), dx), &rrms) in rows {
+    for ((dy, x), &rrms) in dy.chunks_exact(d).zip(x.chunks_exact(d)).zip(rrms) {
         let scale = Lanes::splat(simd, rrms);
         map3(
             simd,
@@ -112,6 +111,15 @@ fn backward_block<S: Simd>(
             #[inline(always)]
             |sum, dy, x| dy.mul_add(x * scale, sum),
         );
+    }
+}
+
+#[inline(always)]
+fn backward_block<S: Simd>(simd: S, (dy, x): (&[f32], &[f32]), gamma: &[f32], rrms: &[f32], dx: &mut [f32]) {
+    let d = gamma.len();
+    let rows = dy.chunks_exact(d).zip(x.chunks_exact(d)).zip(dx.chunks_exact_mut(d)).zip(rrms);
+    for (((dy, x), dx), &rrms) in rows {
+        let scale = Lanes::splat(simd, rrms);
         let along = sum3(
             simd,
             dy,

@@ -64,17 +64,19 @@ pub(super) fn mean_loss(shape: HeadShape, hidden: &[f32], wte: Elements, targets
     })
 }
 
-/// The mean loss, and its gradients with respect to the hidden state and the table; both are overwritten.
+/// The mean loss, and its gradients with respect to the hidden state and the table, where they are wanted; both are overwritten.
 pub(super) fn mean_loss_with_gradients(
     shape: HeadShape,
     hidden: &[f32],
     wte: &[f32],
     targets: &[i64],
-    dhidden: &mut [f32],
-    dwte: &mut [f32],
+    dhidden: Option<&mut [f32]>,
+    dwte: Option<&mut [f32]>,
 ) -> f32 {
-    assert_eq!(dhidden.len(), hidden.len(), "gradient of the hidden state of {shape:?}");
-    assert_eq!(dwte.len(), wte.len(), "gradient of the table of {shape:?}");
+    let fits =
+        |gradient: &Option<&mut [f32]>, of: &[f32]| gradient.as_ref().is_none_or(|g| g.len() == of.len());
+    assert!(fits(&dhidden, hidden), "gradient of the hidden state of {shape:?}");
+    assert!(fits(&dwte, wte), "gradient of the table of {shape:?}");
     with_scratch(shape.rows, |losses| {
         let scale = 1.0 / counted(targets).max(1) as f32;
         run(shape, hidden, wte.into(), targets, losses, Some(Gradients { scale, dhidden, dwte }));
@@ -84,8 +86,8 @@ pub(super) fn mean_loss_with_gradients(
 
 struct Gradients<'a> {
     scale: f32,
-    dhidden: &'a mut [f32],
-    dwte: &'a mut [f32],
+    dhidden: Option<&'a mut [f32]>,
+    dwte: Option<&'a mut [f32]>,
 }
 
 fn counted(targets: &[i64]) -> usize {
@@ -109,8 +111,8 @@ fn run(
     let HeadShape { rows, d, vocab, softcap } = shape;
     let chunk = shape.chunk_rows();
     if rows == 0 {
-        if let Some(gradients) = gradients {
-            gradients.dwte.fill(0.0);
+        if let Some(dwte) = gradients.and_then(|gradients| gradients.dwte) {
+            dwte.fill(0.0);
         }
         return;
     }
@@ -126,13 +128,16 @@ fn run(
             for_each_chunk2((logits, vocab), (losses, 1), n * vocab * 8, |row, logits, loss| {
                 loss[0] = dispatch!(softmax_row(logits, targets[row], scale, softcap));
             });
-            if let Some(gradients) = &mut gradients {
+            let Some(gradients) = &mut gradients else { continue };
+            if let Some(dhidden) = &mut gradients.dhidden {
                 let back = LinearShape { rows: n, d_in: vocab, d_out: d };
-                let dhidden = &mut gradients.dhidden[r0 * d..][..n * d];
+                let dhidden = &mut dhidden[r0 * d..][..n * d];
                 linear::forward(back, logits, Weight::Rows(wte.f32s()), None, dhidden);
+            }
+            if let Some(dwte) = &mut gradients.dwte {
                 let epilogue = if r0 == 0 { Epilogue::Store } else { Epilogue::Accumulate };
                 let (a, b) = (View::transposed(logits, vocab), RightView::rows(hidden, d));
-                gemm(vocab, d, n, a, b, gradients.dwte, epilogue);
+                gemm(vocab, d, n, a, b, dwte, epilogue);
             }
         }
     });
@@ -274,7 +279,8 @@ mod tests {
             let mut rows_out = vec![9.0; rows];
             losses_of_rows(shape, &hidden, (&wte).into(), &targets, &mut rows_out);
             let (mut dhidden, mut dwte) = (vec![9.0; hidden.len()], vec![9.0; wte.len()]);
-            let loss = mean_loss_with_gradients(shape, &hidden, &wte, &targets, &mut dhidden, &mut dwte);
+            let loss =
+                mean_loss_with_gradients(shape, &hidden, &wte, &targets, Some(&mut dhidden), Some(&mut dwte));
             vec![rows_out, vec![loss, mean_loss(shape, &hidden, (&wte).into(), &targets)], dhidden, dwte]
         });
         let (wh, ww) = (wide(&hidden), wide(&wte));
@@ -328,13 +334,13 @@ mod tests {
         let (hidden, wte) = (random(rows * d, 1), random(vocab * d, 2));
         let targets: Vec<i64> = (0..rows as i64).collect();
         let (mut dhidden, mut dwte) = (vec![0.0; rows * d], vec![0.0; vocab * d]);
-        mean_loss_with_gradients(shape, &hidden, &wte, &targets, &mut dhidden, &mut dwte);
+        mean_loss_with_gradients(shape, &hidden, &wte, &targets, Some(&mut dhidden), Some(&mut dwte));
         // Of 60 rows, 48 make four fifths of the mean and the other 12 one fifth.
         let part = |rows: std::ops::Range<usize>| {
             let shape = HeadShape { rows: rows.len(), ..shape };
             let (mut dhidden, mut dwte) = (vec![0.0; rows.len() * d], vec![0.0; vocab * d]);
             let (hidden, targets) = (&hidden[rows.start * d..rows.end * d], &targets[rows]);
-            mean_loss_with_gradients(shape, hidden, &wte, targets, &mut dhidden, &mut dwte);
+            mean_loss_with_gradients(shape, hidden, &wte, targets, Some(&mut dhidden), Some(&mut dwte));
             (wide(&dhidden), wide(&dwte))
         };
         let ((dh1, dw1), (dh2, dw2)) = (part(0..48), part(48..60));

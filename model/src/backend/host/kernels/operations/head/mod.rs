@@ -10,7 +10,7 @@ use self::cross_entropy::HeadShape;
 use super::linear::{self, LinearShape, Weight};
 use super::machine::elements::Elements;
 use super::tensor::{HostMemory, buffer, rows, with_last};
-use crate::backend::{HeadGradients, PackedWeight};
+use crate::backend::{HeadGradients, PackedWeight, Wanted};
 
 pub(in crate::backend) fn head<B: HostMemory>(
     hidden: FloatTensor<B>,
@@ -83,21 +83,23 @@ pub(in crate::backend) fn head_cross_entropy_with_gradients<B: HostMemory>(
     weight: FloatTensor<B>,
     targets: IntTensor<B>,
     softcap: Option<f64>,
+    wanted: Wanted,
 ) -> HeadGradients<B> {
     let (rows, d) = rows(&hidden.shape());
     let sizes = HeadShape { rows, d, vocab: weight.shape()[0], softcap: softcap.map(|cap| cap as f32) };
-    let (mut d_hidden, mut d_weight) = (buffer(sizes.rows * sizes.d), buffer(sizes.vocab * sizes.d));
+    let mut d_hidden = wanted.input.then(|| buffer(sizes.rows * sizes.d));
+    let mut d_weight = wanted.weight.then(|| buffer(sizes.vocab * sizes.d));
     let loss = cross_entropy::mean_loss_with_gradients(
         sizes,
         &B::values(&hidden),
         &B::values(&weight),
         &B::integers(targets),
-        &mut d_hidden,
-        &mut d_weight,
+        d_hidden.as_deref_mut(),
+        d_weight.as_deref_mut(),
     );
     HeadGradients {
         loss: B::tensor(vec![loss], Shape::new([1])),
-        hidden: B::tensor(d_hidden, hidden.shape()),
-        weight: B::tensor(d_weight, weight.shape()),
+        hidden: d_hidden.map(|gradient| B::tensor(gradient, hidden.shape())),
+        weight: d_weight.map(|gradient| B::tensor(gradient, weight.shape())),
     }
 }

@@ -9,7 +9,7 @@ pub(super) use self::kernel::{LinearShape, Weight, forward};
 use super::activation;
 use super::tensor::{HostMemory, buffer, rows, with_last};
 use crate::Activation;
-use crate::backend::{AffineGradients, PackedWeight, Saved};
+use crate::backend::{AffineGradients, PackedWeight, Saved, Wanted};
 
 fn linear_shape<B: HostMemory>(input: &Shape, weight: &FloatTensor<B>) -> LinearShape {
     let (rows, d_in) = rows(input);
@@ -92,7 +92,7 @@ pub(in crate::backend) fn linear_forward<B: HostMemory>(
 pub(in crate::backend) fn linear_backward<B: HostMemory>(
     saved: Saved<B>,
     weight: FloatTensor<B>,
-    has_bias: bool,
+    wanted: Wanted,
     activation: Option<Activation>,
     gradient: FloatTensor<B>,
 ) -> AffineGradients<B> {
@@ -111,18 +111,20 @@ pub(in crate::backend) fn linear_backward<B: HostMemory>(
         }
     };
     let gradient = B::values(&gradient);
-    let mut d_input = buffer(sizes.rows * sizes.d_in);
-    kernel::backward_input(sizes, &gradient, &B::values(&weight), &mut d_input);
-    let mut d_weight = buffer(sizes.d_in * sizes.d_out);
-    kernel::backward_weight(sizes, &B::values(&input), &gradient, &mut d_weight);
-    let bias = has_bias.then(|| {
+    let d_input = wanted.input.then(|| {
+        let mut d_input = buffer(sizes.rows * sizes.d_in);
+        kernel::backward_input(sizes, &gradient, &B::values(&weight), &mut d_input);
+        B::tensor(d_input, shape)
+    });
+    let d_weight = wanted.weight.then(|| {
+        let mut d_weight = buffer(sizes.d_in * sizes.d_out);
+        kernel::backward_weight(sizes, &B::values(&input), &gradient, &mut d_weight);
+        B::tensor(d_weight, Shape::new([sizes.d_in, sizes.d_out]))
+    });
+    let d_bias = wanted.bias.then(|| {
         let mut d_bias = buffer(sizes.d_out);
         kernel::backward_bias(&gradient, &mut d_bias);
         B::tensor(d_bias, Shape::new([sizes.d_out]))
     });
-    AffineGradients {
-        input: B::tensor(d_input, shape),
-        weight: B::tensor(d_weight, Shape::new([sizes.d_in, sizes.d_out])),
-        bias,
-    }
+    AffineGradients { input: d_input, weight: d_weight, bias: d_bias }
 }
