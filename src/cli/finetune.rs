@@ -78,9 +78,9 @@ pub struct Tuning {
     /// Change one key of the configuration; may be repeated. `kiln config finetune` lists them.
     #[arg(short, long, value_name = "SECTION.KEY=VALUE")]
     pub set: Vec<String>,
-    /// Leave the model as it is and learn an adapter of this rank (LoRA).
+    /// Leave the model as it is and learn an adapter of this rank (LoRA) beside all linear maps, with an alpha of twice that.
     #[arg(long, value_name = "RANK", num_args = 0..=1, default_missing_value = "8")]
-    pub lora: Option<usize>,
+    pub lora: Option<u16>,
     /// Passes over the examples: finetune.epochs.
     #[arg(long, value_name = "N", help_heading = SHORTCUTS, alias = "num-epochs")]
     pub epochs: Option<f64>,
@@ -174,6 +174,8 @@ impl Finetune {
             path("valid", &tuning.valid),
             path("test", &tuning.test),
             change("lora.rank", &tuning.lora),
+            change("lora.alpha", &number(&tuning.lora.map(|rank| f64::from(rank) * 2.0))),
+            tuning.lora.map(|_| "lora.targets=all-linear".to_owned()),
             change("finetune.epochs", &number(&tuning.epochs)),
             change("training.steps", &tuning.steps),
             change("training.max_minutes", &number(&tuning.minutes)),

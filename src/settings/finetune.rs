@@ -1,4 +1,4 @@
-//! `[finetune]` and `[lora]`: what a model is tuned for, on which examples, and how much of it learns.
+//! `[finetune]`: what a model is tuned for, on which examples, and how much of it learns.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -105,26 +105,5 @@ impl Default for FinetuneSection {
             loss: PreferenceLoss::default(),
             beta: 0.1,
         }
-    }
-}
-
-/// `[lora]`
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct LoraSection {
-    /// 0: no adapter, the model itself learns.
-    pub rank: usize,
-    /// The adapter is scaled by `alpha / rank`.
-    pub alpha: f64,
-    pub dropout: f64,
-    /// Names of layers, or `all-linear`.
-    pub targets: Vec<String>,
-    /// Scales by `alpha / √rank` instead.
-    pub rslora: bool,
-}
-
-impl Default for LoraSection {
-    fn default() -> Self {
-        Self { rank: 0, alpha: 16.0, dropout: 0.0, targets: vec!["all-linear".to_owned()], rslora: false }
     }
 }

@@ -57,11 +57,10 @@ fn plain(cell: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use kiln_model::GptConfig;
+    use kiln_model::{GptConfig, LoraConfig};
     use toml::Table;
 
     use super::*;
-    use crate::settings::finetune::LoraSection;
     use crate::settings::{FinetuneSection, ModelSection, Settings};
 
     #[test]
@@ -76,7 +75,7 @@ mod tests {
         let settings = Settings {
             model: ModelSection::resolved(&config),
             finetune: Some(FinetuneSection::default()),
-            lora: Some(LoraSection::default()),
+            lora: Some(LoraConfig::default()),
             ..Settings::default()
         };
         let mut known: Vec<String> = Table::try_from(&settings)
@@ -95,6 +94,8 @@ mod tests {
                     "data.path",
                     "data.format",
                     "training.freeze",
+                    "lora.rank_pattern",
+                    "lora.alpha_pattern",
                     "finetune.valid",
                     "finetune.test",
                 ]

@@ -140,6 +140,10 @@ impl Settings {
             let problem = format!(" = {}: must be more than 0", finetune.beta);
             return Err(bad_value("finetune", "beta", problem));
         }
+        if self.lora.is_some() && finetune.train != Trained::All {
+            let problem = ": goes without [lora], where only the adapter learns and the head of a classifier";
+            return Err(bad_value("finetune", "train", problem));
+        }
         if finetune.train == Trained::Head && finetune.task != Task::Classify {
             let problem = format!(" = \"head\": {} has no head of its own", finetune.task);
             return Err(bad_value("finetune", "train", problem));
@@ -233,8 +237,10 @@ fn key_of(error: &anyhow::Error) -> Option<(String, String)> {
         if let Some(BadValue { section, key, .. }) = cause.downcast_ref() {
             return owned(section, key);
         }
-        if let Some(kiln_model::Error::Config { key, .. }) = cause.downcast_ref() {
-            return owned("model", key);
+        match cause.downcast_ref() {
+            Some(kiln_model::Error::Config { key, .. }) => return owned("model", key),
+            Some(kiln_model::Error::Lora { key, .. }) => return owned("lora", key),
+            _ => {}
         }
         match cause.downcast_ref()? {
             kiln_training::Error::Config { section, key, .. } => owned(section, key),

@@ -4,10 +4,11 @@ use std::path::PathBuf;
 
 use kiln_datasets::{DEFAULT_FIELD, Format, Order};
 use kiln_inference::Sampling;
+use kiln_model::LoraConfig;
 use kiln_training::{OptimizerConfig, ScheduleConfig, TrainingConfig};
 use serde::{Deserialize, Serialize};
 
-use super::finetune::{FinetuneSection, LoraSection};
+use super::finetune::FinetuneSection;
 use super::model::ModelSection;
 
 /// A whole configuration.
@@ -24,8 +25,9 @@ pub struct Settings {
     /// Where a model is tuned.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub finetune: Option<FinetuneSection>,
+    /// Where an adapter learns instead of the model.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub lora: Option<LoraSection>,
+    pub lora: Option<LoraConfig>,
 }
 
 /// `[tokenizer]`

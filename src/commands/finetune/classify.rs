@@ -1,7 +1,10 @@
 //! Classes: a new head on the model learns the label of a text.
 
 use anyhow::Result;
-use kiln_model::{AutodiffBackend, Classifier, Dtype, SpecialTokens, load_classifier, save_classifier};
+use kiln_model::{
+    Adapter, AutodiffBackend, Classifier, Dtype, SpecialTokens, load_classifier, save_classifier,
+    save_classifier_adapter,
+};
 use kiln_training::{ClassifierModel, LabelledText, Run};
 use serde_json::{Map, json};
 
@@ -21,14 +24,14 @@ pub fn run<B: AutodiffBackend>(base: Base<B>, texts: Labelled, run: Run) -> Resu
     let classifier = Classifier::new(base.gpt.clone(), labels.len(), base.settings.training.seed);
     let special_tokens = with_padding(&base);
     let names = labels.clone();
+    let (name, has_adapter) = (base.name(), base.has_adapter());
     let saving = base.saving(Box::new(move |model: &ClassifierModel<B::InnerBackend>, directory| {
-        Ok(save_classifier(&model.classifier, &names, directory, Dtype::F32, &special_tokens)?)
+        Ok(match has_adapter {
+            true => save_classifier_adapter(&model.classifier, &names, directory, &name),
+            false => save_classifier(&model.classifier, &names, directory, Dtype::F32, &special_tokens),
+        }?)
     }));
-    let (saved, device) = (base.saved.clone(), base.device.clone());
-    let reopen = Box::new(move || {
-        let (classifier, _) = load_classifier::<B::InnerBackend>(&saved, &device)?;
-        Ok(ClassifierModel { classifier })
-    });
+    let reopen = reopening(&base);
     let task = TaskRun { parts, module: ClassifierModel { classifier }, saving, sample: None, reopen };
     let outcome = task_run::run(task, run)?;
     let Some(best) = outcome.best else { return Ok(Ending::early(outcome.summary)) };
@@ -39,9 +42,24 @@ pub fn run<B: AutodiffBackend>(base: Base<B>, texts: Labelled, run: Run) -> Resu
     Ok(Ending { more, notes: table(&labels, &counts), ..Ending::of(outcome.summary, &best) })
 }
 
+/// Opens what was saved.
+fn reopening<B: AutodiffBackend>(
+    base: &Base<B>,
+) -> Box<dyn Fn() -> Result<ClassifierModel<B::InnerBackend>>> {
+    let (saved, device, files) = (base.saved.clone(), base.device.clone(), base.files.clone());
+    let (name, has_adapter) = (base.name(), base.has_adapter());
+    Box::new(move || {
+        let (classifier, _) = match has_adapter {
+            true => Adapter::open(&saved)?.attach_classifier(files.load(&device)?, &name)?,
+            false => load_classifier(&saved, &device)?,
+        };
+        Ok(ClassifierModel { classifier })
+    })
+}
+
 /// The tokens of the base model, with one that fills up texts: `transformers` asks for it where it reads several at once.
 fn with_padding<B: AutodiffBackend>(base: &Base<B>) -> SpecialTokens {
-    let tokens = base.special_tokens.clone();
+    let tokens = base.files.special_tokens().clone();
     let padding = tokens.padding.or(base.tokenizer.end_of_text()).or(tokens.end.first().copied());
     SpecialTokens { padding, ..tokens }
 }

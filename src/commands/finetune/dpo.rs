@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use burn::module::AutodiffModule as _;
-use kiln_model::{AutodiffBackend, Dtype};
+use kiln_model::AutodiffBackend;
 use kiln_training::{Pair, PreferenceModel, Run, reference};
 
 use super::base::Base;
@@ -29,15 +29,12 @@ pub fn run<B: AutodiffBackend>(base: Base<B>, preferences: Preferences, run: Run
         let log_probabilities = reference(&start, part, at_a_time);
         part.iter_mut().zip(log_probabilities).for_each(|(pair, values)| pair.reference = values);
     }
-    let special_tokens = ending_with(&base.special_tokens, turn_end);
+    let write = base.writing(ending_with(base.files.special_tokens(), turn_end));
     let saving = base.saving(Box::new(move |model: &PreferenceModel<B::InnerBackend>, directory| {
-        Ok(kiln_model::save(&model.gpt, directory, Dtype::F32, &special_tokens)?)
+        Ok(write(&model.gpt, directory)?)
     }));
-    let (saved, device) = (base.saved.clone(), base.device.clone());
-    let reopen = Box::new(move || {
-        let gpt = kiln_model::load::<B::InnerBackend>(&saved, &device)?;
-        Ok(PreferenceModel::new(gpt, finetune.loss, finetune.beta))
-    });
+    let reopening = base.reopening();
+    let reopen = Box::new(move || Ok(PreferenceModel::new(reopening()?, finetune.loss, finetune.beta)));
     let module = PreferenceModel::new(base.gpt, finetune.loss, finetune.beta);
     let outcome = task_run::run(TaskRun { parts, module, saving, sample: None, reopen }, run)?;
     Ok(match outcome.best {

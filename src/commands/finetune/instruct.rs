@@ -1,7 +1,7 @@
 //! Instructions: the model learns what to answer.
 
 use anyhow::Result;
-use kiln_model::{AutodiffBackend, Dtype, SpecialTokens};
+use kiln_model::{AutodiffBackend, SpecialTokens};
 use kiln_training::{AnswerModel, Run, Segment};
 
 use super::answers::{self, Answerer, MOST, Prompt};
@@ -21,18 +21,18 @@ pub struct Instructions {
 /// Tunes `base` on them.
 pub fn run<B: AutodiffBackend>(base: Base<B>, instructions: Instructions, run: Run) -> Result<Ending> {
     let Instructions { parts, mut prompts, turn_end } = instructions;
-    let special_tokens = ending_with(&base.special_tokens, turn_end);
+    let special_tokens = ending_with(base.files.special_tokens(), turn_end);
     let answerer = Answerer {
         tokenizer: base.tokenizer.clone(),
         ends: special_tokens.end.clone(),
         max_tokens: base.settings.generation.max_tokens,
     };
+    let write = base.writing(special_tokens);
     let saving = base.saving(Box::new(move |model: &AnswerModel<B::InnerBackend>, directory| {
-        Ok(kiln_model::save(&model.gpt, directory, Dtype::F32, &special_tokens)?)
+        Ok(write(&model.gpt, directory)?)
     }));
-    let (saved, device) = (base.saved.clone(), base.device.clone());
-    let reopen =
-        Box::new(move || Ok(AnswerModel { gpt: kiln_model::load::<B::InnerBackend>(&saved, &device)? }));
+    let reopening = base.reopening();
+    let reopen = Box::new(move || Ok(AnswerModel { gpt: reopening()? }));
     let sample = prompts.first().cloned().map(|prompt| {
         let answerer = answerer.clone();
         let sample: kiln_training::Sampling<AnswerModel<B::InnerBackend>> =

@@ -36,6 +36,10 @@ impl TrainingJob for Finetuning {
             .load::<B>(&device)?
             .with_dropout(config.dropout)
             .with_compute_precision(settings.training.precision)?;
+        let gpt = match &settings.lora {
+            Some(lora) => gpt.with_lora(lora.clone(), settings.training.seed)?,
+            None => gpt,
+        };
         let Examples { kind, counts, .. } = examples;
         print_message(format_args!(
             "tuning {} on {name}: {counts}, run directory {}",
@@ -44,14 +48,7 @@ impl TrainingJob for Finetuning {
         ));
         let stop = signals::handle()?;
         let Settings { optimizer, schedule, training, .. } = settings.clone();
-        let base = Base {
-            gpt,
-            device,
-            tokenizer,
-            special_tokens: files.special_tokens().clone(),
-            settings: settings.clone(),
-            saved: run.model(),
-        };
+        let base = Base { gpt, device, tokenizer, files, settings: settings.clone(), saved: run.model() };
         let run = Run {
             recipe: Recipe { optimizer, schedule, training },
             directory: run,

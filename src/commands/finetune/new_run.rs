@@ -34,6 +34,9 @@ pub(super) fn prepare(args: &Finetune) -> Result<Option<Prepared>> {
         examples.show(count, &tokenizer, &mut output::stdout())?;
         return Ok(None);
     }
+    if let Some(lora) = &settings.lora {
+        lora.validate(files.config()).map_err(|error| origin.locate(error.into()))?;
+    }
     let config = decide(&mut settings, &origin, files.config(), &examples);
     settings.training.run_dir = folder.display().to_string();
     let plan = plan_memory(tuning, &config, &mut settings, &origin, &examples)?;
@@ -55,7 +58,7 @@ fn settings(args: &Finetune) -> Result<(Settings, Origin)> {
     let (settings, origin) = match (&tuning.config, &tuning.model) {
         (None, Some(model)) => {
             let files = crate::files::named_model(model)?;
-            let text = recipe::toml(args.task(), files.config(), tuning.lora.is_some_and(|rank| rank > 0));
+            let text = recipe::toml(args.task(), files.config(), tuning.lora.is_some());
             settings::parse(format!("the recipe for {}", model.display()), text, &args.changes())?
         }
         (config, _) => settings::load(config.as_deref(), &args.changes())?,
