@@ -38,11 +38,13 @@ pub struct TokenizerSection {
     pub kind: String,
     /// Tokens of a `bpe` that is learned from the corpus.
     pub vocab_size: usize,
+    /// Reserves tokens for the turns of conversations.
+    pub chat: bool,
 }
 
 impl Default for TokenizerSection {
     fn default() -> Self {
-        Self { kind: "char".to_owned(), vocab_size: 1024 }
+        Self { kind: "char".to_owned(), vocab_size: 1024, chat: false }
     }
 }
 

@@ -3,5 +3,7 @@
 mod classify;
 #[path = "../common/mod.rs"]
 mod common;
+mod instruct;
+mod preferences;
 mod refusal;
 mod start;

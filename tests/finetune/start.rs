@@ -7,7 +7,8 @@ use crate::common::{stdout, train};
 /// A small model of bytes in `folder/base`.
 pub fn base(folder: &Path) {
     let bytes = ["--run-dir", "base", "--set", "tokenizer.kind=byte", "--set", "training.steps=4"];
-    let more = ["--set", "training.eval_interval=4", "--set", "model.context_length=64"];
+    let more = ["training.eval_interval=4", "model.context_length=64", "tokenizer.chat=true"];
+    let more = more.into_iter().flat_map(|change| ["--set", change]);
     stdout(&train(folder, bytes.into_iter().chain(more)));
 }
 
@@ -19,4 +20,23 @@ pub fn labelled_texts(folder: &Path) {
     });
     std::fs::write(folder.join("texts.csv"), format!("text,label\n{}", lines.collect::<String>()))
         .expect("writable");
+}
+
+/// Questions about numbers: whether they are even.
+pub fn conversations(folder: &Path) {
+    let lines = (0..80).map(|n| {
+        let answer = if n % 2 == 0 { "yes" } else { "no" };
+        format!(
+            "{{\"messages\": [{{\"role\": \"user\", \"content\": \"{n}?\"}}, {{\"role\": \"assistant\", \"content\": \"{answer}\"}}]}}\n"
+        )
+    });
+    std::fs::write(folder.join("talks.jsonl"), lines.collect::<String>()).expect("writable");
+}
+
+/// Pairs of which the polite one is chosen.
+pub fn preferences(folder: &Path) {
+    let lines = (0..60).map(|n| {
+        format!("{{\"prompt\": \"What is {n}?\", \"chosen\": \"please: {n}\", \"rejected\": \"no. {n}\"}}\n")
+    });
+    std::fs::write(folder.join("pairs.jsonl"), lines.collect::<String>()).expect("writable");
 }

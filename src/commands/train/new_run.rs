@@ -45,7 +45,11 @@ pub(super) fn prepare(args: &Train) -> Result<Option<Prepared>> {
     let tokenizer = match (&init_from, settings.tokenizer.kind.as_str()) {
         (Some(model), _) if model.has_tokenizer() => tokenizer_of_model(model, &settings, &origin)?,
         (_, kind) => {
-            text.tokenizer(kind, settings.tokenizer.vocab_size).map_err(|error| origin.locate(error))?
+            let tokenizer = text.tokenizer(kind, settings.tokenizer.vocab_size);
+            let tokenizer = tokenizer.map_err(|error| origin.locate(error))?;
+            // Shards are already encoded.
+            let reserve = settings.tokenizer.chat && !matches!(text, Text::Prepared(_));
+            if reserve { tokenizer.with_chat_tokens()? } else { tokenizer }
         }
     };
     let config = match &init_from {

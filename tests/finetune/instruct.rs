@@ -1,0 +1,82 @@
+//! Answers.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::common::{kiln, stdout};
+use crate::start::{base, conversations};
+
+const TASK: [&str; 14] = [
+    "finetune",
+    "instruct",
+    "--plain",
+    "--model",
+    "base",
+    "--data",
+    "talks.jsonl",
+    "--epochs",
+    "12",
+    "--lr",
+    "0.01",
+    "--set",
+    "generation.max_tokens=12",
+    "--run-dir",
+];
+
+fn json(path: &Path) -> Value {
+    serde_json::from_str(&std::fs::read_to_string(path).expect("it is there")).expect("JSON")
+}
+
+#[test]
+fn an_answer_is_learned_with_its_end_and_a_resumed_run_is_the_same() {
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let path = folder.path();
+    base(path);
+    conversations(path);
+    let shown = stdout(&kiln(path, TASK.into_iter().chain(["none", "--show-examples", "1"])));
+    assert!(shown.contains("⟦yes<|im_end|>⟧") || shown.contains("⟦no<|im_end|>⟧"), "{shown}");
+    assert!(!path.join("none").exists());
+
+    let told = stdout(&kiln(path, TASK.into_iter().chain(["whole"])));
+    assert!(told.contains("come to an end by themselves"), "{told}");
+    let results = json(&path.join("whole/results.json"));
+    assert_eq!(results["stop_rate"], 1.0, "{results}");
+    let (before, after) = (&results["before"]["loss"], &results["valid"]["loss"]);
+    assert!(after.as_f64() < before.as_f64().map(|loss| loss / 4.0), "{results}");
+    let answers = std::fs::read_to_string(path.join("whole/answers.jsonl")).expect("it is there");
+    let first: Value = serde_json::from_str(answers.lines().next().expect("an answer")).expect("JSON");
+    assert!(["yes", "no"].contains(&first["answer"].as_str().expect("a text")), "{first}");
+
+    let half = ["part", "--minutes", "0.00001"];
+    stdout(&kiln(path, TASK.into_iter().chain(half)));
+    let resume = ["finetune", "instruct", "--plain", "--run-dir", "part", "--resume", "--minutes", "1000"];
+    stdout(&kiln(path, resume));
+    let weights =
+        |run: &str| std::fs::read(path.join(run).join("model/model.safetensors")).expect("it is there");
+    assert_eq!(weights("part"), weights("whole"));
+}
+
+#[test]
+fn an_adapter_learns_answers_and_leaves_the_model_as_it_is() {
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let path = folder.path();
+    base(path);
+    conversations(path);
+    let file = path.join("base/model/model.safetensors");
+    let before = std::fs::read(&file).expect("it is there");
+    stdout(&kiln(path, TASK.into_iter().chain(["tuned", "--lora", "4"])));
+    assert_eq!(std::fs::read(&file).expect("it is there"), before);
+    let results = json(&path.join("tuned/results.json"));
+    let loss = |when: &str| results[when]["loss"].as_f64().expect("a number");
+    // The model itself has hardly learned anything, and its tables stay as they are.
+    assert!(loss("valid") < 0.9 * loss("before"), "{results}");
+    let config = json(&path.join("tuned/model/adapter_config.json"));
+    assert_eq!((&config["peft_type"], &config["r"]), (&"LORA".into(), &4.into()));
+
+    let prompt =
+        ["--prompt", "<|im_start|>user\n3?<|im_end|>\n<|im_start|>assistant\n", "--temperature", "0"];
+    let by_run = ["generate", "--model", "tuned"].into_iter().chain(prompt);
+    let by_adapter = ["generate", "--model", "base", "--adapter", "tuned/model"].into_iter().chain(prompt);
+    assert_eq!(stdout(&kiln(path, by_run)), stdout(&kiln(path, by_adapter)));
+}

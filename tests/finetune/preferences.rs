@@ -1,0 +1,28 @@
+//! Preferences.
+
+use serde_json::Value;
+
+use crate::common::{kiln, stdout};
+use crate::start::{base, preferences};
+
+#[test]
+fn what_is_chosen_becomes_likelier_than_what_is_rejected_and_the_first_loss_is_ln_2() {
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let path = folder.path();
+    base(path);
+    preferences(path);
+    let task =
+        ["finetune", "dpo", "--plain", "--model", "base", "--data", "pairs.jsonl", "--run-dir", "tuned"];
+    let more = ["--epochs", "6", "--lr", "0.002"];
+    stdout(&kiln(path, task.into_iter().chain(more)));
+    let text = std::fs::read_to_string(path.join("tuned/results.json")).expect("it is there");
+    let results: Value = serde_json::from_str(&text).expect("JSON");
+    let figure = |when: &str, name: &str| results[when][name].as_f64().expect("a number");
+    assert!((figure("before", "loss") - std::f64::consts::LN_2).abs() < 1e-6, "{results}");
+    assert!(figure("before", "rewards/margins").abs() < 1e-6, "{results}");
+    assert_eq!(figure("test", "rewards/accuracies"), 1.0, "{results}");
+    let metrics = std::fs::read_to_string(path.join("tuned/metrics.jsonl")).expect("it is there");
+    let first: Value = serde_json::from_str(metrics.lines().next().expect("a step")).expect("JSON");
+    assert!((first["loss"].as_f64().expect("a number") - std::f64::consts::LN_2).abs() < 1e-5, "{first}");
+    assert!(first["logps/chosen"].as_f64().expect("a number") < 0.0, "{first}");
+}
