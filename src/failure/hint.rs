@@ -118,6 +118,7 @@ fn datasets(error: &kiln_datasets::Error, reading: Reading) -> Option<String> {
         Error::LoneSurrogate { .. } => reading.surrogate().into(),
         Error::NoField { .. } => reading.field().into(),
         Error::Document { source, .. } => return datasets(source, reading),
+        Error::Example { flaw, .. } => return super::example_hint::hint(flaw),
         Error::CompressedParquet { .. } => "unpack it first".into(),
         Error::Prepared { .. } => "choose another --out, or remove this folder".into(),
         Error::UnknownCorpus { name } => unknown_corpus(name),

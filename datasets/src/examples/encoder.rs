@@ -2,7 +2,7 @@
 
 use super::encoded::{Encoded, EncodedExamples};
 use super::template::{Asked, Guard, Rendering, without_marks};
-use super::{Conversation, Flaw, Message, Template};
+use super::{Conversation, Flaw, Message, Role, Template};
 use crate::Tokenizer;
 use crate::error::Result;
 
@@ -55,8 +55,7 @@ impl ExampleEncoder {
             Template::Chat(_) => &[][..],
             _ => self.tokenizer.start_of_text(),
         };
-        let rendering = self.render(conversation, true)?;
-        let (tokens, _) = self.encode_rendering(&rendering)?;
+        let (tokens, _) = self.encode_rendering(&self.render(conversation, true)?, &[])?;
         Ok([start, &tokens].concat())
     }
 
@@ -67,8 +66,10 @@ impl ExampleEncoder {
     /// As [`prompt`](Self::prompt), and [`Error::Example`](crate::Error::Example) if nothing of it is learned.
     pub fn encode(&self, conversation: &Conversation) -> Result<Encoded> {
         let provenance = conversation.provenance.clone();
-        let rendering = self.render(conversation, false)?;
-        let (mut tokens, mut trained) = self.encode_rendering(&rendering)?;
+        let answers = conversation.messages.iter().filter(|message| message.role == Role::Assistant);
+        let learned: Vec<bool> = answers.map(Message::is_learned).collect();
+        let (mut tokens, mut trained) =
+            self.encode_rendering(&self.render(conversation, false)?, &learned)?;
         if !matches!(self.template, Template::Chat(_)) {
             let start = self.tokenizer.start_of_text();
             tokens.splice(..0, start.iter().copied());
@@ -103,7 +104,7 @@ impl ExampleEncoder {
         self.context_length
     }
 
-    /// The text of a conversation, in which answers that are not to be learned count as prompt.
+    /// The text of a conversation.
     fn render(&self, conversation: &Conversation, open: bool) -> Result<Rendering> {
         let refuse = |flaw| conversation.provenance.error(flaw);
         let messages: Result<Vec<Message>, Flaw> =
@@ -118,19 +119,16 @@ impl ExampleEncoder {
         let asked = Asked { messages: &messages, tools: &tools, open };
         let turn_end = self.turn_end.as_deref().unwrap_or_default();
         let rendering = self.template.render(&asked, turn_end, &self.special);
-        let mut rendering = rendering
-            .map_err(|reason| refuse(Flaw::Template { template: self.template.name().to_owned(), reason }))?;
-        let mut answers = messages.iter().filter(|message| message.role == super::Role::Assistant);
-        rendering.answers.retain(|_| answers.next().is_some_and(Message::is_learned));
-        Ok(rendering)
+        rendering
+            .map_err(|reason| refuse(Flaw::Template { template: self.template.name().to_owned(), reason }))
     }
 
-    /// The tokens of a rendering, piece by piece, and which stand in an answer.
-    fn encode_rendering(&self, Rendering { text, answers }: &Rendering) -> Result<Masked> {
+    /// The tokens of a rendering, piece by piece, and which stand in one of the `learned` answers.
+    fn encode_rendering(&self, Rendering { text, answers }: &Rendering, learned: &[bool]) -> Result<Masked> {
         let (mut tokens, mut trained) = (Vec::new(), Vec::new());
-        let mut take = |new: &[u32], is_answer: bool| {
+        let mut take = |new: &[u32], is_learned: bool| {
             tokens.extend_from_slice(new);
-            trained.resize(tokens.len(), is_answer);
+            trained.resize(tokens.len(), is_learned);
         };
         let special: Vec<_> = self.special.find(text).collect();
         let ends = special.iter().flat_map(|(range, _)| [range.start, range.end]);
@@ -140,11 +138,13 @@ impl ExampleEncoder {
         ends.sort_unstable();
         let mut start = 0;
         for end in ends {
-            let is_answer = answers.iter().any(|answer| answer.start <= start && end <= answer.end);
+            let mut within =
+                answers.iter().zip(learned).filter(|(answer, _)| answer.start <= start && end <= answer.end);
+            let is_learned = within.any(|(_, learned)| *learned);
             match special.binary_search_by_key(&start, |(range, _)| range.start) {
                 _ if start == end => {}
-                Ok(index) => take(&[special[index].1], is_answer),
-                Err(_) => take(&self.tokenizer.encode(&without_marks(&text[start..end]))?, is_answer),
+                Ok(index) => take(&[special[index].1], is_learned),
+                Err(_) => take(&self.tokenizer.encode(&without_marks(&text[start..end]))?, is_learned),
             }
             start = end;
         }

@@ -210,7 +210,8 @@ impl Tokenizer {
     }
 
     /// The token that separates documents, if there is one: the `eos_token`, or else one that is called
-    /// `<|endoftext|>` or `</s>`. Where the `eos_token` is that of ChatML, which ends turns, such a one comes first.
+    /// `<|endoftext|>` or `</s>`. Where the `eos_token` is that of ChatML, which ends turns, and such a one is the
+    /// `bos_token`, it is that.
     pub fn end_of_text(&self) -> Option<u32> {
         let called = match &self.kind {
             Kind::Char(_) | Kind::Byte => None,
@@ -219,8 +220,9 @@ impl Tokenizer {
                 file::END_OF_TEXT.into_iter().find_map(|token| tokenizer.id(token))
             }
         };
+        let begins = called.is_some() && called == self.special.token("bos_token");
         match self.special.token("eos_token") {
-            Some(token) if called.is_none() || !self.ends_turns(token) => Some(token),
+            Some(token) if !(begins && self.ends_turns(token)) => Some(token),
             _ => called,
         }
     }

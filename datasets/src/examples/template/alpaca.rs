@@ -40,9 +40,8 @@ pub(super) fn render(asked: &Asked<'_>, turn_end: &str) -> Result<Rendering, Str
         }
         before = Some(message.role);
     }
-    match before {
-        Some(Role::User) if asked.open => Ok(Rendering { text, answers: Vec::new() }),
-        _ if asked.open => Err("there is no instruction to answer".to_owned()),
-        _ => Ok(Rendering { text, answers }),
+    if asked.open && before != Some(Role::User) {
+        return Err("there is no instruction to answer".to_owned());
     }
+    Ok(Rendering { text, answers })
 }

@@ -91,10 +91,6 @@ impl ChatTemplate {
     /// A conversation, and where its answers are.
     pub(super) fn render(&self, asked: &Asked<'_>, special: &Guard) -> Result<Rendering, String> {
         let mut rendering = generation::without_marks(&self.marked(asked)?);
-        if asked.open {
-            rendering.answers.clear();
-            return Ok(rendering);
-        }
         let answers = (0..).zip(asked.messages).filter(|(_, message)| message.role == Role::Assistant);
         if self.marks_answers {
             let (marked, expected) = (rendering.answers.len(), answers.count());

@@ -14,5 +14,5 @@ pub(super) fn render(asked: &Asked<'_>, turn_end: &str) -> Rendering {
             answers.push(start..text.len());
         }
     }
-    Rendering { text, answers: if asked.open { Vec::new() } else { answers } }
+    Rendering { text, answers }
 }

@@ -17,6 +17,6 @@ pub(in crate::examples) struct Asked<'a> {
 /// A conversation as text. Special tokens are written out in it; those that someone wrote are marked.
 pub(in crate::examples) struct Rendering {
     pub text: String,
-    /// The answers, in their order, each with the token that ends it: bytes of the text. Nothing if it is to go on.
+    /// The answers, in their order, each with the token that ends it: bytes of the text.
     pub answers: Vec<Range<usize>>,
 }

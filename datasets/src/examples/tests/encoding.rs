@@ -52,7 +52,7 @@ fn chatml_masks_all_but_answers_and_the_tokens_that_end_them() {
     tokens.extend(ids(&[&text("bc"), &end, &text("\n")]));
     trained.extend([true, true, true, false]);
     assert_eq!((&encoded.tokens, &encoded.trained), (&tokens, &trained));
-    assert_eq!((encoded.num_targets(), encoded.prompt_length()), (5, 54));
+    assert_eq!((encoded.num_targets(), encoded.prompt_length()), (5, 41));
     assert_eq!(
         shown(&encoded, &bytes(), false).expect("own tokens"),
         "<|im_start|>system\ns<|im_end|>\n<|im_start|>user\nu<|im_end|><|im_end|>\n<|im_start|>assistant\n\
