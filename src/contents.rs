@@ -88,10 +88,15 @@ impl Display for Contents {
     }
 }
 
+/// Whether a directory has the configuration of a model, or of an adapter.
+pub fn holds_model(directory: &Path) -> bool {
+    ["config.json", "adapter_config.json"].iter().any(|name| directory.join(name).is_file())
+}
+
 /// Whether a directory has a configuration and weights: that of a model, or of an adapter.
 fn has_weights(directory: &Path) -> bool {
     let is_weights = |path: &Path| WEIGHTS.iter().any(|ending| path.extension() == Some(OsStr::new(ending)));
-    ["config.json", "adapter_config.json"].iter().any(|name| directory.join(name).is_file())
+    holds_model(directory)
         && std::fs::read_dir(directory).into_iter().flatten().flatten().any(|entry| is_weights(&entry.path()))
 }
 
@@ -101,11 +106,12 @@ fn run_of_checkpoint(path: &Path) -> Option<&Path> {
     folder.parent().filter(|run| RunDir::look(run).is_ok())
 }
 
-/// The model directory that a file of weights, or its `config.json`, lies in.
+/// The directory of a model or an adapter that a file of weights, or its configuration, lies in.
 pub fn model_around(file: &Path) -> Option<PathBuf> {
-    let of_model = file.ends_with("config.json") || Contents::of(file) == Some(Contents::Weights);
+    let configures = file.ends_with("config.json") || file.ends_with("adapter_config.json");
+    let of_model = configures || Contents::of(file) == Some(Contents::Weights);
     let directory = directory_of(file);
-    (of_model && file.is_file() && directory.join("config.json").is_file()).then_some(directory)
+    (of_model && file.is_file() && holds_model(&directory)).then_some(directory)
 }
 
 /// Refuses what is there and is no model.
@@ -118,7 +124,7 @@ pub fn check_model(path: &Path) -> Result<()> {
     let named = quoted(&path.to_string_lossy());
     let hint = match contents {
         Contents::Model | Contents::Gguf => return Ok(()),
-        Contents::Run if path.join("model").join("config.json").is_file() => return Ok(()),
+        Contents::Run if holds_model(&path.join("model")) => return Ok(()),
         Contents::Run => {
             bail!(
                 "{}: a run that has no model yet\nhint: its first evaluation writes one: `kiln train --run-dir {named} \

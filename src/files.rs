@@ -8,13 +8,20 @@ use kiln_datasets::{TOKENIZERS, Tokenizer, open_input};
 use kiln_inference::{ModelFiles, gguf_tokenizer};
 use kiln_model::is_gguf;
 
+use crate::cli::common::AdapterArgs;
 use crate::commands::newest;
 use crate::contents;
 use crate::output::print_message;
 
-/// The model in `directory`, as [`newest::model_directory`] finds it. Says which of its weights are not used.
+/// The model in `directory`, as [`newest::model_directory`] finds it; of an adapter, with the model that it names. Says which
+/// of its weights are not used.
 pub fn open_model(directory: &Path) -> Result<ModelFiles> {
-    let files = ModelFiles::open(directory)?;
+    let files = match ModelFiles::open(directory) {
+        Err(error @ kiln_inference::Error::NoBase { .. }) => {
+            named_base(directory, error)?.with_adapter(directory)?
+        }
+        opened => opened?,
+    };
     let unused = files.unused_heads();
     if !unused.is_empty() {
         print_message(format_args!(
@@ -24,6 +31,23 @@ pub fn open_model(directory: &Path) -> Result<ModelFiles> {
         ));
     }
     Ok(files)
+}
+
+/// The model of the adapter in `directory`, which has the name of a run or of a fetched model; else `error`.
+fn named_base(directory: &Path, error: kiln_inference::Error) -> Result<ModelFiles> {
+    let kiln_inference::Error::NoBase { base, .. } = &error else { return Err(error.into()) };
+    match newest::model_directory(Some(Path::new(base))) {
+        Ok(base) if !base.as_os_str().is_empty() && base != directory => Ok(ModelFiles::open(base)?),
+        _ => Err(error.into()),
+    }
+}
+
+/// The same model with the adapter that was named, if any was: a directory, or a run by its name.
+pub fn with_adapter(files: ModelFiles, AdapterArgs { adapter }: &AdapterArgs) -> Result<ModelFiles> {
+    let Some(named) = adapter else { return Ok(files) };
+    let run = Path::new(newest::RUNS).join(named);
+    let directory = if !named.exists() && run.is_dir() { &run } else { named };
+    Ok(files.with_adapter(directory)?)
 }
 
 /// The model that was named, in any of the ways that [`newest::model_directory`] knows.

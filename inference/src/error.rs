@@ -1,6 +1,7 @@
 //! What can go wrong outside our control.
 
 use std::io::ErrorKind;
+use std::path::PathBuf;
 
 /// Result of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -64,6 +65,14 @@ pub enum Error {
         /// The loss.
         loss: f64,
     },
+    /// The model that an adapter was trained on is not there.
+    #[error("{}: an adapter of `{base}`, which is not here", adapter.display())]
+    NoBase {
+        /// The directory of the adapter.
+        adapter: PathBuf,
+        /// The model, as it was named then; empty where it was not.
+        base: String,
+    },
     /// The model could not be opened.
     #[error(transparent)]
     Model(#[from] kiln_model::Error),
@@ -79,6 +88,7 @@ impl Error {
         match self {
             Self::Model(source) => source.kind(),
             Self::Data(source) => source.kind(),
+            Self::NoBase { .. } => ErrorKind::NotFound,
             Self::NotFinite { .. } | Self::LossNotFinite { .. } => ErrorKind::InvalidData,
             _ => ErrorKind::InvalidInput,
         }

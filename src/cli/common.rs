@@ -1,5 +1,7 @@
 //! Options that several commands share.
 
+use std::path::PathBuf;
+
 use clap::Args;
 use clap_complete::Shell;
 use kiln_model::Precision;
@@ -27,9 +29,19 @@ pub struct BackendArgs {
     pub device: Option<String>,
 }
 
+/// What a model has learned besides.
+#[derive(Args, Debug, Default, Clone)]
+pub struct AdapterArgs {
+    /// LoRA adapter of the model, as PEFT or `kiln finetune` wrote it: its directory, or a run that has one.
+    #[arg(long, value_name = "DIR|RUN")]
+    pub adapter: Option<PathBuf>,
+}
+
 /// How to compute with a model, and how to print what came out.
 #[derive(Args, Debug, Clone)]
 pub struct ModelArgs {
+    #[command(flatten)]
+    pub adapter: AdapterArgs,
     /// Print one JSON object.
     #[arg(long, help_heading = PRINTING)]
     pub json: bool,

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::common::{BackendArgs, PRINTING};
+use super::common::{AdapterArgs, BackendArgs, PRINTING};
 use super::training::minutes;
 use crate::settings::Task;
 
@@ -211,9 +211,8 @@ pub struct Classify {
     pub model: PathBuf,
     #[command(flatten)]
     pub input: ClassifyInput,
-    /// Adapter of a classifier, on the model that it was made for.
-    #[arg(long, value_name = "DIR")]
-    pub adapter: Option<PathBuf>,
+    #[command(flatten)]
+    pub adapter: AdapterArgs,
     /// Texts that are computed at a time.
     #[arg(long, value_name = "B", default_value_t = 32)]
     pub batch_size: usize,

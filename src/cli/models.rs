@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand, ValueEnum};
 use kiln_model::Dtype;
 
-use super::common::BackendArgs;
+use super::common::{AdapterArgs, BackendArgs};
 use super::precision::in_files;
 
 /// `kiln export`
@@ -14,6 +14,8 @@ pub struct Export {
     /// Model: a directory, a .gguf file, the name of a run in runs/ or of a fetched model.
     #[arg(short, long, value_name = "MODEL")]
     pub model: PathBuf,
+    #[command(flatten)]
+    pub adapter: AdapterArgs,
     /// What to write: a directory with config.json, model.safetensors, tokenizer.json; or, with the ending .gguf,
     /// one file.
     #[arg(short = 'o', long, value_name = "DIR|FILE", alias = "output")]

@@ -6,18 +6,17 @@ use anyhow::{Result, bail};
 use burn::tensor::activation::softmax;
 use kiln_datasets::Tokenizer;
 use kiln_inference::{ModelFiles, encode_prompt};
-use kiln_model::{Backend, Classifier, load_classifier, load_labels, token_tensor};
+use kiln_model::{Adapter, Backend, Classifier, load_classifier, load_labels, token_tensor};
 use serde_json::{Map, json};
 
-use super::newest;
 use crate::backend::{Job, dispatch};
 use crate::cli::finetune::Classify;
-use crate::files::read_text;
+use crate::files::{self, read_text};
 use crate::output;
 
 pub fn run(args: Classify) -> Result<()> {
-    let files = ModelFiles::open(newest::model_directory(Some(&args.model))?)?;
-    if load_labels(files.path())?.is_none() {
+    let files = files::with_adapter(files::named_model(&args.model)?, &args.adapter)?;
+    if !files.adapters().iter().any(Adapter::is_classifier) && load_labels(files.path())?.is_none() {
         bail!(
             "{}: no classifier, but a model that writes text\nhint: `kiln finetune classify --model {} --data FILE` makes one of it",
             files.path().display(),
@@ -44,7 +43,7 @@ impl Job for Classifying {
 
     fn run<B: Backend>(self, device: B::Device, _name: &'static str) -> Result<()> {
         let Self { args, files, texts } = self;
-        let (classifier, labels) = load_classifier::<B>(files.path(), &device)?;
+        let (classifier, labels) = open::<B>(&files, &device)?;
         let tokenizer = files.tokenizer()?;
         let mut out = output::stdout();
         for texts in texts.chunks(args.batch_size.max(1)) {
@@ -68,6 +67,15 @@ impl Job for Classifying {
         }
         Ok(())
     }
+}
+
+/// The classifier: a whole model, or an adapter that makes one of its model.
+fn open<B: Backend>(files: &ModelFiles, device: &B::Device) -> Result<(Classifier<B>, Vec<String>)> {
+    let Some(adapter) = files.adapters().iter().find(|adapter| adapter.is_classifier()) else {
+        return Ok(load_classifier(files.path(), device)?);
+    };
+    let base = ModelFiles::open(files.path())?;
+    Ok(adapter.attach_classifier(base.load(device)?, &base.path().display().to_string())?)
 }
 
 /// The tokens of a text, as many of the first as the model can read.

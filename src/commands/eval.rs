@@ -18,7 +18,7 @@ use crate::settings;
 
 pub fn run(args: Eval) -> Result<()> {
     let directory = newest::model_directory(args.target.as_deref().or(args.model.as_deref()))?;
-    let files = crate::files::open_model(&directory)?;
+    let files = crate::files::with_adapter(crate::files::open_model(&directory)?, &args.common.adapter)?;
     if args.batch_size == 0 {
         bail!("--batch-size 0: must be at least 1");
     }

@@ -4,7 +4,9 @@ use std::io::Write as _;
 use std::path::Path;
 
 use anyhow::Result;
-use kiln_model::{Biases, FeedForwardKind, GptConfig, Heads, NormKind, Positions, Rotary, RotaryScaling};
+use kiln_model::{
+    Adapter, Biases, FeedForwardKind, GptConfig, Heads, NormKind, Positions, Rotary, RotaryScaling,
+};
 use kiln_training::RunDir;
 use serde_json::{Map, Value, json};
 
@@ -39,7 +41,7 @@ fn anything(path: &Path) -> Result<Vec<Part>> {
         return Ok(vec![model(&newest::model_directory(Some(path))?)?]);
     }
     let mut parts = vec![run_directory(path)?];
-    if path.join("model").join("config.json").is_file() {
+    if crate::contents::holds_model(&path.join("model")) {
         parts.push(model(path)?);
     }
     Ok(parts)
@@ -68,6 +70,9 @@ fn model(path: &Path) -> Result<Part> {
         biases(config),
     ];
     facts.extend(own_choices(config));
+    for adapter in files.adapters() {
+        facts.push(adapter_of(adapter, config)?);
+    }
     match files.tokenizer() {
         Ok(tokenizer) => {
             facts.push(text("tokenizer", "tokenizer", tokenizer.name().to_owned()));
@@ -199,10 +204,17 @@ fn run_directory(path: &Path) -> Result<Part> {
         None => facts.push(missing("best validation", "loss", "none yet".to_owned())),
     }
     facts.extend(validation.and_then(|text| text.floor).map(|floor| loss("floor", "floor", floor)));
-    if run.model().join("config.json").is_file() {
+    if crate::contents::holds_model(&run.model()) {
         facts.push(text("best model", "model", run.model().display().to_string()));
     }
     Ok(("run", facts))
+}
+
+fn adapter_of(adapter: &Adapter, config: &GptConfig) -> Result<Fact> {
+    let (lora, directory) = (adapter.config(), adapter.directory().display());
+    let parameters = lora.num_parameters(config)?;
+    let words = format!("{directory}: {parameters} parameters, rank {}, alpha {}", lora.rank, lora.alpha);
+    Ok(text("adapter", "adapter", words))
 }
 
 fn text(name: &'static str, key: &'static str, text: String) -> Fact {

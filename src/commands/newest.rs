@@ -28,7 +28,7 @@ pub struct Found {
 /// name or, where there is neither, a fetched model by its name; without a name, the newest run that has a model.
 pub fn model_directory(named: Option<&Path>) -> Result<PathBuf> {
     let Some(named) = named else {
-        return newest("a model", |path| path.join("model").join("config.json").is_file());
+        return newest("a model", |path| contents::holds_model(&path.join("model")));
     };
     if let Some(directory) = contents::model_around(named) {
         return Ok(directory);

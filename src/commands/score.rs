@@ -16,7 +16,7 @@ use crate::commands::token_table;
 use crate::output;
 
 pub fn run(args: Score) -> Result<()> {
-    let files = crate::files::named_model(&args.model)?;
+    let files = crate::files::with_adapter(crate::files::named_model(&args.model)?, &args.common.adapter)?;
     let tokens = match (&args.input.text, &args.input.tokens) {
         (Some(text), _) => {
             crate::files::tokenizer_of(&files, args.tokenizer.as_deref())?.encode_with_special_tokens(text)?

@@ -9,6 +9,7 @@ use std::path::Path;
 
 use kiln_datasets::{Binary, HubModel};
 
+use super::adapters;
 use crate::commands::shell::quoted;
 use crate::contents;
 use crate::nearest::nearest;
@@ -75,14 +76,7 @@ fn model(error: &kiln_model::Error) -> Option<String> {
              fetch` fetched"
                 .to_owned()
         }
-        Error::OtherWeights { path, .. }
-            if path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("adapter")) =>
-        {
-            "merge it into its model: `python -c \"from peft import AutoPeftModelForCausalLM as M; \
-             M.from_pretrained('DIR').merge_and_unload().save_pretrained('NEW_DIR')\"`"
-                .to_owned()
-        }
-        Error::OtherWeights { .. } => {
+        Error::OtherWeights { path, .. } if !adapters::is_adapter(path) => {
             "convert it with transformers: `python -c \"from transformers import AutoModelForCausalLM as M; \
              M.from_pretrained('DIR').save_pretrained('NEW_DIR')\"`"
                 .to_owned()
@@ -104,7 +98,7 @@ fn model(error: &kiln_model::Error) -> Option<String> {
         }
         Error::Packed { .. } => "load the model in f32 to save or convert it".to_owned(),
         Error::Gguf { .. } => "use `--format hf`".to_owned(),
-        _ => return None,
+        _ => return adapters::hint(error),
     })
 }
 
@@ -310,6 +304,7 @@ fn inference(error: &kiln_inference::Error, reading: Reading) -> Option<String> 
     Some(match error {
         Error::Model(source) => return model(source),
         Error::Data(source) => return datasets(source, reading),
+        Error::NoBase { base, .. } => adapters::no_base(base),
         Error::EmptyPrompt => "give at least one character to continue from".to_owned(),
         _ => return None,
     })

@@ -32,7 +32,7 @@ const COMPANIONS: [&str; 9] = [
 
 pub fn run(args: Export) -> Result<()> {
     let format = destination::format(&args.to, args.format)?;
-    let files = crate::files::named_model(&args.model)?;
+    let files = crate::files::with_adapter(crate::files::named_model(&args.model)?, &args.adapter)?;
     destination::check_free(&args.to, format)?;
     // Nothing is computed: any backend will do.
     dispatch(&BackendArgs::default(), Exporting { args, format, files })
@@ -54,8 +54,9 @@ impl Job for Exporting {
         // A model may come without a tokenizer, and then goes without one.
         let tokenizer = files.has_tokenizer().then(|| files.tokenizer()).transpose()?;
         let mut special_tokens = match format {
-            ExportFormat::Hf => SpecialTokens::of_config(files.path())?,
-            ExportFormat::Gguf => SpecialTokens::of_generation(files.path())?,
+            ExportFormat::Hf if files.adapters().is_empty() => SpecialTokens::of_config(files.path())?,
+            ExportFormat::Hf => files.special_tokens().clone(),
+            ExportFormat::Gguf => files.special_tokens().clone(),
         };
         let end_of_text = tokenizer.as_ref().and_then(Tokenizer::end_of_text);
         if special_tokens == SpecialTokens::default() {
@@ -68,6 +69,10 @@ impl Job for Exporting {
                     tokenizer.save(&to)?;
                 }
                 copy_companions(files.path(), &to)?;
+                // What was learned later says more.
+                for adapter in files.adapters() {
+                    copy_companions(adapter.directory(), &to)?;
+                }
                 format!("kiln generate --model {} --prompt 'Once upon a time'", quoted(&to.to_string_lossy()))
             }
             ExportFormat::Gguf => {

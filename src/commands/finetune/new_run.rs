@@ -4,14 +4,14 @@ use std::io::Write as _;
 use std::path::Path;
 
 use anyhow::{Result, bail};
-use kiln_inference::ModelFiles;
 use kiln_model::GptConfig;
 use kiln_training::{MemoryPlan, RunDir};
 
 use super::examples::{Examples, TALES};
 use super::{Prepared, recipe};
 use crate::cli::finetune::{Finetune, Tuning};
-use crate::commands::run_folder;
+use crate::commands::shell::quoted;
+use crate::commands::{newest, run_folder};
 use crate::output::{self, print_message};
 use crate::settings::{self, FinetuneSection, ModelSection, Origin, Settings, Trained};
 
@@ -25,8 +25,16 @@ const WARMUP: usize = 20;
 pub(super) fn prepare(args: &Finetune) -> Result<Option<Prepared>> {
     let tuning = args.tuning();
     let (mut settings, origin) = settings(args)?;
-    let files = crate::files::named_model(&finetune(&settings, &origin)?.model)?;
-    make_paths_absolute(&mut settings, &files)?;
+    let named = newest::model_directory(Some(&finetune(&settings, &origin)?.model))?;
+    let files = crate::files::open_model(&named)?;
+    if let (Some(_), [adapter, ..]) = (&settings.lora, files.adapters()) {
+        bail!(
+            "{}: an adapter, and no other learns on top of it\nhint: `kiln export --model {} --to DIR` merges it into its model",
+            adapter.directory().display(),
+            quoted(&named.to_string_lossy())
+        );
+    }
+    make_paths_absolute(&mut settings, &named)?;
     let folder = run_folder::new_run(tuning.run_dir.as_deref(), &settings)?;
     let tokenizer = files.tokenizer()?;
     let examples = Examples::read(&settings, &files, &tokenizer)?;
@@ -80,9 +88,9 @@ fn finetune<'a>(settings: &'a Settings, origin: &Origin) -> Result<&'a FinetuneS
 }
 
 /// The run may be resumed from elsewhere.
-fn make_paths_absolute(settings: &mut Settings, files: &ModelFiles) -> Result<()> {
+fn make_paths_absolute(settings: &mut Settings, model: &Path) -> Result<()> {
     let Some(section) = &mut settings.finetune else { return Ok(()) };
-    section.model = std::path::absolute(files.path())?;
+    section.model = std::path::absolute(model)?;
     let examples = [Some(&mut section.data), section.valid.as_mut(), section.test.as_mut()];
     for path in examples.into_iter().flatten().filter(|path| path.as_path() != Path::new(TALES)) {
         *path = std::path::absolute(&*path)?;

@@ -1,7 +1,6 @@
 //! A run that resumes: with the configuration it was started with, and what may change of it.
 
 use anyhow::{Result, bail};
-use kiln_inference::ModelFiles;
 use kiln_training::RunDir;
 
 use super::Prepared;
@@ -47,7 +46,7 @@ pub(super) fn prepare(args: &Finetune) -> Result<Prepared> {
         checkpoint.forget_time_limit();
     }
     let section = settings.finetune.clone().unwrap_or_default();
-    let files = ModelFiles::open(&section.model)?;
+    let files = crate::files::open_model(&section.model)?;
     let tokenizer = files.tokenizer()?;
     let examples = Examples::read(&settings, &files, &tokenizer)?;
     examples.check_remembered(&run)?;

@@ -35,7 +35,7 @@ pub fn run(args: Generate) -> Result<()> {
     // All mistakes before the weights are read.
     options.sampling.validate()?;
     let directory = model(&args)?;
-    let files = crate::files::open_model(&directory)?;
+    let files = crate::files::with_adapter(crate::files::open_model(&directory)?, &args.common.adapter)?;
     let tokenizer = crate::files::tokenizer_of(&files, args.tokenizer.as_deref())?;
     let encode = |prompt: String| -> Result<Text> {
         let tokens = encode_prompt(&prompt, &tokenizer, files.special_tokens())?;
