@@ -99,7 +99,7 @@ TEMPLATES = {
 {% endif %}
 {% endfor %}
 {% if add_generation_prompt %}
-{{ '<|assistant|>\\n' }}
+{{- '<|assistant|>\\n' -}}
 {% endif %}
 """,
 }
@@ -146,7 +146,7 @@ def kiln(render, *arguments):
     run = subprocess.run([render, *map(str, arguments)], capture_output=True, text=True)
     if run.returncode:
         raise SystemExit(f"{' '.join(map(str, arguments))}: {run.stderr}")
-    return [json.loads(line) for line in run.stdout.splitlines()]
+    return [json.loads(line) for line in run.stdout.split("\n") if line]
 
 
 def theirs(tokenizer, conversation, template, masked):
@@ -162,9 +162,10 @@ def theirs(tokenizer, conversation, template, masked):
     return text, prompt, list(encoded["input_ids"]), encoded.get("assistant_masks")
 
 
-def compare(render, folder, tokenizer, name, template, data, own, masks=True):
-    """`own`: every answer must be found, and every token be equal; of others only what both can do is compared."""
-    masked = bool(BLOCK.search(template or "")) and masks
+def compare(render, folder, tokenizer, name, template, data, own, single=False):
+    """`own`: every answer must be found, and every token be equal; of others only what both can do is compared. `single`:
+    no tokens join, so that special tokens that someone wrote are equal, too."""
+    masked = bool(BLOCK.search(template or ""))
     path = "-"
     if template is not None:
         path = folder / "compared.jinja"
@@ -181,11 +182,16 @@ def compare(render, folder, tokenizer, name, template, data, own, masks=True):
             counts["refused by both"] += 1
             continue
         text, prompt, ids, mask = expected
-        if (ours["text"], ours["prompt"]) != (text, prompt):
-            return check(False, f"{name}: {ours['text']!r} is not {text!r}, or {ours['prompt']!r} not {prompt!r}")
-        # transformers takes special tokens that someone wrote for what they look like.
+        for what, got, wanted in [("text", ours["text"], text), ("prompt", ours["prompt"], prompt)]:
+            if got != wanted:
+                at = next((at for at, (a, b) in enumerate(zip(got, wanted)) if a != b), min(len(got), len(wanted)))
+                around = slice(max(at - 60, 0), at + 60)
+                return check(False, f"{name}: the {what} has {got[around]!r}, not {wanted[around]!r}")
+        # transformers cuts texts at special tokens that someone wrote, and takes them for text on request only.
         written = any(token in json.dumps(conversation, ensure_ascii=False) for token in special)
-        if "unmasked" in ours or written:
+        if written and single:
+            ids = tokenizer.apply_chat_template(conversation["messages"], return_dict=False, sanitize_control_tokens=True)
+        if "unmasked" in ours or (written and not single):
             if own and not written:
                 return check(False, f"{name}: {ours['unmasked']}")
             counts["text alone"] += 1
@@ -236,12 +242,13 @@ def main():
             same = config["chat_template"] == (folder / "chat_template.jinja").read_text() == tokenizer.chat_template
             roles = (tokenizer.eos_token, tokenizer.pad_token) == ("<|im_end|>", "<|pad|>")
             check(same and roles, f"{kind}: one template in both files, and the tokens have their roles")
-            compare(arguments.render, folder, tokenizer, kind, None, plain, own=True)
+            compare(arguments.render, folder, tokenizer, kind, None, plain, own=True, single=kind in ["char", "byte"])
 
         print("templates in the manner of others")
         for name, template in TEMPLATES.items():
             folder = root / name
-            kiln(arguments.render, "save", "gpt2", corpus, folder)
+            # GPT-2's pattern cuts two line breaks apart where a text follows, which Kiln encodes apart.
+            kiln(arguments.render, "save", "cl100k_base" if name == "headers" else "gpt2", corpus, folder)
             tokenizer = with_special_tokens(AutoTokenizer.from_pretrained(folder), template, folder)
             data = plain if name == "lines" else plain + tools
             compare(arguments.render, folder, tokenizer, name, template, data, own=True)

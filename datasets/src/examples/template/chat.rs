@@ -45,8 +45,7 @@ impl ChatTemplate {
     pub fn parse(source: &str, name: &str) -> Result<Self, String> {
         let mut environment = Environment::new();
         python::set_up(&mut environment);
-        generation::add_to(&mut environment);
-        let (source, marks_answers) = generation::as_calls(source);
+        let (source, marks_answers) = generation::with_marks(source);
         environment.add_template_owned(NAME, source).map_err(|error| worded(&error))?;
         let environment = Arc::new(environment);
         Ok(Self { name: name.to_owned(), environment, marks_answers, named: Map::new() })

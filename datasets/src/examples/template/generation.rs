@@ -1,35 +1,22 @@
 //! `{% generation %} … {% endgeneration %}`, with which a template says where its answers are.
 //!
-//! To the engine it is a call of a function that puts marks around what it encloses.
-
-use minijinja::value::Kwargs;
-use minijinja::{Environment, Error, State, Value};
+//! To the engine it is a scope that begins and ends with a mark.
 
 use super::marks::{END, START};
 use super::rendering::Rendering;
 
-const FUNCTION: &str = "kiln_generation";
-
-/// Adds the function.
-pub(super) fn add_to(environment: &mut Environment<'_>) {
-    environment.add_function(FUNCTION, |state: &State<'_, '_>, arguments: Kwargs| -> Result<String, Error> {
-        let caller: Value = arguments.get("caller")?;
-        Ok(format!("{START}{}{END}", caller.call(state, &[])?))
-    });
-}
-
-/// The template with calls in place of the blocks, and whether it has one.
-pub(super) fn as_calls(template: &str) -> (String, bool) {
+/// The template with marks in place of the blocks, and whether it has one.
+pub(super) fn with_marks(template: &str) -> (String, bool) {
     let (mut changed, mut rest, mut any) = (String::with_capacity(template.len()), template, false);
     while let Some(at) = rest.find(['{']) {
         let (before, tag) = rest.split_at(at);
         changed.push_str(before);
         let length = length(tag);
         let (tag, behind) = tag.split_at(length);
-        match call(tag) {
-            Some(call) => {
+        match marked(tag) {
+            Some(marked) => {
                 any = true;
-                changed.push_str(&call);
+                changed.push_str(&marked);
             }
             None => changed.push_str(tag),
         }
@@ -52,11 +39,13 @@ fn length(text: &str) -> usize {
         Some("{{") => "}}",
         _ => return 1,
     };
-    let mut quote = None;
+    let (mut quote, mut escaped) = (None, false);
     for (at, character) in text.char_indices().skip(2) {
         match (quote, character) {
+            _ if escaped => escaped = false,
+            (Some(_), '\\') => escaped = true,
             (None, '"' | '\'') => quote = Some(character),
-            (Some(open), _) if open == character && !text[..at].ends_with('\\') => quote = None,
+            (Some(open), _) if open == character => quote = None,
             (None, _) if text[at..].starts_with(closing) => return at + 2,
             _ => {}
         }
@@ -71,14 +60,15 @@ fn word(tag: &str) -> Option<&str> {
     Some(&inside[..end.unwrap_or(inside.len())])
 }
 
-/// The call in place of a block's tag, if it is one of these.
-fn call(tag: &str) -> Option<String> {
-    let (word, call) = match word(tag)? {
-        word @ "generation" => (word, format!("call {FUNCTION}()")),
-        word @ "endgeneration" => (word, "endcall".to_owned()),
+/// What stands in place of a block's tag, if it is one of these. The mark is within a condition, as line breaks and
+/// blanks next to a block are the engine's to remove.
+fn marked(tag: &str) -> Option<String> {
+    let (word, marked) = match word(tag)? {
+        word @ "generation" => (word, format!("with %}}{{% if true %}}{START}{{% endif")),
+        word @ "endgeneration" => (word, format!("if true %}}{END}{{% endif %}}{{% endwith")),
         _ => return None,
     };
-    Some(tag.replacen(word, &call, 1))
+    Some(tag.replacen(word, &marked, 1))
 }
 
 /// The text without the marks, and what they enclose.
@@ -100,22 +90,25 @@ mod tests {
 
     #[test]
     fn only_tags_of_blocks_are_changed() {
-        for (template, changed) in [
-            ("a{% generation %}b{% endgeneration %}", "a{% call kiln_generation() %}b{% endcall %}"),
+        let (start, end) =
+            ("with %}{% if true %}\u{FDD1}{% endif", "if true %}\u{FDD2}{% endif %}{% endwith");
+        for (template, expected) in [
+            ("a{% generation %}b{% endgeneration %}", format!("a{{% {start} %}}b{{% {end} %}}")),
             (
                 "{%- generation -%}{{ x }}{%-endgeneration+%}",
-                "{%- call kiln_generation() -%}{{ x }}{%-endcall+%}",
+                format!("{{%- {start} -%}}{{{{ x }}}}{{%-{end}+%}}"),
             ),
-            (
-                "{{ '{% generation %}' }}{# {% generation %} #}",
-                "{{ '{% generation %}' }}{# {% generation %} #}",
-            ),
-            ("{% raw %}{% generation %}{% endraw %}", "{% raw %}{% generation %}{% endraw %}"),
-            ("{% if generation %}{ {\"}}\"}{% endif %}", "{% if generation %}{ {\"}}\"}{% endif %}"),
-            ("{{ '\\'}}' }}{% generation %}", "{{ '\\'}}' }}{% call kiln_generation() %}"),
-            ("{", "{"),
+            ("{{ '\\'}}\\\\' }}{% generation %}", format!("{{{{ '\\'}}}}\\\\' }}}}{{% {start} %}}")),
         ] {
-            assert_eq!(as_calls(template), (changed.to_owned(), changed.contains("call ")), "{template}");
+            assert_eq!(with_marks(template), (expected, true), "{template}");
+        }
+        for template in [
+            "{{ '{% generation %}' }}{# {% generation %} #}",
+            "{% raw %}{% generation %}{% endraw %}",
+            "{% if generation %}{ {\"}}\"}{% endif %}",
+            "{",
+        ] {
+            assert_eq!(with_marks(template), (template.to_owned(), false));
         }
     }
 }

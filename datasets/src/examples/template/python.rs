@@ -5,6 +5,7 @@ use std::io;
 
 use minijinja::value::{Kwargs, ValueKind};
 use minijinja::{Environment, Error, ErrorKind, Value};
+use minijinja_contrib::pycompat::unknown_method_callback;
 use serde::Serialize;
 use serde_json::ser::{Formatter, PrettyFormatter};
 
@@ -12,9 +13,25 @@ use serde_json::ser::{Formatter, PrettyFormatter};
 pub(super) fn set_up(environment: &mut Environment<'_>) {
     environment.set_trim_blocks(true);
     environment.set_lstrip_blocks(true);
-    environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
+    environment.set_unknown_method_callback(|state, value, method, arguments| {
+        match (value.as_str(), arguments) {
+            (Some(text), []) => stripped(text, method).map(|text| Ok(Value::from(text))),
+            _ => None,
+        }
+        .unwrap_or_else(|| unknown_method_callback(state, value, method, arguments))
+    });
+    environment.add_filter("trim", |text: String, characters: Option<String>| match characters {
+        None => text.trim_matches(is_space).to_owned(),
+        Some(characters) => text.trim_matches(|character| characters.contains(character)).to_owned(),
+    });
     environment.set_formatter(|output, _, value| Ok(write!(output, "{}", printed(value))?));
     environment.add_filter("tojson", to_json);
+    environment.add_filter("string", |value: &Value| printed(value));
+    let is_list = |value: &Value| matches!(value.kind(), ValueKind::String | ValueKind::Seq | ValueKind::Map);
+    environment.add_test("sequence", is_list);
+    environment.add_test("iterable", move |value: &Value| {
+        is_list(value) || matches!(value.kind(), ValueKind::Iterable | ValueKind::Undefined)
+    });
     environment.add_function("raise_exception", |message: String| -> Result<String, Error> {
         Err(Error::new(ErrorKind::InvalidOperation, message))
     });
@@ -25,6 +42,21 @@ pub(super) fn set_up(environment: &mut Environment<'_>) {
             Error::new(ErrorKind::InvalidOperation, format!("{format:?} is no format of a date"))
         })
     });
+}
+
+/// What `strip` and its like leave of a text.
+fn stripped<'a>(text: &'a str, method: &str) -> Option<&'a str> {
+    match method {
+        "strip" => Some(text.trim_matches(is_space)),
+        "lstrip" => Some(text.trim_start_matches(is_space)),
+        "rstrip" => Some(text.trim_end_matches(is_space)),
+        _ => None,
+    }
+}
+
+/// Python takes the separators of files, groups, records and units for white space, too.
+fn is_space(character: char) -> bool {
+    character.is_whitespace() || matches!(character, '\u{1C}'..='\u{1F}')
 }
 
 /// Python's `str`.

@@ -100,6 +100,14 @@ fn values_are_printed_as_by_python() {
         "{'name': \"f<a> & 'b'\", 'b': [1, 2.5, True, None], 'a': {'é': '\"\\n'}, 'e': [], 'o': {}}"
     );
     assert_eq!(printed("{{ none }} {{ true }} {{ missing }}{{ documents is none }}"), "None True True");
+    assert_eq!(
+        printed("{{ none is iterable }} {{ 'x' is sequence }} {{ tools | string | length }}"),
+        "False True 88"
+    );
+    assert_eq!(
+        printed("{{ ' \u{1C}x\u{1F}'.strip() }}{{ '\u{1D} y' | trim }}{{ 'xyx' | trim('x') }}"),
+        "xyy"
+    );
     assert_eq!(printed("{{ ' x '.strip() + 'a b'.split(' ')[-1] }}"), "xb");
     let year: i32 = printed("{{ strftime_now('%Y') }}").parse().expect("a year");
     assert!(year > 2024);
