@@ -6,6 +6,7 @@
 //! 3. [`prepare()`] splits and encodes it into [`TokenShard`]s on disk, which a [`Dataset`] opens.
 //! 4. A [`WindowSampler`] draws each training [`Batch`] as a pure function of seed and step; [`Windows`] go
 //!    over a shard once, for evaluation.
+//! 5. Fine-tuning learns from [`examples`]: conversations, pairs of answers, texts with a label each.
 //!
 #![cfg_attr(feature = "prepare", doc = "```")]
 #![cfg_attr(not(feature = "prepare"), doc = "```ignore")]
@@ -36,7 +37,7 @@
 //!
 //! | feature | what it adds | what it needs |
 //! |---|---|---|
-//! | `prepare` | sources of many formats, `prepare`, `CorpusInfo` | flate2, zstd, globset, crossbeam-channel |
+//! | `prepare` | sources of many formats, `prepare`, `CorpusInfo`, `examples` | flate2, zstd, globset, crossbeam-channel, minijinja, chrono, sha2 |
 //! | `parquet` | Parquet among these formats | parquet |
 //! | `fetch` | corpora and models of the Hugging Face hub, and its cache | ureq, hf-hub, sha2 |
 //! | `huggingface` | every `tokenizer.json` that is not a byte-level BPE | tokenizers |

@@ -79,7 +79,12 @@ fn column_of<'a>(
     of: &'static str,
     column: &'a str,
 ) -> Result<(&'a str, &'a Value), Flaw> {
-    let names = || fields.keys().cloned().collect();
+    // Without a header row, the names are what the first row holds.
+    let short = |name: &String| match name.char_indices().nth(30) {
+        Some((end, _)) => format!("{}…", &name[..end]),
+        None => name.clone(),
+    };
+    let names = || fields.keys().map(short).collect();
     let value = fields.get(column).map(|value| (column, value));
     value.ok_or_else(|| Flaw::NoColumn { of, column: column.to_owned(), names: names() })
 }

@@ -102,8 +102,8 @@ fn preference(form: Form, fields: &Fields) -> Result<Parts, Flaw> {
             let [chosen, rejected] = ["chosen", "rejected"].map(answer);
             let (chosen, rejected) = (chosen?, rejected?);
             // UltraFeedback's answers begin with the prompt.
-            let repeat = [&chosen, &rejected].iter().all(|turns| turns.starts_with(&prompt));
-            match repeat {
+            let asks = |turns: &[Message]| turns.first().is_some_and(|turn| turn.role != Role::Assistant);
+            match asks(&chosen) && asks(&rejected) {
                 true => parted(chosen, rejected),
                 false => Ok((prompt, chosen, rejected)),
             }

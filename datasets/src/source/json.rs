@@ -27,11 +27,14 @@ pub(super) fn read_lines(
     })
 }
 
+/// A line and its place.
+type Line<'a> = (Location, &'a str);
+
 /// Calls `take` with each line that is not empty, or with what is wrong with it.
 pub(super) fn lines(
     file: &SourceFile,
     mut input: Input,
-    take: &mut dyn FnMut(Result<(Location, &str)>) -> Result<()>,
+    take: &mut dyn FnMut(Result<Line<'_>>) -> Result<()>,
 ) -> Result<()> {
     let mut bytes = Vec::new();
     let mut offset = input.offset;

@@ -22,6 +22,11 @@ fn every_form_becomes_a_prompt_and_two_answers() {
     for (record, form) in [
         (r#"{"prompt": "u", "chosen": "c", "rejected": "r"}"#.to_owned(), Form::Preference),
         (format!(r#"{{"prompt": [{user}], "chosen": [{good}], "rejected": [{bad}]}}"#), Form::Preference),
+        // The lists repeat the prompt, with a space behind it.
+        (
+            format!(r#"{{"prompt": "u ", "chosen": [{user}, {good}], "rejected": [{user}, {bad}]}}"#),
+            Form::Preference,
+        ),
         // UltraFeedback: the lists repeat the prompt, and there are messages as well.
         (
             format!(
