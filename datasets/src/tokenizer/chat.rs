@@ -110,13 +110,13 @@ impl Tokenizer {
 
     /// The same tokenizer for texts in which nothing is special: one of the `tokenizers` crate finds special tokens
     /// otherwise.
+    #[cfg(feature = "prepare")]
     pub(crate) fn of_plain_text(&self) -> Self {
-        match &self.kind {
-            Kind::HuggingFace(theirs) => {
-                Self { kind: Kind::HuggingFace(theirs.of_plain_text()), special: Arc::clone(&self.special) }
-            }
-            _ => self.clone(),
+        let mut plain = self.clone();
+        if let Kind::HuggingFace(theirs) = &mut plain.kind {
+            theirs.find_no_special_tokens();
         }
+        plain
     }
 
     /// Whether this token ends turns in ChatML.

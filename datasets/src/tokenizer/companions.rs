@@ -16,7 +16,7 @@ const SPECIAL_TOKENS: &str = "special_tokens_map.json";
 const ADDED_TOKENS: &str = "added_tokens.json";
 
 /// What special tokens are for, by the names of transformers.
-pub(super) const ROLES: [&str; 7] =
+pub(crate) const ROLES: [&str; 7] =
     ["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"];
 
 /// What the files say; nothing where they are not there.

@@ -35,6 +35,8 @@ pub use self::any::{TOKENIZERS, Tokenizer};
 pub use self::byte_pairs::BytePairs;
 pub use self::chat::{CHAT_TOKENS, CHATML};
 pub(crate) use self::companions::CHAT_TEMPLATE;
+#[cfg(feature = "prepare")]
+pub(crate) use self::companions::ROLES;
 pub(crate) use self::directory::SAVED_FILES;
 pub use self::gguf::GgufTokenizer;
 pub use self::split::Splitting;

@@ -12,12 +12,9 @@ use super::rendering::{Asked, Rendering};
 use super::{generation, python};
 use crate::Tokenizer;
 use crate::examples::{Message, Role};
+use crate::tokenizer::ROLES;
 
 const NAME: &str = "template";
-
-/// Tokens that a template may name, by what they are for.
-const NAMED: [&str; 7] =
-    ["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"];
 
 /// A chat template: the text of `chat_template.jinja`, or of `chat_template` in `tokenizer_config.json`.
 #[derive(Clone)]
@@ -55,7 +52,7 @@ impl ChatTemplate {
     #[must_use]
     pub fn with_tokens_of(mut self, tokenizer: &Tokenizer) -> Self {
         let token = |role: &str| tokenizer.decode(&[tokenizer.special_token(role)?]).ok();
-        let named = NAMED.into_iter().filter_map(|role| Some((role.to_owned(), json!(token(role)?))));
+        let named = ROLES.into_iter().filter_map(|role| Some((role.to_owned(), json!(token(role)?))));
         self.named = named.collect();
         self
     }

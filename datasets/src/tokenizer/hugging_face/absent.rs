@@ -15,7 +15,8 @@ impl HuggingFace {
         match *self {}
     }
 
-    pub(in crate::tokenizer) fn of_plain_text(&self) -> Self {
+    #[cfg(feature = "prepare")]
+    pub(in crate::tokenizer) fn find_no_special_tokens(&mut self) {
         match *self {}
     }
 

@@ -30,11 +30,10 @@ impl HuggingFace {
         Ok(encoding.get_ids().to_vec())
     }
 
-    /// The same, but a special token that is written out in a text is text.
-    pub(in crate::tokenizer) fn of_plain_text(&self) -> Self {
-        let mut plain = self.clone();
-        plain.0.set_encode_special_tokens(true);
-        plain
+    /// From now on a special token that is written out in a text is text.
+    #[cfg(feature = "prepare")]
+    pub(in crate::tokenizer) fn find_no_special_tokens(&mut self) {
+        self.0.set_encode_special_tokens(true);
     }
 
     /// Tokens that stand for no text, as they are written.
