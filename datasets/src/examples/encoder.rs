@@ -1,10 +1,11 @@
 //! From conversations to tokens: the one way that training and inference share.
 
 use super::encoded::{Encoded, EncodedExamples};
+use super::fitting::Fitting;
 use super::template::{Asked, Guard, Rendering, without_marks};
-use super::{Conversation, Flaw, Message, Role, Template};
+use super::{Conversation, Flaw, Message, Provenance, Role, Template};
 use crate::Tokenizer;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// Encodes conversations with a template.
 ///
@@ -31,7 +32,7 @@ impl ExampleEncoder {
     ///
     /// # Errors
     ///
-    /// [`Error::Format`](crate::Error::Format) from a tokenizer that is damaged.
+    /// [`Error::Format`] from a tokenizer that is damaged.
     pub fn new(
         tokenizer: &Tokenizer,
         template: Template,
@@ -48,33 +49,23 @@ impl ExampleEncoder {
     ///
     /// # Errors
     ///
-    /// [`Error::Example`](crate::Error::Example) if the template refuses it;
-    /// [`Error::UnknownCharacter`](crate::Error::UnknownCharacter) from a character tokenizer.
+    /// [`Error::Example`] if the template refuses it; [`Error::Document`] for a character that a character tokenizer does
+    /// not know.
     pub fn prompt(&self, conversation: &Conversation) -> Result<Vec<u32>> {
-        let start = match self.template {
-            Template::Chat(_) => &[][..],
-            _ => self.tokenizer.start_of_text(),
-        };
-        let (tokens, _) = self.encode_rendering(&self.render(conversation, true)?, &[])?;
-        Ok([start, &tokens].concat())
+        let (tokens, _) = self.tokens(conversation, true, &[])?;
+        Ok(tokens)
     }
 
     /// A conversation to learn from, whole.
     ///
     /// # Errors
     ///
-    /// As [`prompt`](Self::prompt), and [`Error::Example`](crate::Error::Example) if nothing of it is learned.
+    /// As [`prompt`](Self::prompt), and [`Error::Example`] if nothing of it is learned.
     pub fn encode(&self, conversation: &Conversation) -> Result<Encoded> {
         let provenance = conversation.provenance.clone();
         let answers = conversation.messages.iter().filter(|message| message.role == Role::Assistant);
         let learned: Vec<bool> = answers.map(Message::is_learned).collect();
-        let (mut tokens, mut trained) =
-            self.encode_rendering(&self.render(conversation, false)?, &learned)?;
-        if !matches!(self.template, Template::Chat(_)) {
-            let start = self.tokenizer.start_of_text();
-            tokens.splice(..0, start.iter().copied());
-            trained.splice(..0, start.iter().map(|_| false));
-        }
+        let (tokens, mut trained) = self.tokens(conversation, false, &learned)?;
         if self.train_on_prompt {
             trained.fill(true);
         }
@@ -90,7 +81,7 @@ impl ExampleEncoder {
     ///
     /// # Errors
     ///
-    /// As [`encode`](Self::encode), and [`Error::Example`](crate::Error::Example) if more than half are dropped.
+    /// As [`encode`](Self::encode), and [`Error::Example`] if more than half are dropped.
     pub fn encode_all(&self, conversations: &[Conversation]) -> Result<EncodedExamples<Encoded>> {
         let mut fitting = Fitting::new(self.context_length, conversations.len());
         for conversation in conversations {
@@ -102,6 +93,25 @@ impl ExampleEncoder {
 
     pub(super) fn context_length(&self) -> usize {
         self.context_length
+    }
+
+    /// The tokens of a conversation, and which stand in one of the `learned` answers. `open`: it is to be continued.
+    fn tokens(&self, conversation: &Conversation, open: bool, learned: &[bool]) -> Result<Masked> {
+        let rendering = self.render(conversation, open)?;
+        let masked = self.encode_rendering(&rendering, learned);
+        let Provenance { path, location } = &conversation.provenance;
+        let (mut tokens, mut trained) = masked.map_err(|source| Error::Document {
+            path: path.to_path_buf(),
+            location: *location,
+            source: Box::new(source),
+        })?;
+        // A Jinja template writes out by itself what begins a text.
+        if !matches!(self.template, Template::Chat(_)) {
+            let start = self.tokenizer.start_of_text();
+            tokens.splice(..0, start.iter().copied());
+            trained.splice(..0, start.iter().map(|_| false));
+        }
+        Ok((tokens, trained))
     }
 
     /// The text of a conversation.
@@ -149,64 +159,5 @@ impl ExampleEncoder {
             start = end;
         }
         Ok((tokens, trained))
-    }
-}
-
-/// Counts what does not fit into the context.
-pub(super) struct Fitting<T> {
-    pub examples: Vec<T>,
-    context_length: usize,
-    total: usize,
-    truncated: usize,
-    dropped: usize,
-    pub identical: usize,
-    /// The first that was dropped, and the length of its prompt.
-    first: Option<(super::Provenance, usize)>,
-}
-
-impl<T> Fitting<T> {
-    pub(super) fn new(context_length: usize, total: usize) -> Self {
-        Self {
-            examples: Vec::new(),
-            context_length,
-            total,
-            truncated: 0,
-            dropped: 0,
-            identical: 0,
-            first: None,
-        }
-    }
-
-    /// Cuts the texts of an example to what the model reads, and says whether each still has something to learn.
-    pub(super) fn take<const N: usize>(&mut self, texts: [&mut Encoded; N]) -> bool {
-        let (mut is_cut, mut is_whole) = (false, true);
-        for text in texts {
-            let prompt = text.prompt_length();
-            // The last token is only a target.
-            is_cut |= text.truncate(self.context_length + 1);
-            if text.num_targets() == 0 {
-                is_whole = false;
-                self.first.get_or_insert_with(|| (text.provenance.clone(), prompt));
-            }
-        }
-        self.truncated += usize::from(is_cut && is_whole);
-        self.dropped += usize::from(!is_whole);
-        is_whole
-    }
-
-    /// # Errors
-    ///
-    /// If more than half were dropped.
-    pub(super) fn finish(self) -> Result<EncodedExamples<T>> {
-        let Self { examples, context_length, total, truncated, dropped, identical, first } = self;
-        match first {
-            Some((provenance, tokens)) if 2 * dropped > total => Err(provenance.error(Flaw::PromptTooLong {
-                tokens,
-                context_length,
-                dropped,
-                examples: total,
-            })),
-            _ => Ok(EncodedExamples { examples, truncated, dropped, identical }),
-        }
     }
 }

@@ -12,6 +12,7 @@ mod conversations;
 mod encoded;
 mod encoder;
 mod fields;
+mod fitting;
 mod flaw;
 mod form;
 mod labelled;

@@ -4,8 +4,8 @@ use serde_json::Value;
 
 use super::conversations::{check, instruction, side};
 use super::encoded::{EncodedExamples, EncodedPair};
-use super::encoder::Fitting;
 use super::fields::{Fields, list, messages, text, wrong};
+use super::fitting::Fitting;
 use super::records::read_examples;
 use super::{Conversation, ExampleEncoder, Flaw, Form, Message, Provenance, Role};
 use crate::error::Result;

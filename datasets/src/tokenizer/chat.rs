@@ -126,11 +126,12 @@ impl Tokenizer {
 }
 
 /// One of our own kinds, with what its `tokenizer_config.json` says if that is about conversations.
-pub(super) fn with_config(kind: Kind, config: Map<String, Value>) -> Result<Tokenizer> {
+pub(super) fn with_config(kind: Kind, mut config: Map<String, Value>) -> Result<Tokenizer> {
     let plain = Tokenizer::from(kind);
     if !config.contains_key("chat_template") {
         return Ok(plain);
     }
+    config.insert(OURS.to_owned(), json!(plain.name()));
     let json = parse_json(CONFIG.as_ref(), &document(&plain)?)?;
     let special = SpecialTokens::of(&json, Companions::of_config(config));
     Ok(Tokenizer { special: Arc::new(special), ..plain })

@@ -195,10 +195,12 @@ mod tests {
     fn what_was_described_encodes_as_before() {
         let learned = Tokenizer::train_bpe([crate::tales::corpus(1, 20_000).text()], 400).expect("room");
         let characters = Tokenizer::characters_of(TEXT);
+        let chat = characters.with_chat_tokens().expect("sound");
         let named = |name| Tokenizer::open(name).expect("embedded");
         for (tokenizer, pre_tokenizer) in [
             (learned, "gpt-2"),
             (characters, "gpt-2"),
+            (chat, "gpt-2"),
             (named("byte"), "gpt-2"),
             (named("gpt2"), "gpt-2"),
             (named("cl100k_base"), "dbrx"),
@@ -208,6 +210,8 @@ mod tests {
             let tokens = tokenizer.encode(TEXT).expect("known characters");
             assert_eq!(again.encode(TEXT).expect("known characters"), tokens, "{}", tokenizer.name());
             assert_eq!(again.decode(&tokens).expect("known tokens"), TEXT);
+            let special = |tokenizer: &Tokenizer| tokenizer.encode_with_special_tokens("t<|im_end|>").ok();
+            assert_eq!(special(&again), special(&tokenizer), "{}", tokenizer.name());
         }
     }
 

@@ -63,6 +63,9 @@ fn a_tokenizer_that_cannot_end_an_answer_is_refused() {
     let refused =
         encoder(&byte, "alpaca", 100).encode(&conversation(&TURNS)).expect_err("no end").to_string();
     assert_eq!(refused, "data.jsonl:3: the tokenizer byte has no token that could end an answer");
+    let few = Tokenizer::characters_of("usermain ta\n").with_chat_tokens().expect("sound");
+    let refused = encoder(&few, "chatml", 100).encode(&conversation(&TURNS)).expect_err("no v").to_string();
+    assert!(refused.starts_with("data.jsonl:3: the tokenizer has no token for"), "{refused}");
 }
 
 #[test]

@@ -151,6 +151,22 @@ mod tests {
         }
     }
 
+    #[cfg(feature = "prepare")]
+    #[test]
+    fn special_tokens_are_text_on_request() {
+        let document = serde_json::json!({
+            "version": "1.0", "pre_tokenizer": null, "post_processor": null, "decoder": null, "normalizer": null,
+            "added_tokens": [{"id": 5, "content": "<s>", "special": true, "single_word": false, "lstrip": false,
+                              "rstrip": false, "normalized": false}],
+            "model": {"type": "BPE", "vocab": {"<": 0, "s": 1, ">": 2, "a": 3, "b": 4}, "merges": []},
+        });
+        let mut tokenizer = HuggingFace::parse(&document.to_string()).expect("sound");
+        assert_eq!(tokenizer.special_tokens(), [("<s>".to_owned(), 5)]);
+        assert_eq!(tokenizer.encode("<s>ab").expect("encodes"), [5, 3, 4]);
+        tokenizer.find_no_special_tokens();
+        assert_eq!(tokenizer.encode("<s>ab").expect("encodes"), [0, 1, 2, 3, 4]);
+    }
+
     #[test]
     fn an_id_that_no_vocabulary_has_is_refused() {
         let parse = |id: u64| {
