@@ -4,7 +4,7 @@
 //!    [`Form`], and say which file and line is wrong.
 //! 2. [`Split`] divides them, [`balanced`] draws as many of each class, and [`Labels`] numbers the classes.
 //! 3. An [`ExampleEncoder`] makes tokens of conversations and [`Preferences`] with a [`Template`], and says which of them
-//!    are learned. What is to be continued takes the same way. [`shown`] shows what is learned.
+//!    are learned. What is to be continued takes the same way. [`shown()`] shows what is learned.
 
 mod balance;
 mod conversation;

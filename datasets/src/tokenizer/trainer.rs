@@ -12,7 +12,7 @@ impl Tokenizer {
     ///
     /// # Errors
     ///
-    /// [`Error::VocabSize`](crate::Error::VocabSize) if there is no room for the 256 bytes and the
+    /// [`Error::VocabSize`] if there is no room for the 256 bytes and the
     /// end-of-text token.
     pub fn train_bpe(texts: impl IntoIterator<Item: AsRef<str>>, vocab_size: usize) -> Result<Self> {
         let mut trainer = BpeTrainer::default();
@@ -37,7 +37,7 @@ impl BpeTrainer {
     ///
     /// # Errors
     ///
-    /// [`Error::VocabSize`](crate::Error::VocabSize) if there is no room for them, the 256 bytes and the end-of-text
+    /// [`Error::VocabSize`] if there is no room for them, the 256 bytes and the end-of-text
     /// token.
     pub fn train_with_chat_tokens(self, vocab_size: usize) -> Result<Tokenizer> {
         let learned =
@@ -54,7 +54,7 @@ impl BpeTrainer {
     ///
     /// # Errors
     ///
-    /// [`Error::VocabSize`](crate::Error::VocabSize) if there is no room for the 256 bytes and the
+    /// [`Error::VocabSize`] if there is no room for the 256 bytes and the
     /// end-of-text token.
     pub fn train(self, vocab_size: usize) -> Result<Tokenizer> {
         let learned = Learned::from_counts(self.0.finish(), vocab_size)?;
