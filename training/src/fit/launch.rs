@@ -95,8 +95,8 @@ fn restore_best<B: AutodiffBackend, O: Objective<B>>(
         ));
         return Ok(());
     };
-    let record = best.model::<_, B>(&device::<B, _>(model))?;
-    objective.save_model(&model.clone().load_record(record).valid(), &run.directory.model())
+    let best = best.model::<B, _>(model.clone(), &device::<B, _>(model))?;
+    objective.save_model(&best.valid(), &run.directory.model())
 }
 
 /// Opens the run's files and its screen.

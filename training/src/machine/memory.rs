@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use kiln_model::{CHUNK_LOGITS, ComputePrecision, GPU_CHUNK_LOGITS, GptConfig, parameter_shapes};
+use kiln_model::{CHUNK_LOGITS, ComputePrecision, GPU_CHUNK_LOGITS, GptConfig, LoraConfig, parameter_shapes};
 use sysinfo::{MemoryRefreshKind, Pid, ProcessRefreshKind, ProcessesToUpdate, RefreshKind, System};
 
 use crate::TrainingConfig;
@@ -78,16 +78,34 @@ impl MemoryPlan {
     /// [`Error::Memory`] if it does not fit into what is free, with the largest micro-batch that does; [`Error::Freeze`] if
     /// there is no such parameter to freeze.
     pub fn new(config: &GptConfig, training: &TrainingConfig, device: DeviceKind) -> Result<Self> {
-        Self::within(config, training, device, device.available())
+        let trained = trained_parameters(config, &training.freeze)?;
+        let parameters = Parameters { all: config.num_parameters(), trained };
+        Self::within(config, training, parameters, device, device.available())
+    }
+
+    /// [`new`](Self::new) for a model of which only an adapter learns.
+    ///
+    /// # Errors
+    ///
+    /// As there, and [`Error::Model`] if such a model has no such adapter.
+    pub fn with_lora(
+        config: &GptConfig,
+        lora: &LoraConfig,
+        training: &TrainingConfig,
+        device: DeviceKind,
+    ) -> Result<Self> {
+        let trained = lora.num_parameters(config)?;
+        let parameters = Parameters { all: config.num_parameters() + trained, trained };
+        Self::within(config, training, parameters, device, device.available())
     }
 
     fn within(
         config: &GptConfig,
         training: &TrainingConfig,
+        trained: Parameters,
         device: DeviceKind,
         available: Option<u64>,
     ) -> Result<Self> {
-        let trained = trained_parameters(config, &training.freeze)?;
         let plan = |micro_batch| Self::of(config, training, trained, device, micro_batch, available);
         let wanted = plan(training.micro_batch());
         if wanted.fits() {
@@ -115,13 +133,13 @@ impl MemoryPlan {
     fn of(
         config: &GptConfig,
         training: &TrainingConfig,
-        trained: usize,
+        parameters: Parameters,
         device: DeviceKind,
         micro_batch: usize,
         available: Option<u64>,
     ) -> Self {
         let number = |count: usize| count as u64;
-        let trained = number(trained) * BYTES;
+        let trained = number(parameters.trained) * BYTES;
         let several = micro_batch < training.batch_size || training.grad_accumulation > 1;
         let tokens = number(micro_batch).saturating_mul(number(config.context_length));
         let activations = number(config.activations_per_token(device.keeps_masks()));
@@ -131,7 +149,7 @@ impl MemoryPlan {
         let scores = if config.softcap().is_some() { 3 } else { 2 };
         Self {
             micro_batch,
-            weights: number(config.num_parameters()) * BYTES,
+            weights: number(parameters.all) * BYTES,
             gradients: if several { 2 * trained } else { trained },
             optimizer: 2 * trained,
             activations: tokens.saturating_mul(activations * bytes),
@@ -156,6 +174,14 @@ impl MemoryPlan {
     fn fits(&self) -> bool {
         self.available.is_none_or(|available| self.total() <= available)
     }
+}
+
+/// Numbers in the parameters of a model.
+#[derive(Clone, Copy)]
+struct Parameters {
+    all: usize,
+    /// In those that learn.
+    trained: usize,
 }
 
 /// Numbers in the parameters that are not frozen.
@@ -240,10 +266,21 @@ impl Usage {
 mod tests {
     use super::*;
 
+    fn within(
+        config: &GptConfig,
+        training: &TrainingConfig,
+        device: DeviceKind,
+        available: Option<u64>,
+    ) -> Result<MemoryPlan> {
+        let trained = trained_parameters(config, &training.freeze)?;
+        let parameters = Parameters { all: config.num_parameters(), trained };
+        MemoryPlan::within(config, training, parameters, device, available)
+    }
+
     fn plan(micro_batch_size: usize, available: u64) -> Result<MemoryPlan> {
         let config = GptConfig::preset("gpt2").expect("a listed preset");
         let training = TrainingConfig { batch_size: 32, micro_batch_size, ..TrainingConfig::default() };
-        MemoryPlan::within(&config, &training, DeviceKind::Host, Some(available))
+        within(&config, &training, DeviceKind::Host, Some(available))
     }
 
     #[test]
@@ -258,7 +295,7 @@ mod tests {
         let config = GptConfig::preset("gpt2").expect("a listed preset");
         let plan = |precision| {
             let training = TrainingConfig { precision, batch_size: 64, ..TrainingConfig::default() };
-            MemoryPlan::within(&config, &training, DeviceKind::LibtorchGpu(None), None).expect("it fits")
+            within(&config, &training, DeviceKind::LibtorchGpu(None), None).expect("it fits")
         };
         let (full, half) = (plan(ComputePrecision::F32), plan(ComputePrecision::Bf16));
         assert_eq!(full.activations, 2 * half.activations);
@@ -273,9 +310,19 @@ mod tests {
         let config = GptConfig::preset("gpt2").expect("a listed preset");
         let freeze = vec!["wte.*".to_owned()];
         let training = TrainingConfig { freeze, ..TrainingConfig::default() };
-        let plan = MemoryPlan::within(&config, &training, DeviceKind::Host, None).expect("it fits");
+        let plan = within(&config, &training, DeviceKind::Host, None).expect("it fits");
         assert_eq!(plan.weights, 4 * 124_439_808);
         assert_eq!(plan.gradients + plan.optimizer, 12 * (124_439_808 - 50_257 * 768));
+    }
+
+    #[test]
+    fn of_a_model_with_an_adapter_only_that_has_gradients_and_moments() {
+        let config = GptConfig::preset("gpt2").expect("a listed preset");
+        let (lora, training) = (LoraConfig::default(), TrainingConfig::default());
+        let device = DeviceKind::LibtorchGpu(None);
+        let plan = MemoryPlan::with_lora(&config, &lora, &training, device).expect("it fits");
+        assert_eq!(plan.weights, 4 * (124_439_808 + 294_912));
+        assert_eq!(plan.gradients + plan.optimizer, 12 * 294_912);
     }
 
     #[test]

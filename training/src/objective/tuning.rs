@@ -117,7 +117,11 @@ where
         let config = module.gpt().config();
         let parameters: usize = self.parameters(module).iter().map(Parameter::num_elements).sum();
         let millions = parameters as f64 / 1e6;
-        format!("{millions:.2} M parameters, {} layers × {}", config.n_layers, config.d_model)
+        let model = format!("{millions:.2} M parameters, {} layers × {}", config.n_layers, config.d_model);
+        match module.gpt().lora().and_then(|lora| lora.num_parameters(config).ok()) {
+            Some(adapter) => format!("{model}; {:.2} M of them, the adapter, learn", adapter as f64 / 1e6),
+            None => model,
+        }
     }
 
     fn parameters(&self, module: &M) -> Vec<Parameter> {
@@ -150,7 +154,9 @@ where
     }
 
     fn flops_per_token(&self, module: &M) -> f64 {
-        module.gpt().config().flops_per_token()
+        let (gpt, whole) = (module.gpt(), module.gpt().config().flops_per_token());
+        // Of three products with each matrix, the one that makes its gradient is left out.
+        if gpt.lora().is_some() { whole * 2.0 / 3.0 } else { whole }
     }
 
     fn save_tokenizer(&self, directory: &Path) -> Result<()> {

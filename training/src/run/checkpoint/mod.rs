@@ -4,7 +4,7 @@
 //!
 //! | file | what it is |
 //! |---|---|
-//! | `model.mpk` | weights |
+//! | `model.mpk` | weights; of a model with an adapter, what learns beside it, and its checksum |
 //! | `optimizer.mpk` | the optimizer's moments in full precision: they do not survive f16 |
 //! | `schedule.mpk` | position of the learning rate's schedule |
 //! | `state.toml` | step, tokens, best evaluation, counters, windows of the z-scores, format version |
@@ -18,6 +18,7 @@
 //! (`parts`). They write into a temporary directory; once everything is there with its checksums (`sealed`) and on the
 //! disk, one rename makes it a checkpoint (`store`). A crash at any moment leaves those that were there.
 
+mod learned;
 mod name;
 mod parts;
 mod sealed;

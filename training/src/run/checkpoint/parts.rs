@@ -5,14 +5,17 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
+use burn::module::Module;
 use burn::record::{FullPrecisionSettings, NamedMpkBytesRecorder, Record, Recorder};
-use burn::tensor::backend::{Backend, BackendTypes};
+use burn::tensor::backend::{Backend as BurnBackend, BackendTypes};
 use burn_train::checkpoint::{
     AsyncCheckpointer, Checkpointer, CheckpointerError, CheckpointingAction, CheckpointingStrategy,
 };
 use burn_train::metric::store::EventStoreClient;
 use burn_train::{Learner, LearningCheckpointer, LearningComponentsTypes};
+use kiln_model::Backend;
 
+use super::learned::{Learned, has_adapter};
 use crate::error::{Error, Result};
 
 pub(super) const MODEL: &str = "model.mpk";
@@ -34,19 +37,42 @@ pub(super) fn learning_checkpointer<LC: LearningComponentsTypes>(
 }
 
 /// The learner with the records that lie in `folder`.
-pub(super) fn restore<LC: LearningComponentsTypes>(
+pub(super) fn restore<LC: LearningComponentsTypes<Backend: Backend>>(
     mut learner: Learner<LC>,
     folder: &Path,
     device: &<LC::Backend as BackendTypes>::Device,
 ) -> Result<Learner<LC>> {
-    learner.load_model(load(&folder.join(MODEL), device)?);
+    let model = restore_model::<LC::Backend, _>(learner.model(), folder, device)?;
+    learner.load_model(model.into_record());
     learner.load_optim(load(&folder.join(OPTIMIZER), device)?);
     learner.load_scheduler(load(&folder.join(SCHEDULE), device)?);
     Ok(learner)
 }
 
+/// The module with the weights that lie in `folder`; with an adapter, what learns is there, and the rest stays.
+pub(super) fn restore_model<B: Backend, M: Module<B>>(
+    module: M,
+    folder: &Path,
+    device: &B::Device,
+) -> Result<M> {
+    let path = folder.join(MODEL);
+    if !has_adapter::<B, M>(&module) {
+        return Ok(module.load_record(load(&path, device)?));
+    }
+    let learned: Learned<B> = load(&path, device)?;
+    learned.put(module).map_err(|reason| Error::Format { path, reason })
+}
+
+/// What is recorded in place of the whole module, if it has an adapter.
+pub(super) fn learned<B: Backend, M: Module<B>>(module: &M) -> Option<Result<Vec<u8>>> {
+    let learned = Learned::<B>::of(module)?;
+    let recorder = NamedMpkBytesRecorder::<FullPrecisionSettings>::default();
+    let recorded = Recorder::<B>::record(&recorder, learned, ());
+    Some(recorded.map_err(|error| Error::Format { path: MODEL.into(), reason: error.to_string() }))
+}
+
 /// Reads a record from a file that has been verified.
-pub(super) fn load<R: Record<B>, B: Backend>(path: &Path, device: &B::Device) -> Result<R> {
+fn load<R: Record<B>, B: BurnBackend>(path: &Path, device: &B::Device) -> Result<R> {
     let bytes = std::fs::read(path).map_err(Error::io(path))?;
     let recorder = NamedMpkBytesRecorder::<FullPrecisionSettings>::default();
     Recorder::<B>::load(&recorder, bytes, device)
@@ -62,6 +88,8 @@ pub(super) fn write_synced(path: &Path, bytes: &[u8]) -> Result<()> {
 #[derive(Default)]
 pub(super) struct Exchange {
     folder: Mutex<PathBuf>,
+    /// What is written in place of the next record of the module.
+    instead: Mutex<Option<Vec<u8>>>,
     written: Mutex<Vec<Result<()>>>,
     changed: Condvar,
 }
@@ -70,6 +98,16 @@ impl Exchange {
     /// The directory of the next save or load.
     pub(super) fn set_folder(&self, folder: &Path) {
         folder.clone_into(&mut self.folder.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Writes these bytes in place of the next record of the module, if any.
+    pub(super) fn replace_model(&self, bytes: Option<Vec<u8>>) {
+        *self.instead.lock().unwrap_or_else(PoisonError::into_inner) = bytes;
+    }
+
+    fn instead_of(&self, name: &str) -> Option<Vec<u8>> {
+        let mut instead = self.instead.lock().unwrap_or_else(PoisonError::into_inner);
+        instead.take_if(|_| name == MODEL)
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -92,13 +130,16 @@ struct Part {
     exchange: Arc<Exchange>,
 }
 
-impl<R: Record<B>, B: Backend> Checkpointer<R, B> for Part {
+impl<R: Record<B>, B: BurnBackend> Checkpointer<R, B> for Part {
     fn save(&self, _step: usize, record: R) -> std::result::Result<(), CheckpointerError> {
         let path = self.exchange.path(self.name);
-        let recorder = NamedMpkBytesRecorder::<FullPrecisionSettings>::default();
-        let written = Recorder::<B>::record(&recorder, record, ())
-            .map_err(|error| Error::Format { path: path.clone(), reason: error.to_string() })
-            .and_then(|bytes| write_synced(&path, &bytes));
+        let record = || {
+            let recorder = NamedMpkBytesRecorder::<FullPrecisionSettings>::default();
+            Recorder::<B>::record(&recorder, record, ())
+                .map_err(|error| Error::Format { path: path.clone(), reason: error.to_string() })
+        };
+        let bytes = self.exchange.instead_of(self.name).map_or_else(record, Ok);
+        let written = bytes.and_then(|bytes| write_synced(&path, &bytes));
         self.exchange.written.lock().unwrap_or_else(PoisonError::into_inner).push(written);
         self.exchange.changed.notify_all();
         Ok(())

@@ -3,13 +3,14 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use burn::record::Record;
-use burn::tensor::backend::{Backend, BackendTypes};
+use burn::module::Module;
+use burn::tensor::backend::BackendTypes;
 use burn_train::{Learner, LearningComponentsTypes};
+use kiln_model::Backend;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::name::{Name, list};
-use super::parts::{self, MODEL, RECORDS, write_synced};
+use super::parts::{self, RECORDS, write_synced};
 use super::state::{RunState, VERSION};
 use crate::error::{Error, Result};
 
@@ -50,13 +51,13 @@ impl Checkpoint {
         &self.state
     }
 
-    /// The weights.
-    pub(crate) fn model<R: Record<B>, B: Backend>(&self, device: &B::Device) -> Result<R> {
-        parts::load(&self.path.join(MODEL), device)
+    /// The module with the weights that it had.
+    pub(crate) fn model<B: Backend, M: Module<B>>(&self, module: M, device: &B::Device) -> Result<M> {
+        parts::restore_model::<B, M>(module, &self.path, device)
     }
 
     /// The learner as it was.
-    pub(crate) fn restore<LC: LearningComponentsTypes>(
+    pub(crate) fn restore<LC: LearningComponentsTypes<Backend: Backend>>(
         &self,
         learner: Learner<LC>,
         device: &<LC::Backend as BackendTypes>::Device,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use burn_train::metric::store::EventStoreClient;
 use burn_train::{Learner, LearningCheckpointer, LearningComponentsTypes};
+use kiln_model::Backend;
 
 use super::name::{Name, list};
 use super::parts::{self, Exchange};
@@ -26,7 +27,7 @@ pub(crate) struct Checkpoints<LC: LearningComponentsTypes> {
     saved: Option<(usize, Option<usize>)>,
 }
 
-impl<LC: LearningComponentsTypes> Checkpoints<LC> {
+impl<LC: LearningComponentsTypes<Backend: Backend>> Checkpoints<LC> {
     /// Into `folder`, which exists; the latest `keep` stay, and that of the best evaluation. `saved` is the state of the
     /// newest one there.
     pub(crate) fn new(
@@ -56,6 +57,7 @@ impl<LC: LearningComponentsTypes> Checkpoints<LC> {
         std::fs::create_dir(&temporary).map_err(Error::io(&temporary))?;
 
         self.exchange.set_folder(&temporary);
+        self.exchange.replace_model(parts::learned::<LC::Backend, _>(&learner.model()).transpose()?);
         self.learner.checkpoint(learner, state.step, &self.store);
         let written = self.exchange.wait().and_then(|()| seal(&temporary, state, &self.config));
         // Half a checkpoint only takes up room, of which there may be none.
