@@ -97,8 +97,8 @@ mod tests {
         assert_eq!((parts.train[0], parts.test[0], parts.valid[0]), (0, 935, 1045));
     }
 
-    /// SHA-256 of "hello" begins with 2cf24dba = 754,077,114, of "world" with 486ea462 = 1,215,210,594, of "" with
-    /// e3b0c442 = 3,820,012,610, of "abc" with ba7816bf = 3,128,432,319.
+    /// The first 32 bits of the SHA-256 are 754,077,114 for "hello", 1,215,210,594 for "world", 3,820,012,610 for "" and
+    /// 3,128,432,319 for "abc".
     #[test]
     fn hashed_the_text_decides_and_repeated_ones_are_dropped() {
         let texts = ["hello", "world", "hello", "", "abc"].map(str::to_owned).to_vec();
