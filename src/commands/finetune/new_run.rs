@@ -146,7 +146,10 @@ pub(super) fn plan_memory(
     let device = crate::backend::device_kind(&args.backend)?;
     // No example is longer, and none is padded.
     let longest = GptConfig { context_length: examples.longest.max(1), ..config.clone() };
-    let plan = MemoryPlan::new(&longest, &settings.training, device);
+    let plan = match &settings.lora {
+        Some(lora) => MemoryPlan::with_lora(&longest, lora, &settings.training, device),
+        None => MemoryPlan::new(&longest, &settings.training, device),
+    };
     let plan = plan.map_err(|error| origin.locate(error.into()))?;
     settings.training.micro_batch_size = plan.micro_batch;
     Ok(plan)

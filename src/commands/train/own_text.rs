@@ -114,7 +114,7 @@ impl Recipe {
         format!(
             "[model]\ncontext_length = {context_length}\nd_model = {d_model}\nn_layers = {n_layers}\n\
              n_heads = {n_heads}\ndropout = {dropout:?}\n\
-             [tokenizer]\nkind = \"{tokenizer}\"\nvocab_size = {vocab_size}\n\
+             [tokenizer]\nkind = \"{tokenizer}\"\nvocab_size = {vocab_size}\nchat = true\n\
              [data]\nsource = \"path\"\npath = {path}\nvalid_fraction = {valid_fraction}\n\
              [optimizer]\nlearning_rate = {learning_rate}\nmuon_learning_rate = {muon_learning_rate:?}\n\
              beta2 = {beta2}\n\
