@@ -13,7 +13,7 @@ use burn::tensor::{Distribution, Tensor};
 use burn_ndarray::NdArray;
 use kiln_model::{
     Adapter, Biases, Classifier, Dtype, FeedForwardKind, GptConfig, GptModel, LoraConfig, SpecialTokens,
-    Targets, base_checksum, save, save_adapter, save_classifier_adapter, token_tensor,
+    Targets, save, save_adapter, save_classifier_adapter, token_tensor,
 };
 use safetensors::SafeTensors;
 use safetensors::tensor::TensorView;
