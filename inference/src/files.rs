@@ -30,8 +30,8 @@ impl ModelFiles {
     ///
     /// # Errors
     ///
-    /// [`Error::Model`](crate::Error::Model) if there is no model or its architecture is not known,
-    /// [`Error::NoBase`](crate::Error::NoBase) for an adapter whose model is not there.
+    /// [`Error::Model`] if there is no model or its architecture is not known,
+    /// [`Error::NoBase`] for an adapter whose model is not there.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = model_path(path.as_ref());
         if Self::is_adapter(&path) {
@@ -54,7 +54,7 @@ impl ModelFiles {
     ///
     /// # Errors
     ///
-    /// [`Error::Model`](crate::Error::Model) if there is no adapter, or it is not one for such a model.
+    /// [`Error::Model`] if there is no adapter, or it is not one for such a model.
     pub fn with_adapter(mut self, directory: impl AsRef<Path>) -> Result<Self> {
         let adapter = Adapter::open(&model_path(directory.as_ref()))?;
         adapter.config().validate(&self.config)?;
@@ -111,7 +111,7 @@ impl ModelFiles {
     ///
     /// # Errors
     ///
-    /// [`Error::Data`](crate::Error::Data) if there is none or it cannot be used.
+    /// [`Error::Data`] if there is none or it cannot be used.
     pub fn tokenizer(&self) -> Result<Tokenizer> {
         if let Some(directory) = self.own_tokenizer() {
             return Ok(Tokenizer::from_directory(directory)?);
@@ -126,7 +126,7 @@ impl ModelFiles {
     ///
     /// # Errors
     ///
-    /// [`Error::Model`](crate::Error::Model) if the weights do not fit the architecture, or an adapter belongs to other ones.
+    /// [`Error::Model`] if the weights do not fit the architecture, or an adapter belongs to other ones.
     pub fn load<B: Backend>(&self, device: &B::Device) -> Result<GptModel<B>> {
         let mut model = kiln_model::load_weights(&self.path, &self.config, device, None)?;
         let mut name = self.path.display().to_string();
@@ -141,7 +141,7 @@ impl ModelFiles {
     ///
     /// # Errors
     ///
-    /// [`Error::Model`](crate::Error::Model) if the weights do not fit the architecture, or the backend
+    /// [`Error::Model`] if the weights do not fit the architecture, or the backend
     /// cannot hold them in `precision`.
     pub fn load_with_precision<B: Backend>(
         &self,

@@ -48,7 +48,7 @@ pub(super) struct Family {
     /// Starts of names: other heads than the one that predicts tokens, which are skipped.
     pub(super) other_heads: &'static [&'static str],
     /// Names of the linear maps that PEFT adapts where nobody says which.
-    adapted: &'static [&'static str],
+    pub(super) adapted: &'static [&'static str],
 }
 
 /// The keys of [special tokens](super::SpecialTokens), in every family.
