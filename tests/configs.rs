@@ -15,6 +15,11 @@ fn recipes() -> Vec<PathBuf> {
     recipes
 }
 
+/// Whether the recipe is one of `kiln finetune`.
+fn tunes(recipe: &Path) -> bool {
+    std::fs::read_to_string(recipe).expect("readable").contains("[finetune]")
+}
+
 /// A text long enough for a window of every recipe in both splits, in the folder where its run is.
 fn write_text(folder: &Path) {
     let text = "Every effort moves you a little further down the quiet road.\n".repeat(2000);
@@ -24,7 +29,7 @@ fn write_text(folder: &Path) {
 /// Every recipe as it stands, but for its text, the number of its steps and what it prints.
 #[test]
 fn every_recipe_trains() {
-    for recipe in recipes() {
+    for recipe in recipes().into_iter().filter(|recipe| !tunes(recipe)) {
         let folder = tempfile::tempdir().expect("a temporary directory");
         write_text(folder.path());
         let recipe = recipe.to_str().expect("UTF-8");
@@ -36,6 +41,27 @@ fn every_recipe_trains() {
                 .chain(["--set", "generation.max_tokens=1", "--set", "schedule.warmup_steps=0"]),
         );
         assert!(output.status.success(), "{recipe}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
+/// Recipes that go on from the default run do so from a small one of its kind.
+#[test]
+fn every_recipe_of_fine_tuning_tunes() {
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let small =
+        ["training.steps=1", "training.eval_batches=1", "data.tales_bytes=100000", "model.n_layers=1"];
+    let more = ["model.d_model=32", "generation.max_tokens=1", "schedule.warmup_steps=0"];
+    let changes = small.into_iter().chain(more).flat_map(|change| ["--set", change]);
+    let default = ["train", "--plain", "--run-dir", "runs/tales"];
+    common::stdout(&common::kiln(folder.path(), default.into_iter().chain(changes)));
+    let recipes: Vec<PathBuf> = recipes().into_iter().filter(|recipe| tunes(recipe)).collect();
+    assert!(!recipes.is_empty());
+    for recipe in recipes {
+        let recipe = recipe.to_str().expect("UTF-8");
+        let few = ["--steps", "1", "--set", "data.tales_bytes=100000", "--set", "generation.max_tokens=1"];
+        let tune = ["finetune", "instruct", "--plain", "--config", recipe, "--run-dir", "run"];
+        common::stdout(&common::kiln(folder.path(), tune.into_iter().chain(few)));
+        std::fs::remove_dir_all(folder.path().join("run")).expect("it is there");
     }
 }
 

@@ -29,6 +29,9 @@ pub struct Generate {
     /// standard input.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["prompt", "prompt_file"])]
     pub prompts: Option<PathBuf>,
+    /// Take each prompt for what somebody says, and answer it: by the template of the model.
+    #[arg(long)]
+    pub chat: bool,
     /// Texts for each prompt; the first draws from --seed, each further one from the next number.
     #[arg(help_heading = LENGTH, short = 'n', long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     #[arg(aliases = ["n", "samples", "num_samples", "num-return-sequences", "num_return_sequences"])]

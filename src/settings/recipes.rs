@@ -3,10 +3,11 @@
 use std::path::Path;
 
 /// Each recipe and its text.
-const RECIPES: [(&str, &str); 3] = [
+const RECIPES: [(&str, &str); 4] = [
     ("book-gpt2-bpe", include_str!("../../configs/book-gpt2-bpe.toml")),
     ("fast-shakespeare-char", include_str!("../../configs/fast-shakespeare-char.toml")),
     ("shakespeare-char-cpu", include_str!("../../configs/shakespeare-char-cpu.toml")),
+    ("tales-instruct", include_str!("../../configs/tales-instruct.toml")),
 ];
 
 /// The recipe that a path such as `shakespeare-char-cpu` or `configs/shakespeare-char-cpu.toml` names.

@@ -56,6 +56,18 @@ impl Tokenizer {
         of_document(json, Some(text), Companions::of_config(config), TOKENIZER.as_ref())
     }
 
+    /// The same tokenizer with another template for conversations, which [`save`](Self::save) writes beside it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Format`](crate::Error::Format) from a damaged tokenizer.
+    pub fn with_chat_template(&self, template: &str) -> Result<Self> {
+        let mut special = (*self.special).clone();
+        special.config = super::directory::config(self)?;
+        special.config.insert("chat_template".to_owned(), json!(template));
+        Ok(Self { kind: self.kind.clone(), special: Arc::new(special) })
+    }
+
     /// Its `tokenizer_config.json` with the tokens and the template of conversations.
     fn chat_config(&self) -> Result<Map<String, Value>> {
         let mut config = super::directory::config(self)?;

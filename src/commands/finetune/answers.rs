@@ -111,6 +111,15 @@ pub fn write(answers: &[Answer], run: &Path) -> Result<()> {
     Ok(kiln_model::write_file(&run.join(ANSWERS), lines)?)
 }
 
+/// The share of answers that are whole tales about what was asked for.
+pub fn right(answers: &[Answer], prompts: &[Prompt]) -> f64 {
+    let right = |(answer, prompt): (&Answer, &Prompt)| {
+        prompt.tale.as_ref().is_some_and(|tale| tale.answer(&answer.answer).is_right())
+    };
+    let count = answers.iter().zip(prompts).filter(|pair| right(*pair)).count();
+    count as f64 / answers.len().max(1) as f64
+}
+
 /// Adds what the answers come to, to `more` by name and to `notes` for people: how many stop by themselves, and of tales how many
 /// are what was asked for.
 pub fn judge(
@@ -136,6 +145,7 @@ pub fn judge(
         );
         more.insert("whole_tales".to_owned(), json!(share(tales)));
         more.insert("about_both".to_owned(), json!(share(about)));
+        more.insert("right".to_owned(), json!(right(answers, prompts)));
         notes.push(format!(
             "{tales} are whole tales, and {about} are about both that were asked for: pairs that no training request had"
         ));

@@ -1,8 +1,10 @@
 //! Instructions: the model learns what to answer.
 
 use anyhow::Result;
+use burn::module::AutodiffModule as _;
 use kiln_model::{AutodiffBackend, SpecialTokens};
 use kiln_training::{AnswerModel, Run, Segment};
+use serde_json::json;
 
 use super::answers::{self, Answerer, MOST, Prompt};
 use super::base::Base;
@@ -40,11 +42,18 @@ pub fn run<B: AutodiffBackend>(base: Base<B>, instructions: Instructions, run: R
         sample
     });
     let (stop, folder) = (run.stop.clone(), run.directory.path().to_owned());
+    prompts.truncate(MOST);
+    // Of tales it is known what is right, and so whether the model could do it all along.
+    let tales = prompts.iter().any(|prompt| prompt.tale.is_some());
+    let start = tales.then(|| base.gpt.valid());
+    let before = start.and_then(|start| answerer.answers(&start, &prompts, &mut || stop.is_asked()));
     let task = TaskRun { parts, module: AnswerModel { gpt: base.gpt }, saving, sample, reopen };
     let outcome = task_run::run(task, run)?;
     let Some(best) = outcome.best else { return Ok(Ending::early(outcome.summary)) };
     let mut ending = Ending::of(outcome.summary, &best);
-    prompts.truncate(MOST);
+    if let Some(before) = before {
+        ending.more.insert("right_before".to_owned(), json!(answers::right(&before, &prompts)));
+    }
     if let Some(written) = answerer.answers(&best.model.gpt, &prompts, &mut || stop.is_asked()) {
         answers::write(&written, &folder)?;
         answers::judge(&written, &prompts, &mut ending.more, &mut ending.notes);

@@ -40,7 +40,12 @@ impl TrainingJob for Finetuning {
             Some(lora) => gpt.with_lora(lora.clone(), settings.training.seed)?,
             None => gpt,
         };
-        let Examples { kind, counts, .. } = examples;
+        let Examples { kind, counts, template, .. } = examples;
+        // Whoever talks to the model later says it as it has learned it.
+        let tokenizer = match template {
+            Some(template) => tokenizer.with_chat_template(&template)?,
+            None => tokenizer,
+        };
         print_message(format_args!(
             "tuning {} on {name}: {counts}, run directory {}",
             files.path().display(),
@@ -119,6 +124,6 @@ fn tell(ending: Ending, settings: &Settings, examples: Counts, folder: &Path) ->
 fn next(task: Task, folder: &str) -> String {
     match task {
         Task::Classify => format!("kiln classify --model {folder} --text \"…\""),
-        Task::Instruct | Task::Dpo => format!("kiln generate --model {folder} --prompt \"…\""),
+        Task::Instruct | Task::Dpo => format!("kiln generate --model {folder} --chat --prompt \"…\""),
     }
 }

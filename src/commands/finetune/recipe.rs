@@ -25,22 +25,15 @@ pub fn toml(task: Task, config: &GptConfig, adapter: bool) -> String {
     let scaled = published * (PUBLISHED_FOR / config.num_parameters() as f64).sqrt();
     let of_all = scaled.clamp(RATES.0, RATES.1);
     let (learning_rate, weight_decay) = if adapter { (of_all * OF_ADAPTER, 0.0) } else { (of_all, 0.1) };
-    let learning_rate = two_digits(learning_rate);
     format!(
         "[model]\ndropout = {dropout:?}\n\
-         [optimizer]\nlearning_rate = {learning_rate:e}\nbeta1 = 0.9\nbeta2 = 0.99\nweight_decay = {weight_decay:?}\n\
+         [optimizer]\nlearning_rate = {learning_rate:.1e}\nbeta1 = 0.9\nbeta2 = 0.99\nweight_decay = {weight_decay:?}\n\
          grad_clip = 1.0\n\
          [schedule]\ndecay = \"linear\"\n\
          [training]\nbatch_size = {batch_size}\n\
          [generation]\nmax_tokens = 256\n\
          [finetune]\ntask = \"{task}\"\nepochs = {epochs:?}\n"
     )
-}
-
-/// A number that people like to read.
-fn two_digits(number: f64) -> f64 {
-    let unit = 10f64.powf(number.log10().floor() - 1.0);
-    (number / unit).round() * unit
 }
 
 #[cfg(test)]

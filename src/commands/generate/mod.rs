@@ -38,7 +38,10 @@ pub fn run(args: Generate) -> Result<()> {
     let files = crate::files::with_adapter(crate::files::open_model(&directory)?, &args.common.adapter)?;
     let tokenizer = crate::files::tokenizer_of(&files, args.tokenizer.as_deref())?;
     let encode = |prompt: String| -> Result<Text> {
-        let tokens = encode_prompt(&prompt, &tokenizer, files.special_tokens())?;
+        let tokens = match args.chat {
+            true => prompts::said(&prompt, &tokenizer, files.config().context_length)?,
+            false => encode_prompt(&prompt, &tokenizer, files.special_tokens())?,
+        };
         Ok(Text { prompt, index: 0, request: Request { prompt: tokens, options: options.clone() } })
     };
     let firsts = prompts::read(&args)?.into_iter().map(encode).collect::<Result<_>>()?;

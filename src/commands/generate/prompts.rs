@@ -4,6 +4,8 @@ use std::io::IsTerminal;
 use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, bail};
+use kiln_datasets::Tokenizer;
+use kiln_datasets::examples::{Conversation, ExampleEncoder, Message, Provenance, Role, Template};
 use serde_json::Value;
 
 use crate::cli::inference::Generate;
@@ -72,6 +74,14 @@ fn of_json(line: &str) -> Result<String> {
         },
         other => bail!("{other} is neither a string nor an object with the key \"prompt\""),
     }
+}
+
+/// The tokens of what somebody says, up to where the model is to answer.
+pub fn said(text: &str, tokenizer: &Tokenizer, context_length: usize) -> Result<Vec<u32>> {
+    let encoder = ExampleEncoder::new(tokenizer, Template::of(tokenizer, None)?, context_length, false)?;
+    let messages = vec![Message::new(Role::User, text)];
+    let provenance = Provenance::of_file(Path::new("--prompt"));
+    Ok(encoder.prompt(&Conversation { messages, tools: Vec::new(), provenance })?)
 }
 
 /// A stop string as it was typed: `\n`, `\r`, `\t` and `\\` stand for what they do in most languages; a backslash

@@ -19,6 +19,7 @@ pub struct Report<'a, W: Write> {
     tokenizer: &'a Tokenizer,
     json: bool,
     logprobs: bool,
+    chat: bool,
     /// Texts that are over.
     printed: usize,
 }
@@ -27,17 +28,17 @@ impl<'a> Report<'a, Output> {
     pub fn new(args: &Generate, tokenizer: &'a Tokenizer) -> Self {
         let (json, logprobs) = (args.common.json, args.logprobs);
         let output = WordWrap::to_terminal(output::stdout());
-        Self { output, tokenizer, json, logprobs, printed: 0 }
+        Self { output, tokenizer, json, logprobs, chat: args.chat, printed: 0 }
     }
 }
 
 impl<W: Write> Report<'_, W> {
-    /// The beginning of a text: its prompt.
+    /// The beginning of a text: its prompt, unless that is answered and not continued.
     pub fn start(&mut self, text: &Text) -> Result<()> {
         if self.printed > 0 && !self.json {
             writeln!(self.output, "---------------")?;
         }
-        self.piece(&text.prompt)
+        if self.chat { Ok(()) } else { self.piece(&text.prompt) }
     }
 
     /// A part of a text.

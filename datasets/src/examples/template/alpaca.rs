@@ -7,6 +7,14 @@ use crate::examples::Role;
 const PREAMBLE: &str = "Below is an instruction that describes a task. Write a response that appropriately completes the \
                         request.";
 
+/// The same as a Jinja template, which knows no inputs apart from instructions.
+pub(super) const JINJA: &str = concat!(
+    "{% for message in messages %}{% if message.role == 'user' %}{% if loop.first %}",
+    "Below is an instruction that describes a task. Write a response that appropriately completes the request.",
+    r"{% endif %}{{ '\n\n### Instruction:\n' ~ message.content ~ '\n\n### Response:\n' }}",
+    "{% elif message.role == 'assistant' %}{{ message.content ~ eos_token }}{% else %}{{ message.content }}{% endif %}{% endfor %}",
+);
+
 /// `preamble`, `### Instruction:`, perhaps `### Input:`, and `### Response:`, with blank lines between; a response ends
 /// with `turn_end`, whose text this is.
 pub(super) fn render(asked: &Asked<'_>, turn_end: &str) -> Result<Rendering, String> {

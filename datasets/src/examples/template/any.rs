@@ -76,6 +76,15 @@ impl Template {
         }
     }
 
+    /// The template as a Jinja template, for the files of a model that has learned by it.
+    pub fn jinja(&self) -> &str {
+        match self {
+            Self::Chat(template) => template.source(),
+            Self::Alpaca => alpaca::JINJA,
+            Self::Plain => plain::JINJA,
+        }
+    }
+
     /// Whether it needs a token of the tokenizer that ends an answer; others bring their own.
     pub(in crate::examples) fn needs_turn_end(&self) -> bool {
         !matches!(self, Self::Chat(_))

@@ -20,6 +20,7 @@ const NAME: &str = "template";
 #[derive(Clone)]
 pub struct ChatTemplate {
     name: String,
+    source: String,
     environment: Arc<Environment<'static>>,
     /// Whether it says where its answers are.
     marks_answers: bool,
@@ -42,10 +43,11 @@ impl ChatTemplate {
     pub fn parse(source: &str, name: &str) -> Result<Self, String> {
         let mut environment = Environment::new();
         python::set_up(&mut environment);
-        let (source, marks_answers) = generation::with_marks(source);
-        environment.add_template_owned(NAME, source).map_err(|error| worded(&error))?;
+        let (calls, marks_answers) = generation::with_marks(source);
+        environment.add_template_owned(NAME, calls).map_err(|error| worded(&error))?;
         let environment = Arc::new(environment);
-        Ok(Self { name: name.to_owned(), environment, marks_answers, named: Map::new() })
+        let (name, source) = (name.to_owned(), source.to_owned());
+        Ok(Self { name, source, environment, marks_answers, named: Map::new() })
     }
 
     /// The template, which may name the special tokens of `tokenizer`.
@@ -55,6 +57,11 @@ impl ChatTemplate {
         let named = ROLES.into_iter().filter_map(|role| Some((role.to_owned(), json!(token(role)?))));
         self.named = named.collect();
         self
+    }
+
+    /// The template as it was read.
+    pub fn source(&self) -> &str {
+        &self.source
     }
 
     /// What messages call it.

@@ -3,6 +3,9 @@
 use super::rendering::{Asked, Rendering};
 use crate::examples::Role;
 
+/// The same as a Jinja template.
+pub(super) const JINJA: &str = "{% for message in messages %}{{ message.content }}{% if message.role == 'assistant' %}{{ eos_token }}{% endif %}{% endfor %}";
+
 /// The texts as they are; an answer ends with `turn_end`, whose text this is.
 pub(super) fn render(asked: &Asked<'_>, turn_end: &str) -> Rendering {
     let (mut text, mut answers) = (String::new(), Vec::new());

@@ -27,6 +27,7 @@ pub fn read(settings: &Settings, files: &ModelFiles, tokenizer: &Tokenizer) -> R
         from_files(settings)?
     };
     let template = templates::choose(&section.template, tokenizer, form)?;
+    let jinja = template.jinja().to_owned();
     let context = files.config().context_length;
     let encoder = ExampleEncoder::new(tokenizer, template, context, section.train_on_prompt)?;
     let encoded = Parts {
@@ -43,7 +44,7 @@ pub fn read(settings: &Settings, files: &ModelFiles, tokenizer: &Tokenizer) -> R
     let prompts = prompts.into_iter().flatten().filter(|prompt| prompt.tokens.len() < context).collect();
     let turn_end = turn_end(&encoded.train)?;
     let examples = Instructions { parts: encoded.map(segment), prompts, turn_end };
-    Ok(Read { examples, encoded: encoded.train })
+    Ok(Read { examples, encoded: encoded.train, template: jinja })
 }
 
 /// Those of files.

@@ -33,6 +33,7 @@ pub fn read(
     };
     let parts = parted(settings, read, Preference::text)?;
     let template = templates::choose(&section.template, tokenizer, form)?;
+    let jinja = template.jinja().to_owned();
     let encoder = ExampleEncoder::new(tokenizer, template, files.config().context_length, false)?;
     let encoded = Parts {
         train: encode(&encoder, &parts.train, "training")?,
@@ -48,7 +49,11 @@ pub fn read(
         rejected: segment(&pair.rejected),
         reference: [0.0; 2],
     };
-    Ok(Read { examples: dpo::Preferences { parts: encoded.map(pair), turn_end }, encoded: both })
+    Ok(Read {
+        examples: dpo::Preferences { parts: encoded.map(pair), turn_end },
+        encoded: both,
+        template: jinja,
+    })
 }
 
 /// Encodes a part, and says what of it is left out.

@@ -27,6 +27,8 @@ pub struct Examples {
     pub longest: usize,
     /// The training examples, to be shown.
     encoded: Vec<Encoded>,
+    /// How conversations became text, in Jinja.
+    pub template: Option<String>,
 }
 
 /// What was read for a task.
@@ -34,6 +36,8 @@ pub struct Read<T> {
     pub examples: T,
     /// The training examples, to be shown.
     pub encoded: Vec<Encoded>,
+    /// How conversations became text, in Jinja.
+    pub template: String,
 }
 
 /// Examples by their task.
@@ -47,15 +51,15 @@ impl Examples {
     /// Reads, parts and encodes what the settings name.
     pub fn read(settings: &Settings, files: &ModelFiles, tokenizer: &Tokenizer) -> Result<Self> {
         let task = settings.finetune.as_ref().map(|section| section.task).unwrap_or_default();
-        let (kind, encoded) = match task {
-            Task::Classify => (Kind::Labelled(labelled::read(settings, files, tokenizer)?), Vec::new()),
+        let (kind, encoded, template) = match task {
+            Task::Classify => (Kind::Labelled(labelled::read(settings, files, tokenizer)?), Vec::new(), None),
             Task::Instruct => {
-                let Read { examples, encoded } = conversations::read(settings, files, tokenizer)?;
-                (Kind::Instructions(examples), encoded)
+                let Read { examples, encoded, template } = conversations::read(settings, files, tokenizer)?;
+                (Kind::Instructions(examples), encoded, Some(template))
             }
             Task::Dpo => {
-                let Read { examples, encoded } = pairs::read(settings, files, tokenizer)?;
-                (Kind::Preferences(examples), encoded)
+                let Read { examples, encoded, template } = pairs::read(settings, files, tokenizer)?;
+                (Kind::Preferences(examples), encoded, Some(template))
             }
         };
         let (counts, longest) = match &kind {
@@ -63,7 +67,7 @@ impl Examples {
             Kind::Instructions(instructions) => sizes(&instructions.parts),
             Kind::Preferences(preferences) => sizes(&preferences.parts),
         };
-        Ok(Self { kind, counts, longest, encoded })
+        Ok(Self { kind, counts, longest, encoded, template })
     }
 }
 
