@@ -18,6 +18,7 @@ import json
 import math
 import sys
 import tempfile
+import warnings
 from pathlib import Path
 
 import sklearn.metrics
@@ -63,7 +64,8 @@ def check_classifier(kiln, folder, model, name, classes, *lora):
     print(f"classify: {name}{', adapter' if lora else ''}")
     directory = folder / f"{name}-classify-{len(lora)}"
     data = parts(folder, f"{name}-labels", labelled(classes), (160, 40, 120))
-    results = tune(kiln, "classify", model, directory, *data, "--epochs", 3, "--lr", 5e-3, *lora)
+    results = tune(kiln, "classify", model, directory, *data, "--epochs", 3, "--lr", 5e-3,
+                   "--set", "model.dropout=0", *lora)
     tuned = directory / "model"
     if lora:
         # Without the adapter there is no head: transformers makes one.
@@ -183,6 +185,7 @@ def by_trl(tuned, reference, tokenizer, pairs, loss, beta, folder):
     from trl import DPOConfig, DPOTrainer
 
     datasets.disable_progress_bars()
+    warnings.simplefilter("ignore", FutureWarning)
     # As texts: TRL would take the line break after `<|im_end|>` for a part of the answer.
     prompts = [tokenizer.apply_chat_template(turns(p), add_generation_prompt=True, tokenize=False) for p in pairs]
     examples = datasets.Dataset.from_list([{**p, "prompt": prompt} for p, prompt in zip(pairs, prompts)])
@@ -229,6 +232,8 @@ def main():
     kiln = Path(parser.parse_args().kiln).resolve()
     transformers.utils.logging.disable_progress_bar()
     transformers.utils.logging.set_verbosity_error()
+    # Models as small as these make several threads wait for each other.
+    torch.set_num_threads(1)
     if not importlib.util.find_spec("trl"):
         print("  --      TRL is not installed: preferences are compared with their formulas alone")
     with tempfile.TemporaryDirectory() as folder:
