@@ -1,13 +1,14 @@
 """Fine-tuning steps, of all weights and of an adapter: Kiln beside PEFT and PyTorch, in turn, on this machine.
 
     cargo build --release
-    pip install -r benches/peers/requirements.txt peft
+    pip install -r benches/peers/requirements.txt
     python benches/peers/lora.py target/release/kiln [--model SmolLM2.gguf] [--batch 2] [--tokens 256] [--steps 6] [--rounds 3]
 
 Every step of every program is one of the same examples, all tokens of which are learned: forward, backward, clipping to norm 1,
 AdamW. Adapters have rank 8 beside all linear maps. Each program runs once a round, in a process of its own and in f32, with two
-threads; speeds are medians of steps without the first, then of rounds, memory is the peak of the process. Without --model, it is
-a new one of SmolLM2-135M's shape, or with --shape gpt2 of GPT-2's. Kiln's memory includes that for evaluating at the end.
+threads; speeds are medians of steps without the first, then of rounds. Memory is the peak of the process until the last step is
+done; Kiln then evaluates, saves and opens what it saved, so "in all" is the peak of its whole run. Without --model, the model is a
+new one of SmolLM2-135M's shape, or with --shape gpt2 of GPT-2's.
 """
 
 import argparse
@@ -15,14 +16,17 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
+import time
 
 import torch
 from tokenizers import ByteLevelBPETokenizer
 from transformers import AutoModelForCausalLM, AutoTokenizer, GPT2Config, LlamaConfig, PreTrainedTokenizerFast
+from transformers.utils.logging import disable_progress_bar
 
 HERE = pathlib.Path(__file__).parent
 SHAPES = {
@@ -36,17 +40,25 @@ SHAPES = {
 PROGRAMS = ["Kiln", "PyTorch", "Kiln, adapter", "PEFT, adapter"]
 
 
-def measured(*command, threads):
-    """What a command prints, and the most memory that it had, in bytes."""
+def measured(*command, threads, steps_done=lambda: True):
+    """What a command prints, and the most memory that it had, in bytes: until its steps are done, and in all."""
     environment = {**os.environ, "RAYON_NUM_THREADS": str(threads), "HF_HUB_OFFLINE": "1"}
+    of_steps = None
     with tempfile.TemporaryFile() as output:
         process = subprocess.Popen(list(map(str, command)), stdout=output, stderr=subprocess.STDOUT, env=environment)
-        _, status, usage = os.wait4(process.pid, 0)
+        while True:
+            ended, status, usage = os.wait4(process.pid, os.WNOHANG)
+            if ended:
+                break
+            peak = re.search(r"VmHWM:\s*(\d+)", pathlib.Path(f"/proc/{process.pid}/status").read_text())
+            if peak and not (of_steps and steps_done()):
+                of_steps = int(peak[1]) * 1024
+            time.sleep(0.05)
         output.seek(0)
         text = output.read().decode()
     if status != 0:
         sys.exit(f"{' '.join(map(str, command))}\n{text}")
-    return text, usage.ru_maxrss * 1024
+    return text, of_steps, usage.ru_maxrss * 1024
 
 
 def new_model(shape, folder):
@@ -77,36 +89,40 @@ def examples(model, batch, tokens):
 
 def kiln_steps(kiln, folder, model, asked, adapter):
     directory = folder / "run"
-    subprocess.run(["rm", "-rf", directory], check=True)
-    _, memory = measured(
+    shutil.rmtree(directory, ignore_errors=True)
+    metrics = directory / "metrics.jsonl"
+    _, memory, whole = measured(
         kiln, "finetune", "instruct", "--plain", "--model", model, "--data", folder / "data.jsonl",
         "--valid", folder / "valid.jsonl", "--run-dir", directory, "--steps", asked.steps, "--batch", asked.batch, "--lr", 1e-5,
         "--set", f"training.micro_batch_size={asked.batch}", "--set", f"training.eval_interval={asked.steps}",
         *(["--lora", 8] if adapter else []), threads=asked.threads,
+        steps_done=lambda: metrics.exists() and metrics.read_text().count("\n") >= asked.steps,
     )  # fmt: skip
-    lines = [json.loads(line) for line in (directory / "metrics.jsonl").read_text().splitlines()]
+    lines = [json.loads(line) for line in metrics.read_text().splitlines()]
     steps = [line for line in lines if line["split"] == "train"]
     assert len(steps) == asked.steps, f"{len(steps)} steps were logged"
     assert steps[0]["tokens"] == asked.batch * asked.targets, f"{steps[0]['tokens']} tokens a step"
-    return {"rates": [step["tokens_per_second"] for step in steps], "loss": steps[0]["loss"], "memory": memory}
+    return {"rates": [step["tokens_per_second"] for step in steps], "loss": steps[0]["loss"],
+            "memory": memory, "whole": whole}
 
 
 def peer_steps(folder, model, asked, adapter):
     options = ["--steps", asked.steps, "--threads", asked.threads, *(["--rank", 8] if adapter else [])]
-    text, memory = measured(sys.executable, HERE / "lora_step.py", model, folder / "ids.json", *options, threads=asked.threads)
-    return {**json.loads(text.splitlines()[-1]), "memory": memory}
+    text, _, memory = measured(sys.executable, HERE / "lora_step.py", model, folder / "ids.json", *options, threads=asked.threads)
+    return {**json.loads(text.splitlines()[-1]), "memory": memory, "whole": memory}
 
 
 def report(results):
-    print(f"{'':<16}{'tokens/s':>10}{'rounds':>22}{'of its peer':>13}{'of full':>9}{'peak MB':>10}{'of its peer':>13}{'of full':>9}")
+    columns = ["tokens/s", "of its peer", "of full", "peak MB", "of its peer", "of full", "in all MB"]
+    print(f"{'':<16}{''.join(f'{column:>13}' for column in columns)}  rounds")
     speeds = {name: [statistics.median(run["rates"][1:]) for run in runs] for name, runs in results.items()}
     speed = {name: statistics.median(rounds) for name, rounds in speeds.items()}
-    memory = {name: max(run["memory"] for run in runs) for name, runs in results.items()}
+    memory, whole = ({name: max(run[key] for run in runs) / 1e6 for name, runs in results.items()} for key in ("memory", "whole"))
     for at, name in enumerate(PROGRAMS):
         peer, full = PROGRAMS[at // 2 * 2 + 1], PROGRAMS[at % 2]
-        rounds = " ".join(f"{value:.0f}" for value in speeds[name])
-        print(f"{name:<16}{speed[name]:>10.0f}{rounds:>22}{speed[name] / speed[peer]:>13.2f}{speed[name] / speed[full]:>9.2f}"
-              f"{memory[name] / 1e6:>10.0f}{memory[name] / memory[peer]:>13.2f}{memory[name] / memory[full]:>9.2f}")
+        print(f"{name:<16}{speed[name]:>13.0f}{speed[name] / speed[peer]:>13.2f}{speed[name] / speed[full]:>13.2f}"
+              f"{memory[name]:>13.0f}{memory[name] / memory[peer]:>13.2f}{memory[name] / memory[full]:>13.2f}{whole[name]:>13.0f}"
+              f"  {' '.join(f'{value:.0f}' for value in speeds[name])}")
 
 
 def main():
@@ -117,6 +133,7 @@ def main():
     for name, default in [("batch", 2), ("tokens", 256), ("steps", 6), ("rounds", 3), ("threads", 2)]:
         parser.add_argument(f"--{name}", type=int, default=default)
     asked = parser.parse_args()
+    disable_progress_bar()
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
         model = folder / "model"

@@ -1,7 +1,7 @@
 """Spam or not: a small model that read only the training texts, beside scikit-learn on the same texts.
 
     cargo build --release
-    pip install scikit-learn
+    pip install -r benches/peers/requirements.txt
     python benches/peers/spam.py target/release/kiln sms-spam.tsv [--seeds 5] [--folder DIR]
 
 The file has a label and a text on each line. Repeated texts are left out, and a hash parts the rest, as `kiln finetune` does.
