@@ -124,7 +124,6 @@ def check_answers(kiln, folder, model, name, make, template):
                    "--set", "generation.max_tokens=64")
     theirs = in_silence(lambda: AutoModelForCausalLM.from_pretrained(directory / "model"))
     tokenizer = AutoTokenizer.from_pretrained(directory / "model")
-    tokenizer.chat_template = tokenizer.chat_template or template
     ends = theirs.generation_config.eos_token_id
     ends = ends if isinstance(ends, list) else [ends]
     wrong, stopped = [], 0
@@ -139,6 +138,9 @@ def check_answers(kiln, folder, model, name, make, template):
         text = tokenizer.decode(written[:-1] if by_itself else written)
         if (tokenizer.decode(inputs["input_ids"][0]), text, by_itself) != (answer["prompt"], answer["answer"], answer["stopped"]):
             wrong.append((answer, text))
+    rendered = lambda messages, **options: tokenizer.apply_chat_template(messages, tokenize=False, **options)
+    same = all(rendered(messages) == rendered(messages, chat_template=template) for messages in conversations)
+    check(same, "the saved template is the published one")
     check(not wrong, f"{len(answers)} answers of `generate`, of which {stopped} end by themselves {wrong[:1] or ''}")
     check(0 < stopped and results["stop_rate"] == stopped / len(answers), f"stop rate {results['stop_rate']}")
     losses = [negative_log_probabilities(theirs, tokenizer, messages, template) for messages in conversations]
