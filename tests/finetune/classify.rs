@@ -46,6 +46,14 @@ fn a_word_that_tells_labels_apart_is_learned_and_told() {
     assert_eq!(counts.iter().sum::<u64>(), 60);
     let config = json(&path.join("tuned/model/config.json"));
     assert_eq!(config["architectures"][0], "GPT2ForSequenceClassification");
+    // transformers takes the last token before the padding: the tokenizer's, of which the base model knows, too.
+    let tokens = json(&path.join("tuned/model/tokenizer.json"));
+    let mut added = tokens["added_tokens"].as_array().expect("a list").iter();
+    let padding = &added.find(|token| token["content"] == "<|pad|>").expect("it is there")["id"];
+    for run in ["base", "tuned"] {
+        let config = json(&path.join(run).join("model/config.json"));
+        assert_eq!(&config["pad_token_id"], padding, "{run}");
+    }
 
     std::fs::write(path.join("new.txt"), "something new, prize\nsomething new, lunch\n").expect("writable");
     let labels = stdout(&kiln(path, ["classify", "--model", "tuned", "--file", "new.txt"]));

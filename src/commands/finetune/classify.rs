@@ -57,10 +57,12 @@ fn reopening<B: AutodiffBackend>(
     })
 }
 
-/// The tokens of the base model, with one that fills up texts: `transformers` asks for it where it reads several at once.
+/// The tokens of the base model, with the one that fills up texts. `transformers` reads several texts where padding begins, so
+/// this must be what its tokenizer pads with, whatever the base model says.
 fn with_padding<B: AutodiffBackend>(base: &Base<B>) -> SpecialTokens {
-    let tokens = base.files.special_tokens().clone();
-    let padding = tokens.padding.or(base.tokenizer.end_of_text()).or(tokens.end.first().copied());
+    let (tokens, tokenizer) = (base.files.special_tokens().clone(), &base.tokenizer);
+    let of_model = || tokens.padding.or(tokenizer.end_of_text()).or(tokens.end.first().copied());
+    let padding = tokenizer.special_token("pad_token").or_else(of_model);
     SpecialTokens { padding, ..tokens }
 }
 

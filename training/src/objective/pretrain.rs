@@ -158,7 +158,10 @@ impl<B: AutodiffBackend> Objective<B> for Pretrain<B> {
     }
 
     fn save_model(&self, model: &LanguageModel<B::InnerBackend>, directory: &Path) -> Result<()> {
-        let special_tokens = SpecialTokens::of_end_of_text(self.tokenizer.end_of_text());
+        let special_tokens = SpecialTokens {
+            padding: self.tokenizer.special_token("pad_token"),
+            ..SpecialTokens::of_end_of_text(self.tokenizer.end_of_text())
+        };
         Ok(kiln_model::save(&model.gpt, directory, Dtype::F32, &special_tokens)?)
     }
 
