@@ -41,7 +41,7 @@ pub enum Finetune {
         /// What is minimised.
         #[arg(long, value_enum, value_name = "NAME")]
         loss: Option<Loss>,
-        /// How much the model that the run starts from weighs.
+        /// How strongly the model is held to the one that the run starts from.
         #[arg(long, value_name = "B")]
         beta: Option<f64>,
     },
@@ -69,7 +69,7 @@ pub struct Tuning {
     /// Examples to evaluate on; default: some of --data.
     #[arg(long, value_name = "FILE")]
     pub valid: Option<PathBuf>,
-    /// Examples to measure the best model on, at the end; default: some of --data.
+    /// Examples to measure the best model on, at the end; default: some of --data, unless --valid names others.
     #[arg(long, value_name = "FILE")]
     pub test: Option<PathBuf>,
     /// The run's configuration: a file, or the name of a recipe; default: one for the model and the task.
@@ -97,7 +97,7 @@ pub struct Tuning {
     /// Examples in a batch: training.batch_size.
     #[arg(long, value_name = "B", help_heading = SHORTCUTS, aliases = ["batch-size", "batch_size"])]
     pub batch: Option<usize>,
-    /// Print the first N examples token by token, with what counts marked, and write nothing.
+    /// Print the first N examples with what counts marked, and write nothing.
     #[arg(long, value_name = "N", num_args = 0..=1, default_missing_value = "3", conflicts_with = "resume")]
     pub show_examples: Option<usize>,
     /// Print the whole configuration and what it needs in memory, and write nothing.
@@ -200,6 +200,13 @@ impl Finetune {
     }
 }
 
+fn at_least_one(text: &str) -> Result<usize, String> {
+    text.parse()
+        .ok()
+        .filter(|number| *number > 0)
+        .ok_or_else(|| "must be a whole number from 1 on".to_owned())
+}
+
 /// `kiln classify`
 #[derive(Args, Debug)]
 #[command(
@@ -214,7 +221,7 @@ pub struct Classify {
     #[command(flatten)]
     pub adapter: AdapterArgs,
     /// Texts that are computed at a time.
-    #[arg(long, value_name = "B", default_value_t = 32)]
+    #[arg(long, value_name = "B", default_value = "32", value_parser = at_least_one)]
     pub batch_size: usize,
     /// Print a JSON object for each text, with the probability of each label.
     #[arg(long, help_heading = PRINTING)]

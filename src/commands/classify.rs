@@ -23,6 +23,9 @@ pub fn run(args: Classify) -> Result<()> {
             args.model.display()
         );
     }
+    if let Some(other) = files.adapters().iter().find(|adapter| !adapter.is_classifier()) {
+        bail!("{}: an adapter of a model that writes text, not of a classifier", other.directory().display());
+    }
     let texts = match (&args.input.text, &args.input.file) {
         (Some(text), _) => vec![text.clone()],
         (None, Some(file)) => read_text(file)?.lines().map(str::to_owned).collect(),
@@ -46,7 +49,7 @@ impl Job for Classifying {
         let (classifier, labels) = open::<B>(&files, &device)?;
         let tokenizer = files.tokenizer()?;
         let mut out = output::stdout();
-        for texts in texts.chunks(args.batch_size.max(1)) {
+        for texts in texts.chunks(args.batch_size) {
             let tokens =
                 texts.iter().map(|text| tokens_of(text, &tokenizer, &files)).collect::<Result<Vec<_>>>()?;
             for probabilities in probabilities(&classifier, &tokens) {

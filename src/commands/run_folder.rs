@@ -15,9 +15,7 @@ use crate::settings::{self, DataSource, Settings};
 pub fn new_run(asked: Option<&Path>, settings: &Settings) -> Result<PathBuf> {
     let configured = Some(settings.training.run_dir.as_str()).filter(|path| !path.is_empty()).map(Path::new);
     let Some(path) = asked.or(configured) else {
-        let base = automatic(settings);
-        let mut names = std::iter::once(base.clone())
-            .chain((2..).map(|n| PathBuf::from(format!("{}-{n}", base.display()))));
+        let mut names = numbered(automatic(settings));
         return Ok(names.find(|path| !RunDir::holds_run(path)).expect("some number is free"));
     };
     if RunDir::holds_run(path) {
@@ -36,17 +34,22 @@ pub fn existing_run(asked: Option<&Path>, config: Option<&Path>, set: &[String])
     if !settings.training.run_dir.is_empty() {
         return Ok(settings.training.run_dir.into());
     }
-    let says_what = config.is_some() || origin.is_set("data", "path") || origin.is_set("data", "source");
+    let named = origin.is_set("data", "path") || origin.is_set("data", "source");
+    let says_what = config.is_some() || named || settings.finetune.is_some();
     if !says_what {
         return newest::run_directory(None);
     }
     let base = automatic(&settings);
-    let names =
-        std::iter::once(base.clone()).chain((2..).map(|n| PathBuf::from(format!("{}-{n}", base.display()))));
-    match names.take_while(|path| RunDir::holds_run(path)).last() {
+    match numbered(base.clone()).take_while(|path| RunDir::holds_run(path)).last() {
         Some(path) => Ok(path),
         None => bail!("{}: no run here\nhint: name the run with `--run-dir DIR`", base.display()),
     }
+}
+
+/// `runs/NAME`, `runs/NAME-2`, `runs/NAME-3`, ….
+fn numbered(base: PathBuf) -> impl Iterator<Item = PathBuf> {
+    let further = base.display().to_string();
+    std::iter::once(base).chain((2..).map(move |number| PathBuf::from(format!("{further}-{number}"))))
 }
 
 /// What becomes of a run that `command` started or resumed and that failed: one with a checkpoint is told how to go on once the

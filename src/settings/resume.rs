@@ -38,8 +38,13 @@ pub fn check_resume(settings: &Settings, started: &Settings, step: usize) -> Res
 
 fn contradictions(now: &Table, then: &Table) -> Vec<String> {
     let mut found = Vec::new();
-    for (section, value) in now {
-        let (Value::Table(now), Some(Value::Table(then))) = (value, then.get(section)) else { continue };
+    let none = Table::new();
+    let mut sections: Vec<&String> = now.keys().chain(then.keys()).collect();
+    sections.sort();
+    sections.dedup();
+    for section in sections {
+        // A section that is not there has no keys.
+        let [now, then] = [now, then].map(|all| all.get(section).and_then(Value::as_table).unwrap_or(&none));
         let mut keys: Vec<&String> = now.keys().chain(then.keys()).collect();
         keys.sort();
         keys.dedup();
@@ -57,6 +62,8 @@ fn contradictions(now: &Table, then: &Table) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use kiln_model::LoraConfig;
+
     use super::*;
 
     #[test]
@@ -67,6 +74,11 @@ mod tests {
         settings.training.eval_interval += 1;
         settings.generation.max_tokens += 1;
         check_resume(&settings, &started, started.training.steps).expect("all of this may change");
+        let lora = Settings { lora: Some(LoraConfig::default()), ..started.clone() };
+        let message = check_resume(&lora, &started, 0).expect_err("an adapter more").to_string();
+        assert!(message.contains("lora.rank = 8, the checkpoint has nothing"), "{message}");
+        let message = check_resume(&started, &lora, 0).expect_err("an adapter less").to_string();
+        assert!(message.contains("lora.rank = nothing, the checkpoint has 8"), "{message}");
         settings.optimizer.learning_rate = 0.5;
         settings.training.seed = 7;
         settings.model = toml::from_str("n_layers = 3").expect("a key of the section");

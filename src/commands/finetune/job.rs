@@ -95,7 +95,11 @@ fn tell(ending: Ending, settings: &Settings, examples: Counts, folder: &Path) ->
     writeln!(out, "{how} at step {step} of {steps} after {:.0} s", summary.seconds)?;
     let quoted_folder = quoted(&folder.to_string_lossy());
     if step < steps && summary.stopped != Stopped::NoImprovement {
-        let resume = format!("kiln finetune {} --run-dir {quoted_folder} --resume", finetune.task);
+        let minutes = match summary.stopped {
+            Stopped::TimeBudget => format!(" --minutes {}", 2.0 * settings.training.max_minutes),
+            _ => String::new(),
+        };
+        let resume = format!("kiln finetune {} --run-dir {quoted_folder} --resume{minutes}", finetune.task);
         print_message(format_args!("continue with: {resume}"));
     }
     let Some(figures) = figures else { return Ok(()) };

@@ -9,6 +9,7 @@ mod examples;
 mod instruct;
 mod job;
 mod new_run;
+mod paths;
 mod recipe;
 mod results;
 mod resume;

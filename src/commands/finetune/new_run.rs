@@ -1,17 +1,16 @@
 //! A new run: everything is checked before its first files are written.
 
 use std::io::Write as _;
-use std::path::Path;
 
 use anyhow::{Result, bail};
 use kiln_model::GptConfig;
 use kiln_training::{MemoryPlan, RunDir};
 
-use super::examples::{Examples, TALES};
-use super::{Prepared, recipe};
+use super::examples::Examples;
+use super::{Prepared, paths, recipe};
 use crate::cli::finetune::{Finetune, Tuning};
+use crate::commands::run_folder;
 use crate::commands::shell::quoted;
-use crate::commands::{newest, run_folder};
 use crate::output::{self, print_message};
 use crate::settings::{self, FinetuneSection, ModelSection, Origin, Settings, Trained};
 
@@ -25,7 +24,8 @@ const WARMUP: usize = 20;
 pub(super) fn prepare(args: &Finetune) -> Result<Option<Prepared>> {
     let tuning = args.tuning();
     let (mut settings, origin) = settings(args)?;
-    let named = newest::model_directory(Some(&finetune(&settings, &origin)?.model))?;
+    finetune(&settings, &origin)?;
+    let named = paths::make_absolute(&mut settings, |_| true)?;
     let files = crate::files::open_model(&named)?;
     if let (Some(_), [adapter, ..]) = (&settings.lora, files.adapters()) {
         bail!(
@@ -34,7 +34,6 @@ pub(super) fn prepare(args: &Finetune) -> Result<Option<Prepared>> {
             quoted(&named.to_string_lossy())
         );
     }
-    make_paths_absolute(&mut settings, &named)?;
     let folder = run_folder::new_run(tuning.run_dir.as_deref(), &settings)?;
     let tokenizer = files.tokenizer()?;
     let examples = Examples::read(&settings, &files, &tokenizer)?;
@@ -85,17 +84,6 @@ fn finetune<'a>(settings: &'a Settings, origin: &Origin) -> Result<&'a FinetuneS
         }
     }
     Ok(section)
-}
-
-/// The run may be resumed from elsewhere.
-fn make_paths_absolute(settings: &mut Settings, model: &Path) -> Result<()> {
-    let Some(section) = &mut settings.finetune else { return Ok(()) };
-    section.model = std::path::absolute(model)?;
-    let examples = [Some(&mut section.data), section.valid.as_mut(), section.test.as_mut()];
-    for path in examples.into_iter().flatten().filter(|path| path.as_path() != Path::new(TALES)) {
-        *path = std::path::absolute(&*path)?;
-    }
-    Ok(())
 }
 
 /// Decides what follows from the model and the examples: its architecture, what is frozen, the steps, and when to evaluate.

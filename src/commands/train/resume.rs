@@ -1,6 +1,6 @@
 //! A run that resumes: with the configuration it was started with, and what may change of it.
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use kiln_datasets::{Dataset, Tokenizer};
 use kiln_training::{Checkpoint, RunDir};
 
@@ -8,6 +8,7 @@ use super::corpus::Text;
 use super::{Prepared, Start, make_data_path_absolute, plan_memory, print_message};
 use crate::cli::training::Train;
 use crate::commands::run_folder;
+use crate::commands::shell::quoted;
 use crate::settings::{self, DataSource, Origin, Settings};
 
 /// Opens the run that is to resume, with the configuration it was started with.
@@ -18,6 +19,11 @@ pub(super) fn prepare(args: &Train) -> Result<Prepared> {
         print_message(format_args!("skipped a damaged checkpoint: {}: {reason}", path.display()));
     })?;
     let (started, mut settings, origin) = load_settings(args, &run, &checkpoint)?;
+    if let Some(finetune) = &started.finetune {
+        let command = format!("kiln finetune {}", finetune.task);
+        let named = quoted(&folder.to_string_lossy());
+        bail!("{}: a run of `{command}`\nhint: `{command} --run-dir {named} --resume`", folder.display());
+    }
     let kept = [run.data(), run.model()].into_iter().find(|directory| Tokenizer::is_in(directory));
     let tokenizer = Tokenizer::from_directory(&kept.unwrap_or_else(|| run.data()))?;
     let config = settings.model.config(tokenizer.vocab_size()).map_err(|error| origin.locate(error))?;

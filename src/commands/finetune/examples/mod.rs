@@ -10,3 +10,4 @@ mod tales;
 mod templates;
 
 pub use self::read::{Examples, Kind, TALES};
+pub use self::templates::OWN;

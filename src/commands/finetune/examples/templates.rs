@@ -7,7 +7,7 @@ use kiln_datasets::examples::{Form, Template};
 use crate::output::print_message;
 
 /// The model's own template by name.
-const OWN: &str = "model";
+pub const OWN: &str = "model";
 
 /// The template that `name` names, or, where it is empty, one that fits the model and the examples. Says which it is.
 pub fn choose(name: &str, tokenizer: &Tokenizer, form: Option<Form>) -> Result<Template> {
