@@ -11,6 +11,7 @@ use kiln_model::is_gguf;
 use kiln_training::RunDir;
 
 use crate::commands::newest::{named_alike, runs_in};
+use crate::commands::run_folder::command_of;
 use crate::commands::shell::quoted;
 
 /// Endings of files of weights that PyTorch and others write.
@@ -127,9 +128,9 @@ pub fn check_model(path: &Path) -> Result<()> {
         Contents::Run if holds_model(&path.join("model")) => return Ok(()),
         Contents::Run => {
             bail!(
-                "{}: a run that has no model yet\nhint: its first evaluation writes one: `kiln train --run-dir {named} \
-                 --resume`",
-                path.display()
+                "{}: a run that has no model yet\nhint: its first evaluation writes one: `{} --run-dir {named} --resume`",
+                path.display(),
+                command_of(path)
             )
         }
         Contents::Weights => {
@@ -206,7 +207,8 @@ pub fn check_text(path: &Path) -> Result<()> {
         ),
         Contents::Checkpoint => {
             let run = run_of_checkpoint(path).unwrap_or(path).to_string_lossy();
-            format!("`kiln train --run-dir {} --resume` resumes the run from its newest one", quoted(&run))
+            let command = command_of(Path::new(run.as_ref()));
+            format!("`{command} --run-dir {} --resume` resumes the run from its newest one", quoted(&run))
         }
         Contents::Tokenizer => format!("where a command takes one: `--tokenizer {named}`"),
         Contents::Model | Contents::Gguf | Contents::Weights => format!(

@@ -16,12 +16,7 @@ use crate::output::print_message;
 /// The model in `directory`, as [`newest::model_directory`] finds it; of an adapter, with the model that it names. Says which
 /// of its weights are not used.
 pub fn open_model(directory: &Path) -> Result<ModelFiles> {
-    let files = match ModelFiles::open(directory) {
-        Err(error @ kiln_inference::Error::NoBase { .. }) => {
-            named_base(directory, error)?.with_adapter(directory)?
-        }
-        opened => opened?,
-    };
+    let files = open_files(directory)?;
     let unused = files.unused_heads();
     if !unused.is_empty() {
         print_message(format_args!(
@@ -31,6 +26,16 @@ pub fn open_model(directory: &Path) -> Result<ModelFiles> {
         ));
     }
     Ok(files)
+}
+
+/// The same for those who use another head.
+pub fn open_files(directory: &Path) -> Result<ModelFiles> {
+    Ok(match ModelFiles::open(directory) {
+        Err(error @ kiln_inference::Error::NoBase { .. }) => {
+            named_base(directory, error)?.with_adapter(directory)?
+        }
+        opened => opened?,
+    })
 }
 
 /// The model of the adapter in `directory`, which has the name of a run or of a fetched model; else `error`.

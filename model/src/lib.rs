@@ -101,5 +101,5 @@ pub use tap::{NoTap, NormSite, Site, Tap, Watch};
 pub use weights::{
     Adapter, Dtype, GgufVocabulary, SpecialTokens, base_checksum, is_gguf, load, load_classifier,
     load_config, load_gguf_vocabulary, load_labels, load_weights, load_with_precision, parameter_shapes,
-    save, save_adapter, save_classifier, save_classifier_adapter, save_gguf, unused_heads,
+    save, save_adapter, save_classifier, save_classifier_adapter, save_generation, save_gguf, unused_heads,
 };

@@ -9,13 +9,15 @@ use kiln_inference::{ModelFiles, encode_prompt};
 use kiln_model::{Adapter, Backend, Classifier, load_classifier, load_labels, token_tensor};
 use serde_json::{Map, json};
 
+use super::newest;
 use crate::backend::{Job, dispatch};
 use crate::cli::finetune::Classify;
 use crate::files::{self, read_text};
 use crate::output;
 
 pub fn run(args: Classify) -> Result<()> {
-    let files = files::with_adapter(files::named_model(&args.model)?, &args.adapter)?;
+    let files =
+        files::with_adapter(files::open_files(&newest::model_directory(Some(&args.model))?)?, &args.adapter)?;
     if !files.adapters().iter().any(Adapter::is_classifier) && load_labels(files.path())?.is_none() {
         bail!(
             "{}: no classifier, but a model that writes text\nhint: `kiln finetune classify --model {} --data FILE` makes one of it",

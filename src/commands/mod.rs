@@ -16,7 +16,7 @@ mod hub_model;
 mod info;
 pub mod newest;
 mod report;
-mod run_folder;
+pub mod run_folder;
 mod runs;
 mod score;
 pub mod shell;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, bail};
 use kiln_datasets::STANDARD_INPUT;
 use kiln_training::{Error, RunDir};
+use toml::Table;
 
 use super::newest;
 use super::shell::quoted;
@@ -73,6 +74,16 @@ pub fn after_failure(
     let message = failure::message(&error, Reading::Settings);
     let resume = format!("{command} --run-dir {} --resume", quoted(&folder.to_string_lossy()));
     error.context(format!("{message}\nhint: once that is put right, continue with `{resume}`"))
+}
+
+/// The command that made a run, as far as its configuration tells.
+pub fn command_of(run: &Path) -> String {
+    let text = std::fs::read_to_string(run.join("config.toml")).unwrap_or_default();
+    let task = text
+        .parse::<Table>()
+        .ok()
+        .and_then(|config| Some(config.get("finetune")?.get("task")?.as_str()?.to_owned()));
+    task.map_or_else(|| "kiln train".to_owned(), |task| format!("kiln finetune {task}"))
 }
 
 fn automatic(settings: &Settings) -> PathBuf {

@@ -10,6 +10,7 @@ use std::path::Path;
 use kiln_datasets::{Binary, HubModel};
 
 use super::adapters;
+use crate::commands::run_folder::command_of;
 use crate::commands::shell::quoted;
 use crate::contents;
 use crate::nearest::nearest;
@@ -263,9 +264,9 @@ fn training(error: &kiln_training::Error, reading: Reading) -> Option<String> {
     use kiln_training::Error;
     Some(match error {
         Error::RunExists { path } => {
-            let path = quoted(&path.to_string_lossy());
+            let (command, path) = (command_of(path), quoted(&path.to_string_lossy()));
             format!(
-                "continue it with `kiln train --run-dir {path} --resume`, or choose another place with `--run-dir`"
+                "continue it with `{command} --run-dir {path} --resume`, or choose another place with `--run-dir`"
             )
         }
         Error::NoRun { path } => contents::instead_of_run(path),

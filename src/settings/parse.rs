@@ -21,6 +21,9 @@ use super::suggest::with_hint;
 /// Bytes of stories that are told at most: they are all in memory.
 const MOST_TALES: usize = 1 << 30;
 
+/// Passes over examples that can be asked for at most.
+const MOST_EPOCHS: f64 = 1e6;
+
 /// The default run.
 pub const EMBEDDED: &str = include_str!("../../Config.toml");
 
@@ -132,8 +135,8 @@ impl Settings {
 impl Settings {
     fn check_finetune(&self) -> Result<()> {
         let Some(finetune) = &self.finetune else { return Ok(()) };
-        if !(finetune.epochs >= 0.0 && finetune.epochs.is_finite()) {
-            let problem = format!(" = {}: must be a number from 0 on", finetune.epochs);
+        if !(0.0..=MOST_EPOCHS).contains(&finetune.epochs) {
+            let problem = format!(" = {}: must be from 0 to {MOST_EPOCHS}", finetune.epochs);
             return Err(bad_value("finetune", "epochs", problem));
         }
         if !(finetune.beta > 0.0 && finetune.beta.is_finite()) {

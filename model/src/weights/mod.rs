@@ -32,7 +32,7 @@ pub use family::parameter_shapes;
 pub(crate) use family::{LinearMap, linear_maps, usually_adapted};
 pub use gguf::{GgufVocabulary, is_gguf, load_gguf_vocabulary, save_gguf};
 pub use load::{load, load_config, load_weights, load_with_precision, unused_heads};
-pub use save::save;
+pub use save::{save, save_generation};
 pub use special_tokens::SpecialTokens;
 
 /// The architecture.

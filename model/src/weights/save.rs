@@ -32,12 +32,19 @@ pub fn save<B: Backend>(
     let family = Family::of(model.config());
     save_weights(model, family, &directory.join(WEIGHTS), dtype, None)?;
     let config = Value::Object(config_file::contents(family, model.config(), special_tokens, dtype));
+    write_file(&directory.join(CONFIG), format!("{config:#}\n"))?;
+    save_generation(directory, special_tokens)
+}
+
+/// Writes `generation_config.json` alone: what an adapter says of the tokens that end its texts.
+///
+/// # Errors
+///
+/// [`Error::Io`] with the path.
+pub fn save_generation(directory: &Path, special_tokens: &SpecialTokens) -> Result<()> {
     let [begin, end] = ["bos_token_id", "eos_token_id"].map(|key| special_tokens.value(key));
     let generation = json!({ "bos_token_id": begin, "eos_token_id": end, "do_sample": true });
-    for (name, value) in [(CONFIG, config), (GENERATION, generation)] {
-        write_file(&directory.join(name), format!("{value:#}\n"))?;
-    }
-    Ok(())
+    write_file(&directory.join(GENERATION), format!("{generation:#}\n"))
 }
 
 /// Replaces the file at `path` by the weights, as the family names and lays them out, and a tensor beside them.

@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use kiln_model::AutodiffBackend;
 use kiln_training::{Frontend, Recipe, Run, Stopped};
 
@@ -102,7 +102,23 @@ fn tell(ending: Ending, settings: &Settings, examples: Counts, folder: &Path) ->
         let resume = format!("kiln finetune {} --run-dir {quoted_folder} --resume{minutes}", finetune.task);
         print_message(format_args!("continue with: {resume}"));
     }
-    let Some(figures) = figures else { return Ok(()) };
+    let Some(figures) = figures else {
+        if matches!(summary.stopped, Stopped::Finished | Stopped::NoImprovement | Stopped::TimeBudget)
+            && summary.best.is_none()
+        {
+            bail!(
+                "no evaluation came to a finite loss, so there is no model\nhint: try a lower learning rate: `--lr {:e}`",
+                settings.optimizer.learning_rate / 10.0
+            );
+        }
+        if step >= steps {
+            print_message(format_args!(
+                "the results are still to be measured: kiln finetune {} --run-dir {quoted_folder} --resume",
+                finetune.task
+            ));
+        }
+        return Ok(());
+    };
     let results = Results {
         task: finetune.task,
         model: finetune.model,

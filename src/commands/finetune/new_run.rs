@@ -27,6 +27,12 @@ pub(super) fn prepare(args: &Finetune) -> Result<Option<Prepared>> {
     finetune(&settings, &origin)?;
     let named = paths::make_absolute(&mut settings, |_| true)?;
     let files = crate::files::open_model(&named)?;
+    if let Some(adapter) = files.adapters().iter().find(|adapter| adapter.is_classifier()) {
+        bail!(
+            "{}: an adapter that classifies texts: nothing else is learned from it",
+            adapter.directory().display()
+        );
+    }
     if let (Some(_), [adapter, ..]) = (&settings.lora, files.adapters()) {
         bail!(
             "{}: an adapter, and no other learns on top of it\nhint: `kiln export --model {} --to DIR` merges it into its model",
@@ -43,6 +49,12 @@ pub(super) fn prepare(args: &Finetune) -> Result<Option<Prepared>> {
     }
     if let Some(lora) = &settings.lora {
         lora.validate(files.config()).map_err(|error| origin.locate(error.into()))?;
+    }
+    let length = settings.finetune.as_ref().map_or(0.0, |section| section.epochs);
+    if length == 0.0 && !origin.says("training", "steps") {
+        bail!(
+            "{origin}: neither finetune.epochs nor training.steps says how long\nhint: for instance `--epochs 3`"
+        );
     }
     let config = decide(&mut settings, &origin, files.config(), &examples);
     settings.training.run_dir = folder.display().to_string();

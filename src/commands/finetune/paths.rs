@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use kiln_datasets::examples::Template;
 
 use super::examples::{OWN, TALES};
@@ -21,6 +21,9 @@ pub fn make_absolute(settings: &mut Settings, is_given: impl Fn(&str) -> bool) -
         ("test", section.test.as_mut()),
     ];
     for (key, path) in examples {
+        if path.as_ref().is_some_and(|path| is_given(key) && path.as_os_str().is_empty()) {
+            bail!("finetune.{key} is empty\nhint: name a file, or leave it out");
+        }
         if let Some(path) = path.filter(|path| is_given(key) && path.as_path() != Path::new(TALES)) {
             *path = std::path::absolute(&*path)?;
         }

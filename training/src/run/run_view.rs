@@ -146,6 +146,11 @@ impl RunView {
         self.path.join("samples.jsonl")
     }
 
+    /// What a run of fine-tuning remembers of its examples.
+    pub fn examples_file(&self) -> PathBuf {
+        self.path.join("examples.json")
+    }
+
     pub(crate) fn validation_file(&self) -> PathBuf {
         self.path.join("validation.json")
     }
