@@ -1,10 +1,11 @@
 //! `kiln classify`: the label of a text, by a model that was tuned for it.
 
-use std::io::Write as _;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::Path;
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 use burn::tensor::activation::softmax;
-use kiln_datasets::Tokenizer;
+use kiln_datasets::{Tokenizer, open_input};
 use kiln_inference::{ModelFiles, encode_prompt};
 use kiln_model::{Adapter, Backend, Classifier, load_classifier, load_labels, token_tensor};
 use serde_json::{Map, json};
@@ -12,13 +13,13 @@ use serde_json::{Map, json};
 use super::newest;
 use crate::backend::{Job, dispatch};
 use crate::cli::finetune::Classify;
-use crate::files::{self, read_text};
+use crate::files;
 use crate::output;
 
 pub fn run(args: Classify) -> Result<()> {
     let files =
         files::with_adapter(files::open_files(&newest::model_directory(Some(&args.model))?)?, &args.adapter)?;
-    if !files.adapters().iter().any(Adapter::is_classifier) && load_labels(files.path())?.is_none() {
+    if !is_classifier(&files)? {
         bail!(
             "{}: no classifier, but a model that writes text\nhint: `kiln finetune classify --model {} --data FILE` makes one of it",
             files.path().display(),
@@ -28,10 +29,10 @@ pub fn run(args: Classify) -> Result<()> {
     if let Some(other) = files.adapters().iter().find(|adapter| !adapter.is_classifier()) {
         bail!("{}: an adapter of a model that writes text, not of a classifier", other.directory().display());
     }
-    let texts = match (&args.input.text, &args.input.file) {
-        (Some(text), _) => vec![text.clone()],
-        (None, Some(file)) => read_text(file)?.lines().map(str::to_owned).collect(),
-        (None, None) => Vec::new(),
+    let texts: Texts = match (&args.input.text, &args.input.file) {
+        (Some(text), _) => Box::new(std::iter::once(Ok(text.clone()))),
+        (None, Some(file)) => lines(file)?,
+        (None, None) => Box::new(std::iter::empty()),
     };
     let backend = args.backend.clone();
     dispatch(&backend, Classifying { args, files, texts })
@@ -40,20 +41,38 @@ pub fn run(args: Classify) -> Result<()> {
 struct Classifying {
     args: Classify,
     files: ModelFiles,
-    texts: Vec<String>,
+    texts: Texts,
+}
+
+/// Texts as they are read.
+type Texts = Box<dyn Iterator<Item = Result<String>>>;
+
+/// The lines of a file, or of standard input, one after the other.
+fn lines(file: &Path) -> Result<Texts> {
+    let name = file.display().to_string();
+    let lines = BufReader::new(open_input(file)?).lines();
+    Ok(Box::new((1..).zip(lines).map(move |(number, line)| {
+        let line = line.with_context(|| format!("{name}:{number}"))?;
+        // A mark that some editors put first.
+        Ok(line.strip_prefix('\u{feff}').filter(|_| number == 1).map(str::to_owned).unwrap_or(line))
+    })))
 }
 
 impl Job for Classifying {
     type Output = ();
 
     fn run<B: Backend>(self, device: B::Device, _name: &'static str) -> Result<()> {
-        let Self { args, files, texts } = self;
+        let Self { args, files, mut texts } = self;
         let (classifier, labels) = open::<B>(&files, &device)?;
         let tokenizer = files.tokenizer()?;
         let mut out = output::stdout();
-        for texts in texts.chunks(args.batch_size) {
+        loop {
+            let batch = texts.by_ref().take(args.batch_size).collect::<Result<Vec<String>>>()?;
+            if batch.is_empty() {
+                return Ok(());
+            }
             let tokens =
-                texts.iter().map(|text| tokens_of(text, &tokenizer, &files)).collect::<Result<Vec<_>>>()?;
+                batch.iter().map(|text| tokens_of(text, &tokenizer, &files)).collect::<Result<Vec<_>>>()?;
             for probabilities in probabilities(&classifier, &tokens) {
                 let likeliest =
                     (0..labels.len()).max_by(|a, b| probabilities[*a].total_cmp(&probabilities[*b]));
@@ -70,12 +89,16 @@ impl Job for Classifying {
                 }
             }
         }
-        Ok(())
     }
 }
 
+/// Whether it tells labels: a whole model, or an adapter that makes such a one of its model.
+pub fn is_classifier(files: &ModelFiles) -> Result<bool> {
+    Ok(files.adapters().iter().any(Adapter::is_classifier) || load_labels(files.path())?.is_some())
+}
+
 /// The classifier: a whole model, or an adapter that makes one of its model.
-fn open<B: Backend>(files: &ModelFiles, device: &B::Device) -> Result<(Classifier<B>, Vec<String>)> {
+pub fn open<B: Backend>(files: &ModelFiles, device: &B::Device) -> Result<(Classifier<B>, Vec<String>)> {
     let Some(adapter) = files.adapters().iter().find(|adapter| adapter.is_classifier()) else {
         return Ok(load_classifier(files.path(), device)?);
     };

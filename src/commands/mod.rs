@@ -1,7 +1,7 @@
 //! The commands, a file or a folder for each: what was typed in, calls of the libraries, what is printed out.
 
 mod bench;
-mod classify;
+pub mod classify;
 mod completions;
 mod config;
 mod data;

@@ -55,6 +55,16 @@ fn a_word_that_tells_labels_apart_is_learned_and_told() {
         assert_eq!(&config["pad_token_id"], padding, "{run}");
     }
 
+    let adapter = TASK.map(|word| if word == "tuned" { "small" } else { word });
+    stdout(&kiln(path, adapter.into_iter().chain(["8", "--lora", "8"])));
+    stdout(&kiln(path, ["export", "--model", "small", "--to", "merged"]));
+    let probabilities = |model: &str| {
+        let told = stdout(&kiln(path, ["classify", "--model", model, "--text", "a prize", "--json"]));
+        let told: Value = serde_json::from_str(&told).expect("JSON");
+        told["probabilities"]["spam"].as_f64().expect("a number")
+    };
+    assert!((probabilities("small") - probabilities("merged")).abs() < 1e-5);
+
     std::fs::write(path.join("new.txt"), "something new, prize\nsomething new, lunch\n").expect("writable");
     let labels = stdout(&kiln(path, ["classify", "--model", "tuned", "--file", "new.txt"]));
     assert_eq!(labels, "spam\nham\n");

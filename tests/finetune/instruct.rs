@@ -49,12 +49,20 @@ fn an_answer_is_learned_with_its_end_and_a_resumed_run_is_the_same() {
     assert!(["yes", "no"].contains(&first["answer"].as_str().expect("a text")), "{first}");
 
     let half = ["part", "--minutes", "0.00001"];
-    stdout(&kiln(path, TASK.into_iter().chain(half)));
+    let stopped = stdout(&kiln(path, TASK.into_iter().chain(half)));
+    assert!(stopped.contains("training.max_minutes are over; at step "), "{stopped}");
+    assert!(!stopped.contains("at step 87 of 87"), "{stopped}");
     let resume = ["finetune", "instruct", "--plain", "--run-dir", "part", "--resume", "--minutes", "1000"];
     stdout(&kiln(path, resume));
     let weights =
         |run: &str| std::fs::read(path.join(run).join("model/model.safetensors")).expect("it is there");
     assert_eq!(weights("part"), weights("whole"));
+    let measured = |run: &str| {
+        let mut results = json(&path.join(run).join("results.json"));
+        results["seconds"] = Value::Null;
+        results
+    };
+    assert_eq!(measured("part"), measured("whole"));
 }
 
 #[test]

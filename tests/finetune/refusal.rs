@@ -1,6 +1,6 @@
 //! What cannot be learned from is refused before anything is written.
 
-use crate::common::{kiln, refuse, stdout};
+use crate::common::refuse;
 use crate::start::{base, labelled_texts};
 
 #[test]
@@ -34,5 +34,4 @@ fn bad_labels_are_refused_with_their_line_and_nothing_is_written() {
     );
     let pretraining = ["train", "--set", "finetune.epochs=1"];
     refuse(path, pretraining, &["[finetune] is not for `kiln train`"]);
-    stdout(&kiln(path, ["finetune", "--help"]));
 }

@@ -6,7 +6,7 @@ mod vocabulary;
 use std::io::Write;
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use kiln_datasets::Tokenizer;
 use kiln_inference::ModelFiles;
 use kiln_model::{Backend, SpecialTokens, write_file};
@@ -15,6 +15,7 @@ use crate::backend::{Job, dispatch};
 use crate::cli::common::BackendArgs;
 use crate::cli::models::{Export, ExportFormat};
 use crate::commands::shell::quoted;
+use crate::commands::{classify, newest};
 use crate::output;
 
 /// Files beside the weights that are taken over as they are: they say more than Kiln reads of them.
@@ -32,8 +33,19 @@ const COMPANIONS: [&str; 9] = [
 
 pub fn run(args: Export) -> Result<()> {
     let format = destination::format(&args.to, args.format)?;
-    let files = crate::files::with_adapter(crate::files::named_model(&args.model)?, &args.adapter)?;
+    let directory = newest::model_directory(Some(&args.model))?;
+    let files = crate::files::with_adapter(crate::files::open_files(&directory)?, &args.adapter)?;
     destination::check_free(&args.to, format)?;
+    if classify::is_classifier(&files)? {
+        if format == ExportFormat::Gguf {
+            bail!(
+                "{}: a classifier, of which llama.cpp knows nothing\nhint: `--to` a directory",
+                directory.display()
+            );
+        }
+        return dispatch(&BackendArgs::default(), ExportingClassifier { args, files });
+    }
+    let files = crate::files::with_adapter(crate::files::open_model(&directory)?, &args.adapter)?;
     // Nothing is computed: any backend will do.
     dispatch(&BackendArgs::default(), Exporting { args, format, files })
 }
@@ -84,6 +96,30 @@ impl Job for Exporting {
         };
         writeln!(output::stdout(), "{}", to.display())?;
         output::print_message(format_args!("use it:  {next}"));
+        Ok(())
+    }
+}
+
+struct ExportingClassifier {
+    args: Export,
+    files: ModelFiles,
+}
+
+impl Job for ExportingClassifier {
+    type Output = ();
+
+    fn run<B: Backend>(self, device: B::Device, _name: &'static str) -> Result<()> {
+        let Self { args: Export { to, dtype, .. }, files } = self;
+        let (classifier, labels) = classify::open::<B>(&files, &device)?;
+        let tokenizer = files.tokenizer()?;
+        let theirs = SpecialTokens::of_config(files.path())?;
+        let padding = theirs.padding.or(tokenizer.special_token("pad_token")).or(tokenizer.end_of_text());
+        let special_tokens = SpecialTokens { padding, ..theirs };
+        kiln_model::save_classifier(&classifier, &labels, &to, dtype, &special_tokens)?;
+        tokenizer.save(&to)?;
+        writeln!(output::stdout(), "{}", to.display())?;
+        let named = quoted(&to.to_string_lossy());
+        output::print_message(format_args!("use it:  kiln classify --model {named} --text '…'"));
         Ok(())
     }
 }
