@@ -26,7 +26,7 @@ pub enum Form {
     ImplicitPreference,
     /// `chosen`, `rejected`: two transcripts with `\n\nHuman:` and `\n\nAssistant:`, as in HH-RLHF.
     Transcripts,
-    /// `input.messages`, `preferred_output`, `non_preferred_output`, as OpenAI has them.
+    /// `input.messages`, `preferred_output`, `non_preferred_output`, as OpenAI has them; perhaps `input.tools`.
     OpenAiPreference,
 }
 

@@ -46,7 +46,11 @@ impl Preferences {
             let (mut prompt, chosen, rejected) = preference(form, fields)?;
             prompt.iter_mut().for_each(|message| message.trained = false);
             check(&chosen).and_then(|()| check(&rejected))?;
-            Ok(Preference { prompt, chosen, rejected, tools: list(fields, "tools")?, provenance })
+            let tools = match form {
+                Form::OpenAiPreference => list(input(fields)?, "tools")?,
+                _ => list(fields, "tools")?,
+            };
+            Ok(Preference { prompt, chosen, rejected, tools, provenance })
         })?;
         Ok(Self { form, preferences })
     }
@@ -111,13 +115,17 @@ fn preference(form: Form, fields: &Fields) -> Result<Parts, Flaw> {
         Form::ImplicitPreference => parted(messages(fields, "chosen")?, messages(fields, "rejected")?),
         Form::Transcripts => parted(transcript(fields, "chosen")?, transcript(fields, "rejected")?),
         Form::OpenAiPreference => {
-            let input = fields.get("input").and_then(Value::as_object);
-            let input = input.ok_or_else(|| wrong("input", "not an object with `messages`"))?;
-            let prompt = messages(input, "messages")?;
+            let prompt = messages(input(fields)?, "messages")?;
             Ok((prompt, messages(fields, "preferred_output")?, messages(fields, "non_preferred_output")?))
         }
         found => Err(Flaw::OtherForm { expected: "preferences", found }),
     }
+}
+
+/// Where OpenAI's preferences keep the prompt and the tools.
+fn input(fields: &Fields) -> Result<&Fields, Flaw> {
+    let input = fields.get("input").and_then(Value::as_object);
+    input.ok_or_else(|| wrong("input", "not an object with `messages`"))
 }
 
 /// What both begin with is the prompt; it leaves each an answer.

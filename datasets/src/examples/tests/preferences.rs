@@ -60,6 +60,23 @@ fn every_form_becomes_a_prompt_and_two_answers() {
 }
 
 #[test]
+fn tools_stand_beside_the_messages() {
+    let tools = r#""tools": [{"type": "function", "function": {"name": "f"}}]"#;
+    let user = r#"{"role": "user", "content": "u"}"#;
+    let answer = |content: &str| format!(r#"[{{"role": "assistant", "content": "{content}"}}]"#);
+    let (good, bad) = (answer("c"), answer("r"));
+    for record in [
+        format!(r#"{{"prompt": [{user}], "chosen": {good}, "rejected": {bad}, {tools}}}"#),
+        format!(
+            r#"{{"input": {{"messages": [{user}], {tools}}}, "preferred_output": {good}, "non_preferred_output": {bad}}}"#
+        ),
+    ] {
+        let read = read(&record).expect(&record).preferences.remove(0).tools;
+        assert_eq!(read, [serde_json::json!({"type": "function", "function": {"name": "f"}})], "{record}");
+    }
+}
+
+#[test]
 fn the_prompt_is_the_longest_beginning_in_common() {
     let record = r#"{"chosen": "\n\nHuman: a\n\nAssistant: b\n\nHuman: c\n\nAssistant: good: yes", "rejected": "\n\nHuman: a\n\nAssistant: b\n\nHuman: c\n\nAssistant: bad"}"#;
     let preference = read(record).expect("sound").preferences.remove(0);
