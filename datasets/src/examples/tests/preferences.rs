@@ -106,7 +106,7 @@ fn pairs_share_their_prompt_and_identical_ones_are_dropped() {
     assert_eq!(prompt, rejected.prompt_length());
     let refused =
         encoder(&bytes(), "chatml", 20).encode_pairs(&preferences).expect_err("no room").to_string();
-    assert!(refused.contains("DIR/a.jsonl") || refused.contains(":1: the prompt has 29 tokens"), "{refused}");
+    assert!(refused.contains("a.jsonl:1: the prompt has 29 tokens"), "{refused}");
 }
 
 #[test]
