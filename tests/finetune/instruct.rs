@@ -66,6 +66,23 @@ fn an_answer_is_learned_with_its_end_and_a_resumed_run_is_the_same() {
 }
 
 #[test]
+fn a_model_that_learns_prompts_too_ends_its_answers_with_the_token_of_the_template() {
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let path = folder.path();
+    base(path);
+    conversations(path);
+    let more = ["tuned", "--steps", "1", "--set", "finetune.train_on_prompt=true"];
+    stdout(&kiln(path, TASK.into_iter().chain(more)));
+    let config = json(&path.join("tuned/model/config.json"));
+    let ends = &config["eos_token_id"];
+    let first = if ends.is_array() { &ends[0] } else { ends };
+    let tokens = json(&path.join("tuned/model/tokenizer.json"));
+    let mut added = tokens["added_tokens"].as_array().expect("a list").iter();
+    let turn_end = &added.find(|token| token["content"] == "<|im_end|>").expect("it is there")["id"];
+    assert_eq!(first, turn_end, "{config}");
+}
+
+#[test]
 fn an_adapter_learns_answers_and_leaves_the_model_as_it_is() {
     let folder = tempfile::tempdir().expect("a temporary directory");
     let path = folder.path();

@@ -56,6 +56,19 @@ impl ExampleEncoder {
         Ok(tokens)
     }
 
+    /// The token that ends the last answer of a conversation, whatever is learned of it; `None` where nobody answers.
+    ///
+    /// # Errors
+    ///
+    /// As [`prompt`](Self::prompt).
+    pub fn turn_end(&self, conversation: &Conversation) -> Result<Option<u32>> {
+        let Rendering { text, answers } = self.render(conversation, false)?;
+        let Some(answer) = answers.last() else { return Ok(None) };
+        let answer = Rendering { text: text[answer.clone()].to_owned(), answers: Vec::new() };
+        let (tokens, _) = self.encode_rendering(&answer, &[], &conversation.provenance)?;
+        Ok(tokens.last().copied())
+    }
+
     /// A conversation to learn from, whole.
     ///
     /// # Errors
@@ -98,13 +111,8 @@ impl ExampleEncoder {
     /// The tokens of a conversation, and which stand in one of the `learned` answers. `open`: it is to be continued.
     fn tokens(&self, conversation: &Conversation, open: bool, learned: &[bool]) -> Result<Masked> {
         let rendering = self.render(conversation, open)?;
-        let masked = self.encode_rendering(&rendering, learned);
-        let Provenance { path, location } = &conversation.provenance;
-        let (mut tokens, mut trained) = masked.map_err(|source| Error::Document {
-            path: path.to_path_buf(),
-            location: *location,
-            source: Box::new(source),
-        })?;
+        let (mut tokens, mut trained) =
+            self.encode_rendering(&rendering, learned, &conversation.provenance)?;
         // A Jinja template writes out by itself what begins a text.
         if !matches!(self.template, Template::Chat(_)) {
             let start = self.tokenizer.start_of_text();
@@ -134,7 +142,12 @@ impl ExampleEncoder {
     }
 
     /// The tokens of a rendering, piece by piece, and which stand in one of the `learned` answers.
-    fn encode_rendering(&self, Rendering { text, answers }: &Rendering, learned: &[bool]) -> Result<Masked> {
+    fn encode_rendering(
+        &self,
+        Rendering { text, answers }: &Rendering,
+        learned: &[bool],
+        provenance: &Provenance,
+    ) -> Result<Masked> {
         let (mut tokens, mut trained) = (Vec::new(), Vec::new());
         let mut take = |new: &[u32], is_learned: bool| {
             tokens.extend_from_slice(new);
@@ -154,10 +167,18 @@ impl ExampleEncoder {
             match special.binary_search_by_key(&start, |(range, _)| range.start) {
                 _ if start == end => {}
                 Ok(index) => take(&[special[index].1], is_learned),
-                Err(_) => take(&self.tokenizer.encode(&without_marks(&text[start..end]))?, is_learned),
+                Err(_) => take(&self.encode_piece(&text[start..end], provenance)?, is_learned),
             }
             start = end;
         }
         Ok((tokens, trained))
+    }
+    /// The tokens of a text without special ones.
+    fn encode_piece(&self, text: &str, Provenance { path, location }: &Provenance) -> Result<Vec<u32>> {
+        self.tokenizer.encode(&without_marks(text)).map_err(|source| Error::Document {
+            path: path.to_path_buf(),
+            location: *location,
+            source: Box::new(source),
+        })
     }
 }

@@ -64,7 +64,7 @@ impl Preference {
     }
 
     /// The prompt with one of its answers.
-    fn with(&self, answer: &[Message]) -> Conversation {
+    pub fn with(&self, answer: &[Message]) -> Conversation {
         let messages = [&self.prompt, answer].concat();
         Conversation { messages, tools: self.tools.clone(), provenance: self.provenance.clone() }
     }

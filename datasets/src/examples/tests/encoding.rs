@@ -78,6 +78,22 @@ fn what_weighs_nothing_is_masked_and_prompts_are_learned_on_request() {
     assert_eq!(refused, "data.jsonl:3: nothing to learn: no answer, or none with a weight");
 }
 
+#[test]
+fn what_ends_an_answer_does_not_depend_on_what_is_learned_or_has_room() {
+    let gpt2 = Tokenizer::open("gpt2").expect("embedded");
+    let mut asked = conversation(&["user: u", "assistant: ab", "user: v", "assistant: cd"]);
+    for (tokenizer, template, end) in [(&bytes(), "chatml", END), (&gpt2, "alpaca", 50_256)] {
+        for (trained, train_on_prompt) in [(true, false), (true, true), (false, false)] {
+            asked.messages[3].trained = trained;
+            let template = Template::open(template, tokenizer).expect("known");
+            let encoder = ExampleEncoder::new(tokenizer, template, 20, train_on_prompt).expect("sound");
+            assert_eq!(encoder.turn_end(&asked).expect("sound"), Some(end));
+        }
+        let unanswered = conversation(&["user: u"]);
+        assert_eq!(encoder(tokenizer, "plain", 20).turn_end(&unanswered).expect("sound"), None);
+    }
+}
+
 /// `Build a Large Language Model (From Scratch)`, chapter 7: of the rows `[0, 1, 2, 3, 4]`, `[5, 6]` and `[7, 8, 9]`, one
 /// end token each is a target, and no padding.
 #[test]

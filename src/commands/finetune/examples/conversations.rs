@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 use kiln_datasets::examples::{Conversation, Conversations, Encoded, ExampleEncoder, Form, Message, Role};
 use kiln_datasets::tales::Request;
 use kiln_datasets::{ReadOptions, Source, Tokenizer};
@@ -11,6 +11,7 @@ use kiln_training::Segment;
 
 use super::parted::parted;
 use super::read::{Read, TALES};
+use super::turn_end::turn_end;
 use super::{tales, templates};
 use crate::commands::finetune::answers::{MOST, Prompt};
 use crate::commands::finetune::instruct::Instructions;
@@ -42,7 +43,7 @@ pub fn read(settings: &Settings, files: &ModelFiles, tokenizer: &Tokenizer) -> R
         .map(|conversation| prompt(conversation, &encoder))
         .collect::<Result<Vec<_>>>()?;
     let prompts = prompts.into_iter().flatten().filter(|prompt| prompt.tokens.len() < context).collect();
-    let turn_end = turn_end(&encoded.train)?;
+    let turn_end = turn_end(&encoder, &parts.train)?;
     let examples = Instructions { parts: encoded.map(segment), prompts, turn_end };
     Ok(Read { examples, encoded: encoded.train, template: jinja })
 }
@@ -87,16 +88,4 @@ fn prompt(conversation: &Conversation, encoder: &ExampleEncoder) -> Result<Optio
 /// What is learned of an example.
 pub fn segment(encoded: &Encoded) -> Segment {
     Segment::new(&encoded.tokens, &encoded.trained)
-}
-
-/// The token that ends answers: the last one that is learned of a whole example.
-pub fn turn_end(examples: &[Encoded]) -> Result<u32> {
-    let last =
-        |example: &Encoded| Some(example.tokens[example.trained.iter().rposition(|trained| *trained)?]);
-    let mut counts = std::collections::BTreeMap::new();
-    for token in examples.iter().filter_map(last) {
-        *counts.entry(token).or_insert(0_usize) += 1;
-    }
-    let most = counts.into_iter().max_by_key(|(_, count)| *count).map(|(token, _)| token);
-    most.ok_or_else(|| anyhow!("no example has an answer"))
 }

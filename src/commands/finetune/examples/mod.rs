@@ -8,6 +8,7 @@ mod read;
 mod remembered;
 mod tales;
 mod templates;
+mod turn_end;
 
 pub use self::read::{Examples, Kind, TALES};
 pub use self::templates::OWN;

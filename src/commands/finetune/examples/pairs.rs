@@ -2,16 +2,17 @@
 
 use std::path::Path;
 
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 use kiln_datasets::examples::{EncodedPair, ExampleEncoder, Preference, Preferences};
 use kiln_datasets::{ReadOptions, Source, Tokenizer};
 use kiln_inference::ModelFiles;
 use kiln_training::Pair;
 
-use super::conversations::{segment, turn_end};
+use super::conversations::segment;
 use super::parted::parted;
 use super::read::Read;
 use super::templates;
+use super::turn_end::turn_end;
 use crate::commands::finetune::dpo;
 use crate::commands::finetune::task_run::Parts;
 use crate::output::print_message;
@@ -40,10 +41,9 @@ pub fn read(
         valid: encode(&encoder, &parts.valid, "validation")?,
         test: encode(&encoder, &parts.test, "test")?,
     };
-    let chosen = encoded.train.iter().map(|pair| pair.chosen.clone());
     let both: Vec<_> =
         encoded.train.iter().flat_map(|pair| [pair.chosen.clone(), pair.rejected.clone()]).collect();
-    let turn_end = turn_end(&chosen.collect::<Vec<_>>()).map_err(|_| anyhow!("no pair has two answers"))?;
+    let turn_end = turn_end(&encoder, parts.train.iter().map(|pair| pair.with(&pair.chosen)))?;
     let pair = |pair: &EncodedPair| Pair {
         chosen: segment(&pair.chosen),
         rejected: segment(&pair.rejected),
