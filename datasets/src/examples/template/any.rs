@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use serde_json::json;
+
 use super::marks::Guard;
 use super::rendering::{Asked, Rendering};
 use super::{ChatTemplate, alpaca, plain};
@@ -76,13 +78,23 @@ impl Template {
         }
     }
 
-    /// The template as a Jinja template, for the files of a model that has learned by it.
-    pub fn jinja(&self) -> &str {
-        match self {
-            Self::Chat(template) => template.source(),
+    /// The template as a Jinja template, for the files of a model that has learned by it with `tokenizer`. It writes out
+    /// what the tokenizer puts before every text.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Format`] from a tokenizer that is damaged.
+    pub fn jinja(&self, tokenizer: &Tokenizer) -> Result<String> {
+        let source = match self {
+            Self::Chat(template) => return Ok(template.source().to_owned()),
             Self::Alpaca => alpaca::JINJA,
             Self::Plain => plain::JINJA,
-        }
+        };
+        let start = tokenizer.start_of_text().iter().map(|token| tokenizer.decode(&[*token]));
+        Ok(match start.collect::<Result<String>>()? {
+            start if start.is_empty() => source.to_owned(),
+            start => format!("{{{{ {} }}}}{source}", json!(start)),
+        })
     }
 
     /// Whether it needs a token of the tokenizer that ends an answer; others bring their own.

@@ -82,6 +82,59 @@ fn the_model_s_own_template_comes_first() {
     assert!(matches!(Template::open("chatlm", &gpt2), Err(crate::Error::Io { .. })));
 }
 
+/// The bytes of [`bytes`] with a token before every text, as Llama's tokenizer has it.
+fn with_start_of_text(folder: &Path) -> Tokenizer {
+    let name = "tokenizer.json";
+    bytes().save(folder).expect("writable");
+    let text = std::fs::read_to_string(folder.join(name)).expect("just written");
+    let mut document: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    let start = "<|im_start|>";
+    document["post_processor"] = json!({
+        "type": "TemplateProcessing",
+        "single": [{"SpecialToken": {"id": start, "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}],
+        "pair": [],
+        "special_tokens": {start: {"id": start, "ids": [256], "tokens": [start]}},
+    });
+    write(folder, name, &document.to_string());
+    Tokenizer::from_directory(folder).expect("sound")
+}
+
+#[test]
+fn the_template_that_is_saved_gives_the_tokens_that_were_learned() {
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let with_start = with_start_of_text(folder.path());
+    assert_eq!(with_start.start_of_text(), [256]);
+    let gpt2 = Tokenizer::open("gpt2").expect("embedded");
+    for tokenizer in [with_start, bytes(), gpt2] {
+        for name in ["alpaca", "plain"] {
+            let template = Template::open(name, &tokenizer).expect("known");
+            let jinja = template.jinja(&tokenizer).expect("sound");
+            tokenizer
+                .with_chat_template(&jinja)
+                .and_then(|saved| saved.save(folder.path()))
+                .expect("writable");
+            let saved = Tokenizer::from_directory(folder.path()).expect("sound");
+            let template = Template::of(&saved, None).expect("a template");
+            assert_eq!(template.name(), "of the model");
+            let theirs = ExampleEncoder::new(&saved, template, 1000, false).expect("sound");
+            let ours = encoder(&tokenizer, name, 1000);
+            for turns in [&TURNS[..], &["system: s", "user: u", "assistant: \n a"]] {
+                let (whole, open) = (conversation(turns), conversation(&turns[..turns.len() - 1]));
+                assert_eq!(
+                    theirs.encode(&whole).expect("sound"),
+                    ours.encode(&whole).expect("sound"),
+                    "{jinja}"
+                );
+                assert_eq!(
+                    theirs.prompt(&open).expect("sound"),
+                    ours.prompt(&open).expect("sound"),
+                    "{jinja}"
+                );
+            }
+        }
+    }
+}
+
 /// What Python's Jinja prints, and its `json.dumps(…, ensure_ascii=False)`.
 #[test]
 fn values_are_printed_as_by_python() {

@@ -28,7 +28,7 @@ pub fn read(settings: &Settings, files: &ModelFiles, tokenizer: &Tokenizer) -> R
         from_files(settings)?
     };
     let template = templates::choose(&section.template, tokenizer, form)?;
-    let jinja = template.jinja().to_owned();
+    let jinja = template.jinja(tokenizer)?;
     let context = files.config().context_length;
     let encoder = ExampleEncoder::new(tokenizer, template, context, section.train_on_prompt)?;
     let encoded = Parts {

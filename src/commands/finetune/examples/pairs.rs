@@ -34,7 +34,7 @@ pub fn read(
     };
     let parts = parted(settings, read, Preference::text)?;
     let template = templates::choose(&section.template, tokenizer, form)?;
-    let jinja = template.jinja().to_owned();
+    let jinja = template.jinja(tokenizer)?;
     let encoder = ExampleEncoder::new(tokenizer, template, files.config().context_length, false)?;
     let encoded = Parts {
         train: encode(&encoder, &parts.train, "training")?,
