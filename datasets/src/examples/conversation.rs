@@ -90,7 +90,24 @@ pub struct Conversation {
 impl Conversation {
     /// All that is said, as one text: what two conversations have in common if they are the same.
     pub fn text(&self) -> String {
-        let texts: Vec<String> = self.messages.iter().map(Message::text).collect();
-        texts.join("\n")
+        said(&self.messages)
     }
+
+    /// What is asked: the turns before the first answer that is learned, as one text, or all that is said where nobody asks.
+    /// What was answered must not be asked again to see whether it can be answered, so such conversations stay together.
+    pub fn group(&self) -> String {
+        let first = self.messages.iter().position(Message::is_learned).unwrap_or(self.messages.len());
+        asked(&self.messages[..first]).unwrap_or_else(|| self.text())
+    }
+}
+
+/// What these messages say, one below the other.
+pub(super) fn said<'a>(messages: impl IntoIterator<Item = &'a Message>) -> String {
+    messages.into_iter().map(Message::text).collect::<Vec<_>>().join("\n")
+}
+
+/// The same, if one of them asks.
+pub(super) fn asked(messages: &[Message]) -> Option<String> {
+    let asks = |message: &Message| message.role == Role::User && !message.text().trim().is_empty();
+    messages.iter().any(asks).then(|| said(messages))
 }

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::conversation::{asked, said};
 use super::conversations::{check, instruction, side};
 use super::encoded::{EncodedExamples, EncodedPair};
 use super::fields::{Fields, list, messages, text, wrong};
@@ -59,8 +60,12 @@ impl Preferences {
 impl Preference {
     /// All that is said, as one text: what two preferences have in common if they are the same.
     pub fn text(&self) -> String {
-        let all = self.prompt.iter().chain(&self.chosen).chain(&self.rejected);
-        all.map(Message::text).collect::<Vec<_>>().join("\n")
+        said(self.prompt.iter().chain(&self.chosen).chain(&self.rejected))
+    }
+
+    /// The prompt as one text, or all that is said where it asks nothing: what [`Conversation::group`] is.
+    pub fn group(&self) -> String {
+        asked(&self.prompt).unwrap_or_else(|| self.text())
     }
 
     /// The prompt with one of its answers.

@@ -11,10 +11,11 @@ use crate::sampler::mix;
 pub enum Split {
     /// In their order: the first 85 % are for training, the next 10 % for the test, the rest for validation.
     InOrder,
-    /// By content: of the texts that are alike only the first stays; the first eight hexadecimal digits of its SHA-256,
-    /// modulo 10, decide: 0–6 is training, 7 validation, 8–9 test. An example never moves when others come or go.
+    /// By content: of the texts that are alike only the first stays; the first eight hexadecimal digits of the SHA-256 of
+    /// its group, modulo 10, decide: 0–6 is training, 7 validation, 8–9 test. An example never moves when others come or
+    /// go.
     Hashed,
-    /// This share is drawn for validation, and there is no test.
+    /// This share of the groups is drawn for validation, and there is no test.
     Fraction {
         /// Between 0 and 1.
         valid: f64,
@@ -37,13 +38,19 @@ pub struct SplitExamples<T> {
 }
 
 impl Split {
-    /// Divides `examples`; `text` is what two of them have in common if they are the same.
-    pub fn divide<T>(self, examples: Vec<T>, text: impl Fn(&T) -> String) -> SplitExamples<T> {
+    /// Divides `examples`. `group` is what two of them have in common if one says too much about the other to be kept apart
+    /// from it, such as a question with two answers; `text` is what they have in common if they are the same.
+    pub fn divide<T>(
+        self,
+        examples: Vec<T>,
+        group: impl Fn(&T) -> String,
+        text: impl Fn(&T) -> String,
+    ) -> SplitExamples<T> {
         let mut divided =
             SplitExamples { train: Vec::new(), valid: Vec::new(), test: Vec::new(), repeated: 0 };
         let count = examples.len();
         let drawn = match self {
-            Self::Fraction { valid, seed } => drawn(count, valid, seed),
+            Self::Fraction { valid, seed } => drawn(examples.iter().map(&group), valid, seed),
             _ => HashSet::new(),
         };
         let (train, test) = (count * 85 / 100, count * 10 / 100);
@@ -53,14 +60,14 @@ impl Split {
                 Self::InOrder if index < train => &mut divided.train,
                 Self::InOrder if index < train + test => &mut divided.test,
                 Self::InOrder => &mut divided.valid,
-                Self::Fraction { .. } if drawn.contains(&index) => &mut divided.valid,
+                Self::Fraction { .. } if drawn.contains(&group(&example)) => &mut divided.valid,
                 Self::Fraction { .. } => &mut divided.train,
                 Self::Hashed => {
-                    let digest: [u8; 32] = Sha256::digest(text(&example)).into();
-                    if !seen.insert(digest) {
+                    if !seen.insert(text(&example)) {
                         divided.repeated += 1;
                         continue;
                     }
+                    let digest: [u8; 32] = Sha256::digest(group(&example)).into();
                     match u32::from_be_bytes([digest[0], digest[1], digest[2], digest[3]]) % 10 {
                         0..=6 => &mut divided.train,
                         7 => &mut divided.valid,
@@ -74,12 +81,14 @@ impl Split {
     }
 }
 
-/// The numbers below `count` that a share of them is drawn to.
-fn drawn(count: usize, share: f64, seed: u64) -> HashSet<usize> {
-    let mut order: Vec<usize> = (0..count).collect();
-    order.sort_unstable_by_key(|index| mix(seed, *index as u64));
-    order.truncate((count as f64 * share) as usize);
-    order.into_iter().collect()
+/// The groups that a share of them is drawn to.
+fn drawn(groups: impl Iterator<Item = String>, share: f64, seed: u64) -> HashSet<String> {
+    let mut seen = HashSet::new();
+    let mut order: Vec<(usize, String)> =
+        groups.filter(|group| seen.insert(group.clone())).enumerate().collect();
+    order.sort_unstable_by_key(|(index, _)| mix(seed, *index as u64));
+    let count = (order.len() as f64 * share) as usize;
+    order.into_iter().take(count).map(|(_, group)| group).collect()
 }
 
 #[cfg(test)]
@@ -87,7 +96,7 @@ mod tests {
     use super::*;
 
     fn divided(split: Split, count: usize) -> SplitExamples<usize> {
-        split.divide((0..count).collect(), usize::to_string)
+        split.divide((0..count).collect(), usize::to_string, usize::to_string)
     }
 
     #[test]
@@ -102,7 +111,7 @@ mod tests {
     #[test]
     fn hashed_the_text_decides_and_repeated_ones_are_dropped() {
         let texts = ["hello", "world", "hello", "", "abc"].map(str::to_owned).to_vec();
-        let parts = Split::Hashed.divide(texts, String::clone);
+        let parts = Split::Hashed.divide(texts, String::clone, String::clone);
         assert_eq!(
             (parts.train, parts.repeated),
             (vec!["hello".to_owned(), "world".into(), String::new()], 1)
@@ -119,5 +128,18 @@ mod tests {
         assert_eq!((parts.train.len(), parts.valid.len(), parts.test.len()), (90, 10, 0));
         assert!(parts.valid.is_sorted() && parts.valid != share(2).valid);
         assert_eq!(parts, share(1));
+    }
+
+    #[test]
+    fn a_group_stays_together() {
+        let group = |example: &usize| (example / 4).to_string();
+        for split in [Split::Hashed, Split::Fraction { valid: 0.3, seed: 1 }] {
+            let parts = split.divide((0..400).collect(), group, usize::to_string);
+            let groups = |part: &[usize]| part.iter().map(group).collect::<HashSet<_>>();
+            let (train, valid, test) = (groups(&parts.train), groups(&parts.valid), groups(&parts.test));
+            assert!(!valid.is_empty() && train.is_disjoint(&valid) && train.is_disjoint(&test), "{split:?}");
+            assert!(valid.is_disjoint(&test), "{split:?}");
+            assert_eq!((parts.train.len() + parts.valid.len() + parts.test.len(), parts.repeated), (400, 0));
+        }
     }
 }

@@ -119,3 +119,15 @@ fn what_is_wrong_is_named_by_file_line_and_key() {
         assert_eq!(read("a.jsonl", record).expect_err(record), format!("DIR/a.jsonl:1: {told}"));
     }
 }
+
+#[test]
+fn answers_to_one_question_are_of_one_group() {
+    let group = |turns: &[&str]| conversation(turns).group();
+    let asked = group(&["system: s", "user: u", "assistant: a"]);
+    assert_eq!(asked, "s\nu");
+    assert_eq!(group(&["system: s", "user: u", "assistant: b", "user: v", "assistant: c"]), asked);
+    assert_ne!(group(&["system: s", "user: v", "assistant: a"]), asked);
+    // Where nobody asks, all that is said counts.
+    assert_eq!(group(&["assistant: a"]), "a");
+    assert_eq!(group(&["system: s", "assistant: a"]), "s\na");
+}

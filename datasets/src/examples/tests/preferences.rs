@@ -55,7 +55,7 @@ fn every_form_becomes_a_prompt_and_two_answers() {
         let preference = read.preferences.remove(0);
         let all = [&preference.prompt, &preference.chosen, &preference.rejected].map(|part| turns(part));
         assert_eq!(all, ["user: u", "assistant: c", "assistant: r"], "{record}");
-        assert_eq!(read.form, form);
+        assert_eq!((read.form, preference.group()), (form, "u".to_owned()));
     }
 }
 

@@ -57,7 +57,7 @@ fn from_files(settings: &Settings) -> Result<(Option<Form>, Parts<Conversation>)
         form = form.or(Some(read.form));
         anyhow::Ok(read.conversations)
     };
-    let parts = parted(settings, read, Conversation::text)?;
+    let parts = parted(settings, read, Conversation::group, Conversation::text)?;
     Ok((form, parts))
 }
 

@@ -18,7 +18,8 @@ pub fn read(settings: &Settings, files: &ModelFiles, tokenizer: &Tokenizer) -> R
     let columns = LabelColumns { text: text_column.clone(), label: label_column.clone() };
     let read =
         |path: &std::path::Path| Ok(Labelled::read(&Source::new(path), &columns, &ReadOptions::default())?);
-    let mut parts = parted(settings, read, |text: &Labelled| text.text.clone())?;
+    let text = |text: &Labelled| text.text.clone();
+    let mut parts = parted(settings, read, text, text)?;
     if section.balanced {
         let before = parts.train.len();
         parts.train = balanced(parts.train, settings.training.seed);

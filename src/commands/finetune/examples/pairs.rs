@@ -32,7 +32,7 @@ pub fn read(
         form = form.or(Some(read.form));
         anyhow::Ok(read.preferences)
     };
-    let parts = parted(settings, read, Preference::text)?;
+    let parts = parted(settings, read, Preference::group, Preference::text)?;
     let template = templates::choose(&section.template, tokenizer, form)?;
     let jinja = template.jinja(tokenizer)?;
     let encoder = ExampleEncoder::new(tokenizer, template, files.config().context_length, false)?;

@@ -9,11 +9,12 @@ use crate::commands::finetune::task_run::Parts;
 use crate::output::print_message;
 use crate::settings::{self, Settings};
 
-/// The examples of the files that the settings name, by what they are for; `read` reads a file, and `text` is what two examples
-/// have in common if they are the same.
+/// The examples of the files that the settings name, by what they are for. `read` reads a file; `group` and `text` are those of
+/// [`Split::divide`].
 pub fn parted<T>(
     settings: &Settings,
     mut read: impl FnMut(&Path) -> Result<Vec<T>>,
+    group: impl Fn(&T) -> String,
     text: impl Fn(&T) -> String,
 ) -> Result<Parts<T>> {
     let section = settings.finetune.clone().unwrap_or_default();
@@ -23,7 +24,7 @@ pub fn parted<T>(
         (Some(valid), test) => Parts { train: examples, valid, test: test.unwrap_or_default() },
         (None, Some(test)) => {
             let split = Split::Fraction { valid: settings.data.valid_fraction, seed: settings.training.seed };
-            let SplitExamples { train, valid, .. } = split.divide(examples, text);
+            let SplitExamples { train, valid, .. } = split.divide(examples, group, text);
             Parts { train, valid, test }
         }
         (None, None) => {
@@ -31,7 +32,7 @@ pub fn parted<T>(
                 settings::Split::Hash => Split::Hashed,
                 settings::Split::Order => Split::InOrder,
             };
-            let SplitExamples { train, valid, test, repeated } = split.divide(examples, text);
+            let SplitExamples { train, valid, test, repeated } = split.divide(examples, group, text);
             if repeated > 0 {
                 print_message(format_args!(
                     "{repeated} examples are there more than once: one of each stays"
