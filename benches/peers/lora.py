@@ -141,11 +141,11 @@ def main():
             subprocess.run([asked.kiln, "export", "--model", asked.model, "--to", model], check=True, capture_output=True)
         else:
             new_model(asked.shape, model)
-        texts, ids = examples(model, asked.batch, asked.tokens)
+        (*texts, other), (*ids, _) = examples(model, asked.batch + 1, asked.tokens)
         asked.targets = len(ids[0]) - 1
         (folder / "ids.json").write_text(json.dumps(ids))
         (folder / "data.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
-        (folder / "valid.jsonl").write_text(json.dumps({"text": texts[0]}) + "\n")
+        (folder / "valid.jsonl").write_text(json.dumps({"text": other}) + "\n")
         results = {name: [] for name in PROGRAMS}
         for _ in range(asked.rounds):
             for name, runs in results.items():
