@@ -13,17 +13,17 @@ use crate::commands::finetune::task_run::Parts;
 /// Keeps the tales apart from those that a model of the same seed was pretrained on.
 const SEED: u64 = 0x7461_6C65;
 
-/// Requests and their tales, at least so many bytes of them. Requests for pairs of a name and a thing that are held out serve to
-/// evaluate and to test.
+/// Requests and their tales, at least so many bytes of them. Of the pairs of a name and a thing that are held out, half serve to
+/// evaluate, and the others to test.
 pub fn conversations(seed: u64, bytes: usize) -> Result<Parts<Conversation>> {
     let provenance = Provenance::of_file(Path::new(TALES));
     let mut parts = Parts { train: Vec::new(), valid: Vec::new(), test: Vec::new() };
     for story in tales::corpus(mix(seed, SEED), bytes).stories {
         let Some(request) = tales::Request::of(&story.text) else { continue };
-        let part = match (request.is_held_out(), parts.valid.len() <= parts.test.len()) {
+        let part = match (request.is_held_out(), request.is_for_test()) {
             (false, _) => &mut parts.train,
-            (true, true) => &mut parts.valid,
-            (true, false) => &mut parts.test,
+            (true, false) => &mut parts.valid,
+            (true, true) => &mut parts.test,
         };
         let messages =
             vec![Message::new(Role::User, request.to_string()), Message::new(Role::Assistant, story.text)];
@@ -31,8 +31,8 @@ pub fn conversations(seed: u64, bytes: usize) -> Result<Parts<Conversation>> {
     }
     parts.valid.truncate(MOST);
     parts.test.truncate(MOST);
-    if parts.train.is_empty() || parts.test.is_empty() {
-        bail!("data.tales_bytes = {bytes}: too few tales to learn from and to test");
+    if [&parts.train, &parts.valid, &parts.test].into_iter().any(Vec::is_empty) {
+        bail!("data.tales_bytes = {bytes}: too few tales to learn from, to evaluate and to test");
     }
     Ok(parts)
 }
@@ -44,13 +44,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_training_request_names_a_pair_that_is_asked_for_later() {
+    fn no_pair_is_asked_for_in_two_parts() {
         let parts = conversations(1, 200_000).expect("enough");
         let asked = |part: &[Conversation]| -> BTreeSet<String> {
             part.iter().map(|conversation| conversation.messages[0].content.clone()).collect()
         };
-        let (train, test) = (asked(&parts.train), asked(&parts.test));
-        assert!(test.len() > 5 && train.is_disjoint(&test) && train.is_disjoint(&asked(&parts.valid)));
+        let (train, valid, test) = (asked(&parts.train), asked(&parts.valid), asked(&parts.test));
+        assert!(test.len() > 5 && train.is_disjoint(&test) && train.is_disjoint(&valid));
+        // The best model is chosen by the validation.
+        assert!(valid.len() > 5 && valid.is_disjoint(&test));
         let answer = &parts.test[0].messages[1].content;
         let request = tales::Request::parse(&parts.test[0].messages[0].content).expect("a request");
         assert!(request.answer(answer).is_right());
