@@ -1,7 +1,7 @@
 //! What cannot be learned from is refused before anything is written.
 
 use crate::common::refuse;
-use crate::start::{base, labelled_texts};
+use crate::start::{base, labelled_texts, preferences};
 
 #[test]
 fn bad_labels_are_refused_with_their_line_and_nothing_is_written() {
@@ -34,4 +34,25 @@ fn bad_labels_are_refused_with_their_line_and_nothing_is_written() {
     );
     let pretraining = ["train", "--set", "finetune.epochs=1"];
     refuse(path, pretraining, &["[finetune] is not for `kiln train`"]);
+}
+
+#[test]
+fn parts_that_end_up_empty_are_refused() {
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let path = folder.path();
+    base(path);
+    labelled_texts(path);
+    preferences(path);
+    let same = "{\"prompt\": \"p\", \"chosen\": \"a\", \"rejected\": \"a\"}\n";
+    std::fs::write(path.join("same.jsonl"), same).expect("writable");
+    for (task, data, valid, words) in [
+        ("dpo", "pairs.jsonl", "same.jsonl", ["pairs.jsonl: too few examples", "evaluate on"]),
+        ("dpo", "same.jsonl", "pairs.jsonl", ["same.jsonl: too few examples", "train on"]),
+        // What is evaluated is not learned.
+        ("classify", "texts.csv", "texts.csv", ["texts.csv: too few examples", "train on"]),
+    ] {
+        let files = ["--data", data, "--valid", valid, "--run-dir", "new"];
+        refuse(path, ["finetune", task, "--model", "base"].into_iter().chain(files), &words);
+        assert!(!path.join("new").exists(), "{data}");
+    }
 }

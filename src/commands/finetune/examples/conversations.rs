@@ -9,7 +9,7 @@ use kiln_datasets::{ReadOptions, Source, Tokenizer};
 use kiln_inference::ModelFiles;
 use kiln_training::Segment;
 
-use super::parted::parted;
+use super::parted::{check_not_empty, parted};
 use super::read::{Read, TALES};
 use super::turn_end::turn_end;
 use super::{tales, templates};
@@ -36,6 +36,7 @@ pub fn read(settings: &Settings, files: &ModelFiles, tokenizer: &Tokenizer) -> R
         valid: encode(&encoder, &parts.valid, "validation")?,
         test: encode(&encoder, &parts.test, "test")?,
     };
+    check_not_empty(&encoded, &section.data)?;
     let kept = if parts.test.is_empty() { &parts.valid } else { &parts.test };
     let prompts = kept
         .iter()

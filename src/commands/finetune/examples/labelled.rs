@@ -6,7 +6,7 @@ use kiln_datasets::{ReadOptions, Source, Tokenizer};
 use kiln_inference::{ModelFiles, encode_prompt};
 use kiln_training::LabelledText;
 
-use super::parted::parted;
+use super::parted::{check_not_empty, parted};
 use crate::commands::finetune::classify;
 use crate::output::print_message;
 use crate::settings::{FinetuneSection, Settings};
@@ -25,6 +25,7 @@ pub fn read(settings: &Settings, files: &ModelFiles, tokenizer: &Tokenizer) -> R
         parts.train = balanced(parts.train, settings.training.seed);
         print_message(format_args!("balanced: {} of {before} training texts", parts.train.len()));
     }
+    check_not_empty(&parts, &section.data)?;
     let labels = Labels::of(&parts.train, &section.data)?;
     let (context, mut cut) = (files.config().context_length, 0);
     let parts = parts.try_map(|text| {

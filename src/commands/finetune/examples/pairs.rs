@@ -9,7 +9,7 @@ use kiln_inference::ModelFiles;
 use kiln_training::Pair;
 
 use super::conversations::segment;
-use super::parted::parted;
+use super::parted::{check_not_empty, parted};
 use super::read::Read;
 use super::templates;
 use super::turn_end::turn_end;
@@ -41,6 +41,7 @@ pub fn read(
         valid: encode(&encoder, &parts.valid, "validation")?,
         test: encode(&encoder, &parts.test, "test")?,
     };
+    check_not_empty(&encoded, &section.data)?;
     let both: Vec<_> =
         encoded.train.iter().flat_map(|pair| [pair.chosen.clone(), pair.rejected.clone()]).collect();
     let turn_end = turn_end(&encoder, parts.train.iter().map(|pair| pair.with(&pair.chosen)))?;

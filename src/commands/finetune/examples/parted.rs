@@ -43,7 +43,6 @@ pub fn parted<T>(
         }
     };
     keep_apart(&mut parts, text);
-    check_not_empty(&parts, &section.data)?;
     Ok(parts)
 }
 
@@ -70,8 +69,8 @@ fn leave_out<T>(part: &mut Vec<T>, others: &HashSet<String>, text: impl Fn(&T) -
     before - part.len()
 }
 
-/// Checks that there is something to train on and to evaluate on.
-fn check_not_empty<T>(parts: &Parts<T>, data: &Path) -> Result<()> {
+/// Checks that there is something to train on and to evaluate on, once all that must be is left out.
+pub fn check_not_empty<T>(parts: &Parts<T>, data: &Path) -> Result<()> {
     for (name, part) in [("train on", &parts.train), ("evaluate on", &parts.valid)] {
         if part.is_empty() {
             bail!(
