@@ -19,7 +19,7 @@ pub trait Example: Clone + Debug + Send + Sync + 'static {
     /// Tokens that the module reads of it.
     fn num_tokens(&self) -> usize;
 
-    /// How often it counts in the loss, which is a mean.
+    /// Targets it adds to the mean loss.
     fn num_targets(&self) -> usize;
 }
 
