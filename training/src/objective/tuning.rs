@@ -86,7 +86,7 @@ impl<B: AutodiffBackend, M: AutodiffModule<B>, T: Example> Tuning<B, M, T> {
     ) -> Self {
         assert!(!train.is_empty() && !valid.is_empty(), "no examples to train on, or none to evaluate on");
         let TrainingConfig { seed, batch_size, grad_accumulation, .. } = *training;
-        let order = Order { seed, len: train.len(), at_a_time: batch_size * grad_accumulation };
+        let order = Order::new(seed, train.len(), batch_size * grad_accumulation);
         Self { train, valid, order, batch_size, saving, sample: None, backend: PhantomData }
     }
 
