@@ -41,6 +41,12 @@ impl<B: Backend> Tuned<B> for ClassifierModel<B> {
     fn gpt(&self) -> &GptModel<B> {
         &self.classifier.gpt
     }
+
+    /// Classes are scored once a text, and tokens not at all.
+    fn flops_per_token(&self) -> f64 {
+        let config = self.classifier.gpt.config();
+        config.flops_per_token() - 6.0 * (config.vocab_size * config.d_model) as f64
+    }
 }
 
 impl<B: Backend> Learns<B> for ClassifierModel<B> {
@@ -130,7 +136,20 @@ impl<B: Backend> InferenceStep for ClassifierModel<B> {
 
 #[cfg(test)]
 mod tests {
+    use burn_ndarray::NdArray;
+    use kiln_model::GptConfig;
+
     use super::*;
+
+    /// Two blocks of `16 + 216 + 72 + 16 + 288 + 264` weights and a norm of 16 multiply; two heads of width 4 look at 24
+    /// positions in each.
+    #[test]
+    fn no_vocabulary_is_scored() {
+        let config = GptConfig { vocab_size: 13, context_length: 24, ..GptConfig::new(2, 2, 8) };
+        let gpt = config.init::<NdArray>(3, &Default::default()).expect("valid");
+        let model = ClassifierModel { classifier: Classifier::new(gpt, 3, 1) };
+        assert_eq!(model.flops_per_token(), 6.0 * (2.0 * 872.0 + 16.0) + 12.0 * 2.0 * 2.0 * 4.0 * 24.0);
+    }
 
     /// Of nine texts, by hand: with 5 and 2 hits and one miss on either side, F1 is `4 / 6` and Matthews' coefficient
     /// `(5 · 2 - 1 · 1) / √(6 · 3 · 6 · 3)`.

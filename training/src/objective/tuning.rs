@@ -12,6 +12,7 @@ use super::examples::Order;
 use super::{Learns, MicroBatch, MicroBatches, Objective};
 use crate::TrainingConfig;
 use crate::error::Result;
+use crate::recipe::num_trained;
 use crate::run::{EvaluationRecord, StepRecord};
 
 /// One example.
@@ -45,6 +46,11 @@ impl<T: Example> MicroBatch for Examples<T> {
 pub trait Tuned<B: Backend> {
     /// The language model in it.
     fn gpt(&self) -> &GptModel<B>;
+
+    /// Floating-point operations of a step on one token, forward and backward, where all weights learn.
+    fn flops_per_token(&self) -> f64 {
+        self.gpt().config().flops_per_token()
+    }
 }
 
 /// How a run saves what it has learned.
@@ -116,11 +122,12 @@ where
     fn describe(&self, module: &M) -> String {
         let config = module.gpt().config();
         let parameters: usize = self.parameters(module).iter().map(Parameter::num_elements).sum();
-        let millions = parameters as f64 / 1e6;
-        let model = format!("{millions:.2} M parameters, {} layers × {}", config.n_layers, config.d_model);
-        match module.gpt().lora().and_then(|lora| lora.num_parameters(config).ok()) {
-            Some(adapter) => format!("{model}; {:.2} M of them, the adapter, learn", adapter as f64 / 1e6),
-            None => model,
+        let (learned, millions) = (num_trained::<B, _>(module), |count: usize| count as f64 / 1e6);
+        let (layers, width) = (config.n_layers, config.d_model);
+        let model = format!("{:.2} M parameters, {layers} layers × {width}", millions(parameters));
+        match learned < parameters {
+            true => format!("{model}; {:.2} M of them learn", millions(learned)),
+            false => model,
         }
     }
 
@@ -154,9 +161,9 @@ where
     }
 
     fn flops_per_token(&self, module: &M) -> f64 {
-        let (gpt, whole) = (module.gpt(), module.gpt().config().flops_per_token());
+        let whole = module.flops_per_token();
         // Of three products with each matrix, the one that makes its gradient is left out.
-        if gpt.lora().is_some() { whole * 2.0 / 3.0 } else { whole }
+        if module.gpt().lora().is_some() { whole * 2.0 / 3.0 } else { whole }
     }
 
     fn save_tokenizer(&self, directory: &Path) -> Result<()> {
