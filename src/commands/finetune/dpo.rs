@@ -26,7 +26,10 @@ pub fn run<B: AutodiffBackend>(base: Base<B>, preferences: Preferences, run: Run
     print_message(format_args!("reading all answers with the model that the run starts from"));
     let start = base.gpt.valid();
     for part in [&mut parts.train, &mut parts.valid, &mut parts.test] {
-        let log_probabilities = reference(&start, part, at_a_time);
+        // A run that is asked to stop does so before its first step, and looks at no pair.
+        let Some(log_probabilities) = reference(&start, part, at_a_time, &mut || run.stop.is_asked()) else {
+            break;
+        };
         part.iter_mut().zip(log_probabilities).for_each(|(pair, values)| pair.reference = values);
     }
     let write = base.writing(ending_with(base.files.special_tokens(), turn_end));

@@ -74,13 +74,23 @@ pub(crate) fn log_probabilities<'a, B: Backend>(
 }
 
 /// Both log-probabilities of each pair by `gpt`, as [`Pair::reference`] wants them; `batch_size` pairs are computed at a time.
-pub fn reference<B: Backend>(gpt: &GptModel<B>, pairs: &[Pair], batch_size: usize) -> Vec<[f64; 2]> {
-    let batches = pairs.chunks(batch_size).flat_map(|pairs| {
-        let segments = pairs.iter().flat_map(|pair| [&pair.chosen, &pair.rejected]);
+/// Gives up, with `None`, as soon as `stop` says so.
+pub fn reference<B: Backend>(
+    gpt: &GptModel<B>,
+    pairs: &[Pair],
+    batch_size: usize,
+    stop: &mut dyn FnMut() -> bool,
+) -> Option<Vec<[f64; 2]>> {
+    let mut references = Vec::with_capacity(pairs.len());
+    for part in pairs.chunks(batch_size.max(1)) {
+        if stop() {
+            return None;
+        }
+        let segments = part.iter().flat_map(|pair| [&pair.chosen, &pair.rejected]);
         let values: Vec<f64> = log_probabilities(gpt, segments).into_data().iter::<f64>().collect();
-        values.as_chunks::<2>().0.to_vec()
-    });
-    batches.collect()
+        references.extend_from_slice(values.as_chunks::<2>().0);
+    }
+    Some(references)
 }
 
 impl<B: Backend> Tuned<B> for PreferenceModel<B> {
@@ -198,7 +208,29 @@ impl<B: Backend> InferenceStep for PreferenceModel<B> {
 
 #[cfg(test)]
 mod tests {
+    use burn_ndarray::NdArray;
+    use kiln_model::GptConfig;
+
     use super::*;
+
+    #[test]
+    fn a_reference_is_the_same_in_parts_and_can_be_given_up() {
+        let config = GptConfig { vocab_size: 13, context_length: 8, ..GptConfig::new(1, 2, 8) };
+        let gpt = config.init::<NdArray>(3, &Default::default()).expect("valid");
+        let pairs: Vec<Pair> = (1..6).map(|length| pair(length, 6 - length)).collect();
+        let whole = reference(&gpt, &pairs, 5, &mut || false).expect("nobody stops it");
+        let parts = reference(&gpt, &pairs, 0, &mut || false).expect("nobody stops it");
+        assert_eq!((whole.len(), parts.len()), (5, 5));
+        for (whole, part) in whole.iter().flatten().zip(parts.iter().flatten()) {
+            assert!((whole - part).abs() < 1e-5, "{whole} and {part}");
+        }
+        let mut asked = 0;
+        let given_up = reference(&gpt, &pairs, 2, &mut || {
+            asked += 1;
+            asked == 2
+        });
+        assert_eq!(given_up, None);
+    }
 
     fn pair(chosen: usize, rejected: usize) -> Pair {
         let segment = |length| Segment { inputs: vec![1; length], targets: vec![1; length] };
