@@ -24,7 +24,7 @@ pub struct TaskFigures {
     /// Mean difference of the two.
     #[serde(rename = "rewards/margins", skip_serializing_if = "Option::is_none")]
     pub reward_margin: Option<f64>,
-    /// Share of the pairs whose chosen answer has the larger reward.
+    /// Share of the pairs whose chosen answer has the larger reward: of whole answers, whatever the loss.
     #[serde(rename = "rewards/accuracies", skip_serializing_if = "Option::is_none")]
     pub reward_accuracy: Option<f64>,
     /// Mean log-probability of the chosen answers, in nats.
