@@ -5,7 +5,7 @@ use kiln_model::{
     Adapter, AutodiffBackend, Classifier, Dtype, SpecialTokens, load_classifier, save_classifier,
     save_classifier_adapter,
 };
-use kiln_training::{ClassifierModel, LabelledText, Run};
+use kiln_training::{ClassifierModel, LabelledText, Run, rarer_label};
 use serde_json::{Map, json};
 
 use super::base::Base;
@@ -31,8 +31,10 @@ pub fn run<B: AutodiffBackend>(base: Base<B>, texts: Labelled, run: Run) -> Resu
             false => save_classifier(&model.classifier, &names, directory, Dtype::F32, &special_tokens),
         }?)
     }));
-    let reopen = reopening(&base);
-    let task = TaskRun { parts, module: ClassifierModel { classifier }, saving, sample: None, reopen };
+    let positive = rarer_label(parts.iter());
+    let reopen = reopening(&base, positive);
+    let task =
+        TaskRun { parts, module: ClassifierModel { classifier, positive }, saving, sample: None, reopen };
     let outcome = task_run::run(task, run)?;
     let Some(best) = outcome.best else { return Ok(Ending::early(outcome.summary)) };
     let counts = confusion(&best, labels.len());
@@ -45,6 +47,7 @@ pub fn run<B: AutodiffBackend>(base: Base<B>, texts: Labelled, run: Run) -> Resu
 /// Opens what was saved.
 fn reopening<B: AutodiffBackend>(
     base: &Base<B>,
+    positive: usize,
 ) -> Box<dyn Fn() -> Result<ClassifierModel<B::InnerBackend>>> {
     let (saved, device, files) = (base.saved.clone(), base.device.clone(), base.files.clone());
     let (name, has_adapter) = (base.name(), base.has_adapter());
@@ -53,7 +56,7 @@ fn reopening<B: AutodiffBackend>(
             true => Adapter::open(&saved)?.attach_classifier(files.load(&device)?, &name)?,
             false => load_classifier(&saved, &device)?,
         };
-        Ok(ClassifierModel { classifier })
+        Ok(ClassifierModel { classifier, positive })
     })
 }
 

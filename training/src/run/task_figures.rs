@@ -9,7 +9,8 @@ pub struct TaskFigures {
     /// Share of the texts that got their label.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub accuracy: Option<f64>,
-    /// Harmonic mean of precision and recall: of the rarer label where there are two, else the mean over all labels.
+    /// Harmonic mean of precision and recall: of the label that is rarer in the whole run where there are two, else the mean over all
+    /// labels that occur.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub f1: Option<f64>,
     /// Matthews' correlation coefficient of labels and predictions.
