@@ -8,7 +8,7 @@ use kiln_model::{
 use kiln_training::{ClassifierModel, LabelledText, Run, rarer_label};
 use serde_json::{Map, json};
 
-use super::base::Base;
+use super::base::{Base, Reopening};
 use super::ending::Ending;
 use super::task_run::{self, Best, Parts, TaskRun};
 
@@ -48,7 +48,7 @@ pub fn run<B: AutodiffBackend>(base: Base<B>, texts: Labelled, run: Run) -> Resu
 fn reopening<B: AutodiffBackend>(
     base: &Base<B>,
     positive: usize,
-) -> Box<dyn Fn() -> Result<ClassifierModel<B::InnerBackend>>> {
+) -> Reopening<ClassifierModel<B::InnerBackend>> {
     let (saved, device, files) = (base.saved.clone(), base.device.clone(), base.files.clone());
     let (name, has_adapter) = (base.name(), base.has_adapter());
     Box::new(move || {

@@ -32,12 +32,9 @@ pub fn run<B: AutodiffBackend>(base: Base<B>, preferences: Preferences, run: Run
         };
         part.iter_mut().zip(log_probabilities).for_each(|(pair, values)| pair.reference = values);
     }
-    let write = base.writing(ending_with(base.files.special_tokens(), turn_end));
-    let saving = base.saving(Box::new(move |model: &PreferenceModel<B::InnerBackend>, directory| {
-        Ok(write(&model.gpt, directory)?)
-    }));
-    let reopening = base.reopening();
-    let reopen = Box::new(move || Ok(PreferenceModel::new(reopening()?, finetune.loss, finetune.beta)));
+    let special_tokens = ending_with(base.files.special_tokens(), turn_end);
+    let (saving, reopen) = base
+        .language_model(special_tokens, move |gpt| PreferenceModel::new(gpt, finetune.loss, finetune.beta));
     let module = PreferenceModel::new(base.gpt, finetune.loss, finetune.beta);
     let outcome = task_run::run(TaskRun { parts, module, saving, sample: None, reopen }, run)?;
     Ok(match outcome.best {

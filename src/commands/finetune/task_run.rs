@@ -7,6 +7,7 @@ use kiln_training::{
     Example, Examples, Learns, Measured, Objective, Run, Sampling, Saving, Summary, Tuning, measure, train,
 };
 
+use super::base::Reopening;
 use super::results::Counts;
 
 /// How far the loss of the saved model may be from that of the trained one, in nats.
@@ -52,7 +53,7 @@ pub struct TaskRun<B: AutodiffBackend, M: AutodiffModule<B>, T> {
     pub saving: Saving<M::InnerModule>,
     pub sample: Option<Sampling<M::InnerModule>>,
     /// Opens the best model as it was saved.
-    pub reopen: Box<dyn Fn() -> Result<M::InnerModule>>,
+    pub reopen: Reopening<M::InnerModule>,
 }
 
 /// How a run of a task went.
