@@ -57,13 +57,14 @@ impl<B: AutodiffBackend> Base<B> {
             }?)
         }));
         let (saved, device, files) = (self.saved.clone(), self.device.clone(), self.files.clone());
-        let name = self.name();
+        let (name, precision) = (self.name(), self.settings.training.precision);
         let reopen = Box::new(move || {
             let gpt = match has_adapter {
                 true => Adapter::open(&saved)?.attach(files.load(&device)?, &name)?,
                 false => kiln_model::load(&saved, &device)?,
             };
-            Ok(wrap(gpt))
+            // What the run has measured is in this precision, too.
+            Ok(wrap(gpt.with_compute_precision(precision)?))
         });
         (saving, reopen)
     }

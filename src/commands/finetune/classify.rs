@@ -51,12 +51,15 @@ fn reopening<B: AutodiffBackend>(
 ) -> Reopening<ClassifierModel<B::InnerBackend>> {
     let (saved, device, files) = (base.saved.clone(), base.device.clone(), base.files.clone());
     let (name, has_adapter) = (base.name(), base.has_adapter());
+    let precision = base.settings.training.precision;
     Box::new(move || {
         let (classifier, _) = match has_adapter {
             true => Adapter::open(&saved)?.attach_classifier(files.load(&device)?, &name)?,
             false => load_classifier(&saved, &device)?,
         };
-        Ok(ClassifierModel { classifier, positive })
+        let Classifier { gpt, score } = classifier;
+        let gpt = gpt.with_compute_precision(precision)?;
+        Ok(ClassifierModel { classifier: Classifier { gpt, score }, positive })
     })
 }
 
