@@ -39,8 +39,10 @@ pub fn run<B: AutodiffBackend>(base: Base<B>, instructions: Instructions, run: R
     let (stop, folder) = (run.stop.clone(), run.directory.path().to_owned());
     // Of tales it is known what is right, and so whether the model could do it all along.
     let tales = prompts.iter().any(|prompt| prompt.tale.is_some());
-    let start = tales.then(|| base.gpt.valid());
-    let before = start.and_then(|start| answerer.answers(&start, &prompts, &mut || stop.is_asked()));
+    let before = match tales {
+        true => answerer.answers(&base.gpt.valid(), &prompts, &mut || stop.is_asked())?,
+        false => None,
+    };
     let task = TaskRun { parts, module: AnswerModel { gpt: base.gpt }, saving, sample, reopen };
     let outcome = task_run::run(task, run)?;
     let Some(best) = outcome.best else { return Ok(Ending::early(outcome.summary)) };
@@ -48,7 +50,10 @@ pub fn run<B: AutodiffBackend>(base: Base<B>, instructions: Instructions, run: R
     if let Some(before) = before {
         ending.more.insert("right_before".to_owned(), json!(answers::right(&before, &prompts)));
     }
-    if let Some(written) = answerer.answers(&best.model.gpt, &prompts, &mut || stop.is_asked()) {
+    if prompts.is_empty() {
+        return Ok(ending);
+    }
+    if let Some(written) = answerer.answers(&best.model.gpt, &prompts, &mut || stop.is_asked())? {
         answers::write(&written, &folder)?;
         answers::judge(&written, &prompts, &mut ending.more, &mut ending.notes);
     }
