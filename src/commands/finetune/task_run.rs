@@ -4,7 +4,8 @@ use anyhow::{Result, bail};
 use burn::module::AutodiffModule;
 use kiln_model::AutodiffBackend;
 use kiln_training::{
-    Example, Examples, Learns, Measured, Objective, Run, Sampling, Saving, Summary, Tuning, measure, train,
+    Example, Examples, Learns, Measured, Objective, Run, Sampling, Saving, Stopped, Summary, Tuning, measure,
+    train,
 };
 
 use super::base::Reopening;
@@ -94,7 +95,8 @@ where
         None => objective,
     };
     let summary = train(objective, module, run)?;
-    let (Some((_, loss)), Some(before), false) = (summary.best, before, stop.is_asked()) else {
+    let stopped = stop.is_asked() || matches!(summary.stopped, Stopped::Quit | Stopped::Next);
+    let (Some((_, loss)), Some(before), false) = (summary.best, before, stopped) else {
         return Ok(Outcome { summary, best: None });
     };
     let model = reopen()?;
