@@ -12,6 +12,7 @@ mod new_run;
 mod recipe;
 mod results;
 mod resume;
+mod start;
 mod task_run;
 
 use std::process::ExitCode;
