@@ -287,3 +287,27 @@ fn in_a_sweep_n_starts_the_next_run_and_q_ends_it() {
     let end = terminal.wait("exit code", |screen| screen.contains("code 130"));
     assert!(end.contains("the same command"), "{end}");
 }
+
+/// Whoever presses `q` waits for no figures; the run says how to go on instead.
+#[test]
+fn q_ends_a_run_of_fine_tuning_without_figures() {
+    let Some(terminal) = Terminal::open("tuning", 100, 30) else { return };
+    let base = ["--run-dir", "base", "--set", "training.steps=4"];
+    common::stdout(&common::train(terminal.path(), base));
+    let lines = (0..60).map(|n| format!("{n} {}\n", if n % 2 == 0 { "prize,spam" } else { "lunch,ham" }));
+    std::fs::write(terminal.path().join("texts.csv"), format!("text,label\n{}", lines.collect::<String>()))
+        .expect("writable");
+    let command = format!(
+        "{} finetune classify --model base --data texts.csv --run-dir tuned --epochs 100000 --set \
+         training.eval_interval=20; echo code $?",
+        env!("CARGO_BIN_EXE_kiln")
+    );
+    terminal.keys(&[&command, "Enter"]);
+    terminal.wait("an evaluation", |screen| screen.contains("best validation") && screen.contains("at step"));
+    terminal.keys(&["q"]);
+    let end = terminal.wait("exit code", |screen| screen.contains("code 0"));
+    assert!(end.contains("--run-dir tuned --resume"), "{end}");
+    assert!(terminal.path().join("tuned/model").is_dir());
+    assert!(!terminal.path().join("tuned/results.json").exists());
+    terminal.assert_clean();
+}

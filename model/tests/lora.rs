@@ -119,6 +119,8 @@ fn merged_by_hand(mut model: GptModel<Plain>, scale: f64, transposed: bool) -> G
 fn merged_and_attached_compute_the_same() {
     for (name, config) in families() {
         let model: GptModel<Plain> = config.init(1, &Default::default()).expect("valid");
+        let frozen = model.clone().no_grad().merged().expect("nothing to merge");
+        assert!(!frozen.wte.weight.is_require_grad(), "{name}: a model without an adapter stays as it is");
         let rank = 4;
         let adapted = with_learned(model.with_lora(all_linear(rank), 2).expect("valid"));
         let attached = logits(&adapted);

@@ -105,3 +105,17 @@ fn an_adapter_learns_answers_and_leaves_the_model_as_it_is() {
     let by_adapter = ["generate", "--model", "base", "--adapter", "tuned/model"].into_iter().chain(prompt);
     assert_eq!(stdout(&kiln(path, by_run)), stdout(&kiln(path, by_adapter)));
 }
+
+#[test]
+fn texts_are_learned_whole_and_ask_for_no_answer() {
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let path = folder.path();
+    base(path);
+    let texts: String = (0..40).map(|n| format!("{{\"text\": \"the number {n}\"}}\n")).collect();
+    std::fs::write(path.join("texts.jsonl"), texts).expect("writable");
+    let task = ["finetune", "instruct", "--plain", "--model", "base", "--data", "texts.jsonl"];
+    let told = stdout(&kiln(path, task.into_iter().chain(["--epochs", "1", "--run-dir", "tuned"])));
+    assert!(told.contains("validation") && !told.contains("answers"), "{told}");
+    assert!(!path.join("tuned/answers.jsonl").exists());
+    assert!(json(&path.join("tuned/results.json")).get("stop_rate").is_none());
+}

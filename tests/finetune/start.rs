@@ -6,8 +6,17 @@ use crate::common::{stdout, train};
 
 /// A small model of bytes in `folder/base`.
 pub fn base(folder: &Path) {
-    let bytes = ["--run-dir", "base", "--set", "tokenizer.kind=byte", "--set", "training.steps=4"];
-    let more = ["training.eval_interval=4", "model.context_length=64", "tokenizer.chat=true"];
+    pretrained(folder, "base", "training.seed=1");
+}
+
+/// One with other weights in `folder/other`.
+pub fn other(folder: &Path) {
+    pretrained(folder, "other", "training.seed=2");
+}
+
+fn pretrained(folder: &Path, name: &str, seed: &str) {
+    let bytes = ["--run-dir", name, "--set", "tokenizer.kind=byte", "--set", "training.steps=4"];
+    let more = ["training.eval_interval=4", "model.context_length=64", "tokenizer.chat=true", seed];
     let more = more.into_iter().flat_map(|change| ["--set", change]);
     stdout(&train(folder, bytes.into_iter().chain(more)));
 }

@@ -79,7 +79,8 @@ pub use machine::{DeviceKind, MemoryPlan, StepTimes, time_steps};
 pub use objective::{
     AnswerModel, ClassifierModel, Example, Examples, Interrupt, LabelledText, LanguageModel, Learns,
     Measured, MicroBatch, MicroBatches, Objective, Outcome, Pair, PreferenceLoss, PreferenceModel, Pretrain,
-    SampleWriter, Sampling, Saving, Segment, Tuned, Tuning, Writing, mean_gradients, measure, reference,
+    SampleWriter, Sampling, Saving, Segment, Tuned, Tuning, Writing, mean_gradients, measure, rarer_label,
+    reference,
 };
 pub use recipe::{
     ByRole, ByRoleOptimizer, ClipGlobalNorm, DecayShape, Moments, OptimizerConfig, Recipe, ScaledStep,

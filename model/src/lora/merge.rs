@@ -16,6 +16,9 @@ impl<B: Backend> GptModel<B> {
     ///
     /// [`Error::Packed`] if its matrices are held in fewer bits, [`Error::Merge`] if a weight would not be finite.
     pub fn merged(mut self) -> Result<Self> {
+        if self.lora().is_none() {
+            return Ok(self);
+        }
         for (path, linear) in self.linears_mut() {
             if let Some(adapters) = linear.lora.take() {
                 linear.merge(&path, &adapters)?;

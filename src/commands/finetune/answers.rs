@@ -51,40 +51,45 @@ pub struct Answer {
 }
 
 impl Answerer {
-    /// The most probable answers; `None` if `stop` says to give up, or the model computes no numbers.
+    /// The most probable answers; `None` if `stop` says to give up.
     pub fn answers<B: Backend>(
         &self,
         model: &GptModel<B>,
         prompts: &[Prompt],
         stop: &mut dyn FnMut() -> bool,
-    ) -> Option<Vec<Answer>> {
+    ) -> Result<Option<Vec<Answer>>> {
         let mut answers = Vec::new();
         for prompts in prompts.chunks(AT_A_TIME) {
             let requests: Vec<Request> = prompts.iter().map(|prompt| self.request(&prompt.tokens)).collect();
-            let written = generate_batch(model, &requests, |_, _| !stop()).ok()?;
+            let written = generate_batch(model, &requests, |_, _| !stop())?;
             if stop() {
-                return None;
+                return Ok(None);
             }
-            let text = |tokens: &[u32]| self.tokenizer.decode(tokens).unwrap_or_default();
-            answers.extend(prompts.iter().zip(&written).map(|(prompt, written)| Answer {
-                prompt: text(&prompt.tokens),
-                answer: text(&written.tokens),
-                expected: prompt.expected.clone(),
-                stopped: written.finish_reason == FinishReason::Stop,
-            }));
+            for (prompt, written) in prompts.iter().zip(&written) {
+                answers.push(Answer {
+                    prompt: self.tokenizer.decode(&prompt.tokens)?,
+                    answer: self.tokenizer.decode(&written.tokens)?,
+                    expected: prompt.expected.clone(),
+                    stopped: written.finish_reason == FinishReason::Stop,
+                });
+            }
         }
-        Some(answers)
+        Ok(Some(answers))
     }
 
-    /// A prompt and the answer to it, as a run shows them.
+    /// A prompt and the answer to it, as a run shows them; or why there is none.
     pub fn shown<B: Backend>(
         &self,
         model: &GptModel<B>,
         prompt: &Prompt,
         stop: &mut dyn FnMut() -> bool,
     ) -> String {
-        let answers = self.answers(model, std::slice::from_ref(prompt), stop).unwrap_or_default();
-        answers.first().map(|answer| format!("{}{}", answer.prompt, answer.answer)).unwrap_or_default()
+        match self.answers(model, std::slice::from_ref(prompt), stop) {
+            Ok(answers) => {
+                answers.iter().flatten().map(|answer| format!("{}{}", answer.prompt, answer.answer)).collect()
+            }
+            Err(error) => format!("no answer: {error:#}"),
+        }
     }
 
     fn request(&self, prompt: &[u32]) -> Request {

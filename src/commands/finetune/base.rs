@@ -6,7 +6,7 @@ use anyhow::Result;
 use kiln_datasets::Tokenizer;
 use kiln_inference::ModelFiles;
 use kiln_model::{Adapter, AutodiffBackend, Dtype, GptModel, SpecialTokens, save_adapter};
-use kiln_training::{Saving, Writing};
+use kiln_training::{Saving, Tuned, Writing};
 
 use crate::settings::Settings;
 
@@ -22,8 +22,8 @@ pub struct Base<B: AutodiffBackend> {
     pub saved: PathBuf,
 }
 
-/// Writes the weights of a language model, or its adapter, into a directory.
-pub type WritingGpt<B> = Box<dyn Fn(&GptModel<B>, &Path) -> kiln_model::Result<()> + Send + Sync>;
+/// Opens what a run has saved.
+pub type Reopening<M> = Box<dyn Fn() -> Result<M>>;
 
 impl<B: AutodiffBackend> Base<B> {
     /// Whether an adapter learns.
@@ -42,26 +42,30 @@ impl<B: AutodiffBackend> Base<B> {
         Saving { tokenizer: Box::new(move |(), directory| Ok(tokenizer.save(directory)?)), model }
     }
 
-    /// Writes the model, or the adapter where there is one.
-    pub fn writing(&self, special_tokens: SpecialTokens) -> WritingGpt<B::InnerBackend> {
-        match self.has_adapter() {
-            true => {
-                let name = self.name();
-                Box::new(move |gpt, directory| save_adapter(gpt, directory, &name))
-            }
-            false => {
-                Box::new(move |gpt, directory| kiln_model::save(gpt, directory, Dtype::F32, &special_tokens))
-            }
-        }
-    }
-
-    /// Opens what was written.
-    pub fn reopening(&self) -> impl Fn() -> Result<GptModel<B::InnerBackend>> + use<B> {
-        let (saved, device, files) = (self.saved.clone(), self.device.clone(), self.files.clone());
+    /// How a module around a language model is saved, or its adapter where one learns, and opened again; `wrap` makes the module
+    /// of the model.
+    pub fn language_model<M: Tuned<B::InnerBackend>>(
+        &self,
+        special_tokens: SpecialTokens,
+        wrap: impl Fn(GptModel<B::InnerBackend>) -> M + 'static,
+    ) -> (Saving<M>, Reopening<M>) {
         let (name, has_adapter) = (self.name(), self.has_adapter());
-        move || match has_adapter {
-            true => Ok(Adapter::open(&saved)?.attach(files.load(&device)?, &name)?),
-            false => Ok(kiln_model::load(&saved, &device)?),
-        }
+        let saving = self.saving(Box::new(move |model: &M, directory: &Path| {
+            Ok(match has_adapter {
+                true => save_adapter(model.gpt(), directory, &name),
+                false => kiln_model::save(model.gpt(), directory, Dtype::F32, &special_tokens),
+            }?)
+        }));
+        let (saved, device, files) = (self.saved.clone(), self.device.clone(), self.files.clone());
+        let (name, precision) = (self.name(), self.settings.training.precision);
+        let reopen = Box::new(move || {
+            let gpt = match has_adapter {
+                true => Adapter::open(&saved)?.attach(files.load(&device)?, &name)?,
+                false => kiln_model::load(&saved, &device)?,
+            };
+            // What the run has measured is in this precision, too.
+            Ok(wrap(gpt.with_compute_precision(precision)?))
+        });
+        (saving, reopen)
     }
 }

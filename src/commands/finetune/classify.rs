@@ -5,10 +5,10 @@ use kiln_model::{
     Adapter, AutodiffBackend, Classifier, Dtype, SpecialTokens, load_classifier, save_classifier,
     save_classifier_adapter,
 };
-use kiln_training::{ClassifierModel, LabelledText, Run};
+use kiln_training::{ClassifierModel, LabelledText, Run, rarer_label};
 use serde_json::{Map, json};
 
-use super::base::Base;
+use super::base::{Base, Reopening};
 use super::ending::Ending;
 use super::task_run::{self, Best, Parts, TaskRun};
 
@@ -31,8 +31,10 @@ pub fn run<B: AutodiffBackend>(base: Base<B>, texts: Labelled, run: Run) -> Resu
             false => save_classifier(&model.classifier, &names, directory, Dtype::F32, &special_tokens),
         }?)
     }));
-    let reopen = reopening(&base);
-    let task = TaskRun { parts, module: ClassifierModel { classifier }, saving, sample: None, reopen };
+    let positive = rarer_label(parts.iter());
+    let reopen = reopening(&base, positive);
+    let task =
+        TaskRun { parts, module: ClassifierModel { classifier, positive }, saving, sample: None, reopen };
     let outcome = task_run::run(task, run)?;
     let Some(best) = outcome.best else { return Ok(Ending::early(outcome.summary)) };
     let counts = confusion(&best, labels.len());
@@ -45,15 +47,19 @@ pub fn run<B: AutodiffBackend>(base: Base<B>, texts: Labelled, run: Run) -> Resu
 /// Opens what was saved.
 fn reopening<B: AutodiffBackend>(
     base: &Base<B>,
-) -> Box<dyn Fn() -> Result<ClassifierModel<B::InnerBackend>>> {
+    positive: usize,
+) -> Reopening<ClassifierModel<B::InnerBackend>> {
     let (saved, device, files) = (base.saved.clone(), base.device.clone(), base.files.clone());
     let (name, has_adapter) = (base.name(), base.has_adapter());
+    let precision = base.settings.training.precision;
     Box::new(move || {
         let (classifier, _) = match has_adapter {
             true => Adapter::open(&saved)?.attach_classifier(files.load(&device)?, &name)?,
             false => load_classifier(&saved, &device)?,
         };
-        Ok(ClassifierModel { classifier })
+        let Classifier { gpt, score } = classifier;
+        let gpt = gpt.with_compute_precision(precision)?;
+        Ok(ClassifierModel { classifier: Classifier { gpt, score }, positive })
     })
 }
 

@@ -26,15 +26,15 @@ pub fn run<B: AutodiffBackend>(base: Base<B>, preferences: Preferences, run: Run
     print_message(format_args!("reading all answers with the model that the run starts from"));
     let start = base.gpt.valid();
     for part in [&mut parts.train, &mut parts.valid, &mut parts.test] {
-        let log_probabilities = reference(&start, part, at_a_time);
+        // A run that is asked to stop does so before its first step, and looks at no pair.
+        let Some(log_probabilities) = reference(&start, part, at_a_time, &mut || run.stop.is_asked()) else {
+            break;
+        };
         part.iter_mut().zip(log_probabilities).for_each(|(pair, values)| pair.reference = values);
     }
-    let write = base.writing(ending_with(base.files.special_tokens(), turn_end));
-    let saving = base.saving(Box::new(move |model: &PreferenceModel<B::InnerBackend>, directory| {
-        Ok(write(&model.gpt, directory)?)
-    }));
-    let reopening = base.reopening();
-    let reopen = Box::new(move || Ok(PreferenceModel::new(reopening()?, finetune.loss, finetune.beta)));
+    let special_tokens = ending_with(base.files.special_tokens(), turn_end);
+    let (saving, reopen) = base
+        .language_model(special_tokens, move |gpt| PreferenceModel::new(gpt, finetune.loss, finetune.beta));
     let module = PreferenceModel::new(base.gpt, finetune.loss, finetune.beta);
     let outcome = task_run::run(TaskRun { parts, module, saving, sample: None, reopen }, run)?;
     Ok(match outcome.best {

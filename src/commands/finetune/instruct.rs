@@ -6,7 +6,7 @@ use kiln_model::{AutodiffBackend, SpecialTokens};
 use kiln_training::{AnswerModel, Run, Segment};
 use serde_json::json;
 
-use super::answers::{self, Answerer, MOST, Prompt};
+use super::answers::{self, Answerer, Prompt};
 use super::base::Base;
 use super::ending::Ending;
 use super::task_run::{self, Parts, TaskRun};
@@ -22,19 +22,14 @@ pub struct Instructions {
 
 /// Tunes `base` on them.
 pub fn run<B: AutodiffBackend>(base: Base<B>, instructions: Instructions, run: Run) -> Result<Ending> {
-    let Instructions { parts, mut prompts, turn_end } = instructions;
+    let Instructions { parts, prompts, turn_end } = instructions;
     let special_tokens = ending_with(base.files.special_tokens(), turn_end);
     let answerer = Answerer {
         tokenizer: base.tokenizer.clone(),
         ends: special_tokens.end.clone(),
         max_tokens: base.settings.generation.max_tokens,
     };
-    let write = base.writing(special_tokens);
-    let saving = base.saving(Box::new(move |model: &AnswerModel<B::InnerBackend>, directory| {
-        Ok(write(&model.gpt, directory)?)
-    }));
-    let reopening = base.reopening();
-    let reopen = Box::new(move || Ok(AnswerModel { gpt: reopening()? }));
+    let (saving, reopen) = base.language_model(special_tokens, |gpt| AnswerModel { gpt });
     let sample = prompts.first().cloned().map(|prompt| {
         let answerer = answerer.clone();
         let sample: kiln_training::Sampling<AnswerModel<B::InnerBackend>> =
@@ -42,11 +37,12 @@ pub fn run<B: AutodiffBackend>(base: Base<B>, instructions: Instructions, run: R
         sample
     });
     let (stop, folder) = (run.stop.clone(), run.directory.path().to_owned());
-    prompts.truncate(MOST);
     // Of tales it is known what is right, and so whether the model could do it all along.
     let tales = prompts.iter().any(|prompt| prompt.tale.is_some());
-    let start = tales.then(|| base.gpt.valid());
-    let before = start.and_then(|start| answerer.answers(&start, &prompts, &mut || stop.is_asked()));
+    let before = match tales {
+        true => answerer.answers(&base.gpt.valid(), &prompts, &mut || stop.is_asked())?,
+        false => None,
+    };
     let task = TaskRun { parts, module: AnswerModel { gpt: base.gpt }, saving, sample, reopen };
     let outcome = task_run::run(task, run)?;
     let Some(best) = outcome.best else { return Ok(Ending::early(outcome.summary)) };
@@ -54,7 +50,10 @@ pub fn run<B: AutodiffBackend>(base: Base<B>, instructions: Instructions, run: R
     if let Some(before) = before {
         ending.more.insert("right_before".to_owned(), json!(answers::right(&before, &prompts)));
     }
-    if let Some(written) = answerer.answers(&best.model.gpt, &prompts, &mut || stop.is_asked()) {
+    if prompts.is_empty() {
+        return Ok(ending);
+    }
+    if let Some(written) = answerer.answers(&best.model.gpt, &prompts, &mut || stop.is_asked())? {
         answers::write(&written, &folder)?;
         answers::judge(&written, &prompts, &mut ending.more, &mut ending.notes);
     }

@@ -12,7 +12,7 @@ use super::base::Base;
 use super::ending::Ending;
 use super::examples::{Examples, Kind};
 use super::results::{Counts, Results};
-use super::{Prepared, classify, dpo, instruct};
+use super::{Prepared, classify, dpo, instruct, start};
 use crate::backend::TrainingJob;
 use crate::commands::shell::quoted;
 use crate::output::{self, print_message};
@@ -36,6 +36,10 @@ impl TrainingJob for Finetuning {
             .load::<B>(&device)?
             .with_dropout(config.dropout)
             .with_compute_precision(settings.training.precision)?;
+        match &checkpoint {
+            Some(_) => start::check(&gpt, &files.path().display().to_string(), &folder)?,
+            None => start::remember(&gpt, &folder)?,
+        }
         let gpt = match &settings.lora {
             Some(lora) => gpt.with_lora(lora.clone(), settings.training.seed)?,
             None => gpt,

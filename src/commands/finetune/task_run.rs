@@ -4,9 +4,11 @@ use anyhow::{Result, bail};
 use burn::module::AutodiffModule;
 use kiln_model::AutodiffBackend;
 use kiln_training::{
-    Example, Examples, Learns, Measured, Objective, Run, Sampling, Saving, Summary, Tuning, measure, train,
+    Example, Examples, Learns, Measured, Objective, Run, Sampling, Saving, Stopped, Summary, Tuning, measure,
+    train,
 };
 
+use super::base::Reopening;
 use super::results::Counts;
 
 /// How far the loss of the saved model may be from that of the trained one, in nats.
@@ -52,7 +54,7 @@ pub struct TaskRun<B: AutodiffBackend, M: AutodiffModule<B>, T> {
     pub saving: Saving<M::InnerModule>,
     pub sample: Option<Sampling<M::InnerModule>>,
     /// Opens the best model as it was saved.
-    pub reopen: Box<dyn Fn() -> Result<M::InnerModule>>,
+    pub reopen: Reopening<M::InnerModule>,
 }
 
 /// How a run of a task went.
@@ -93,7 +95,8 @@ where
         None => objective,
     };
     let summary = train(objective, module, run)?;
-    let (Some((_, loss)), Some(before), false) = (summary.best, before, stop.is_asked()) else {
+    let stopped = stop.is_asked() || matches!(summary.stopped, Stopped::Quit | Stopped::Next);
+    let (Some((_, loss)), Some(before), false) = (summary.best, before, stopped) else {
         return Ok(Outcome { summary, best: None });
     };
     let model = reopen()?;

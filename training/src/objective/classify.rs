@@ -35,11 +35,29 @@ impl Example for LabelledText {
 pub struct ClassifierModel<B: Backend> {
     /// The model and its head.
     pub classifier: Classifier<B>,
+    /// The class that F1 is of where there are two: [`rarer_label`].
+    #[module(skip)]
+    pub positive: usize,
+}
+
+/// The rarer of two labels in all texts of a run; the second where both are as frequent. Parts and batches may have another one.
+pub fn rarer_label<'a>(texts: impl Iterator<Item = &'a LabelledText>) -> usize {
+    let (mut first, mut second) = (0, 0);
+    for text in texts {
+        *(if text.label == 0 { &mut first } else { &mut second }) += 1_usize;
+    }
+    usize::from(second <= first)
 }
 
 impl<B: Backend> Tuned<B> for ClassifierModel<B> {
     fn gpt(&self) -> &GptModel<B> {
         &self.classifier.gpt
+    }
+
+    /// Classes are scored once a text, and tokens not at all.
+    fn flops_per_token(&self) -> f64 {
+        let config = self.classifier.gpt.config();
+        config.flops_per_token() - 6.0 * (config.vocab_size * config.d_model) as f64
     }
 }
 
@@ -58,7 +76,7 @@ impl<B: Backend> Learns<B> for ClassifierModel<B> {
     }
 
     fn figures(&self, sums: &[f64], _texts: usize) -> TaskFigures {
-        Confusion(sums.to_vec()).figures()
+        Confusion(sums.to_vec()).figures(self.positive)
     }
 }
 
@@ -80,8 +98,9 @@ impl Confusion {
         Self(counts)
     }
 
-    /// Accuracy, F1 as scikit-learn's `f1_score` (of the rarer of two labels, or `average="macro"`), and `matthews_corrcoef`.
-    fn figures(&self) -> TaskFigures {
+    /// Accuracy, F1 as scikit-learn's `f1_score` (of the class `positive` of two, or `average="macro"`, which leaves out classes
+    /// that no text has and none is told to have), and `matthews_corrcoef`.
+    fn figures(&self, positive: usize) -> TaskFigures {
         let classes = self.0.len().isqrt();
         let sum = |cells: &mut dyn Iterator<Item = usize>| cells.map(|cell| self.0[cell]).sum::<f64>();
         let labelled: Vec<f64> =
@@ -91,11 +110,15 @@ impl Confusion {
         let hits: Vec<f64> = (0..classes).map(|class| self.0[class * (classes + 1)]).collect();
         let total: f64 = labelled.iter().sum();
         let correct: f64 = hits.iter().sum();
+        let occurs = |class: &usize| labelled[*class] + predicted[*class] > 0.0;
         // Precision and recall are 0 where nothing has the label.
         let f1 = |class: usize| 2.0 * hits[class] / (labelled[class] + predicted[class]).max(1.0);
-        let f1 = match labelled[..] {
-            [first, second] => f1(usize::from(second <= first)),
-            _ => (0..classes).map(f1).sum::<f64>() / classes.max(1) as f64,
+        let f1 = match classes {
+            2 => f1(positive),
+            _ => {
+                let there: Vec<f64> = (0..classes).filter(occurs).map(f1).collect();
+                there.iter().sum::<f64>() / there.len().max(1) as f64
+            }
         };
         let product = |left: &[f64], right: &[f64]| left.iter().zip(right).map(|(l, r)| l * r).sum::<f64>();
         let spread = |counts: &[f64]| total * total - product(counts, counts);
@@ -130,18 +153,58 @@ impl<B: Backend> InferenceStep for ClassifierModel<B> {
 
 #[cfg(test)]
 mod tests {
+    use burn_ndarray::NdArray;
+    use kiln_model::GptConfig;
+
     use super::*;
+
+    /// Two blocks of `16 + 216 + 72 + 16 + 288 + 264` weights and a norm of 16 multiply; two heads of width 4 look at 24
+    /// positions in each.
+    #[test]
+    fn no_vocabulary_is_scored() {
+        let config = GptConfig { vocab_size: 13, context_length: 24, ..GptConfig::new(2, 2, 8) };
+        let gpt = config.init::<NdArray>(3, &Default::default()).expect("valid");
+        let model = ClassifierModel { classifier: Classifier::new(gpt, 3, 1), positive: 0 };
+        assert_eq!(model.flops_per_token(), 6.0 * (2.0 * 872.0 + 16.0) + 12.0 * 2.0 * 2.0 * 4.0 * 24.0);
+    }
 
     /// Of nine texts, by hand: with 5 and 2 hits and one miss on either side, F1 is `4 / 6` and Matthews' coefficient
     /// `(5 · 2 - 1 · 1) / √(6 · 3 · 6 · 3)`.
     #[test]
     fn figures_are_those_of_the_definitions() {
-        let figures = Confusion(vec![5.0, 1.0, 1.0, 2.0]).figures();
-        let near = |value: Option<f64>, expected: f64| (value.expect("a figure") - expected).abs() < 1e-9;
+        let figures = Confusion(vec![5.0, 1.0, 1.0, 2.0]).figures(1);
         assert!(near(figures.accuracy, 7.0 / 9.0) && near(figures.f1, 2.0 / 3.0) && near(figures.mcc, 0.5));
-        let three = Confusion(vec![2.0, 1.0, 0.0, 0.0, 3.0, 0.0, 1.0, 0.0, 2.0]).figures();
-        assert!(near(three.accuracy, 7.0 / 9.0));
-        let nothing = Confusion(vec![3.0, 0.0, 0.0, 0.0]).figures();
+        let nothing = Confusion(vec![3.0, 0.0, 0.0, 0.0]).figures(1);
         assert_eq!((nothing.f1, nothing.mcc), (Some(0.0), Some(0.0)));
+    }
+
+    fn near(value: Option<f64>, expected: f64) -> bool {
+        (value.expect("a figure") - expected).abs() < 1e-9
+    }
+
+    /// Accuracy, macro-F1 and Matthews' coefficient by scikit-learn: of all three classes; without the third; and where the
+    /// third is only ever told.
+    #[test]
+    fn figures_of_three_classes_are_those_of_scikit_learn() {
+        for (counts, accuracy, f1, mcc) in [
+            ([2, 1, 0, 0, 3, 0, 1, 0, 2], 0.7777777777777778, 0.7746031746031745, 0.6793662204867574),
+            ([4, 1, 0, 2, 3, 0, 0, 0, 0], 0.7, 0.696969696969697, 0.408248290463863),
+            ([4, 0, 1, 2, 0, 3, 0, 0, 0], 0.4, 0.24242424242424243, 0.2041241452319315),
+        ] {
+            let figures = Confusion(counts.map(f64::from).to_vec()).figures(0);
+            assert!(near(figures.accuracy, accuracy), "{counts:?}: {figures:?}");
+            assert!(near(figures.f1, f1) && near(figures.mcc, mcc), "{counts:?}: {figures:?}");
+        }
+    }
+
+    /// In this batch the second label is the more frequent one.
+    #[test]
+    fn f1_is_of_the_label_that_is_rarer_in_the_whole_run() {
+        let text = |label| LabelledText { tokens: vec![1], label };
+        let texts = [0, 0, 0, 1, 1].map(text);
+        assert_eq!((rarer_label(texts.iter()), rarer_label(texts[2..].iter())), (1, 0));
+        assert_eq!(rarer_label(texts[..0].iter()), 1);
+        let batch = Confusion(vec![1.0, 0.0, 1.0, 2.0]);
+        assert!(near(batch.figures(1).f1, 0.8) && near(batch.figures(0).f1, 2.0 / 3.0));
     }
 }

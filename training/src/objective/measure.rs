@@ -14,7 +14,7 @@ pub struct Measured {
     pub loss: f64,
     /// The figures of the task.
     pub task: TaskFigures,
-    /// What they are made of: of classes, how often texts of each label got each label, row by row.
+    /// Sums behind `task`; for classes the confusion matrix, `[label, prediction]` row by row.
     pub sums: Vec<f64>,
 }
 

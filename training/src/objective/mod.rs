@@ -23,7 +23,7 @@ use kiln_model::{AutodiffBackend, Backend, Parameter};
 use crate::error::Result;
 use crate::run::{EvaluationRecord, StepRecord, TaskFigures, ValidationText};
 
-pub use self::classify::{ClassifierModel, LabelledText};
+pub use self::classify::{ClassifierModel, LabelledText, rarer_label};
 pub use self::gradients::mean_gradients;
 pub use self::instruct::AnswerModel;
 pub use self::interrupt::Interrupt;

@@ -74,13 +74,23 @@ pub(crate) fn log_probabilities<'a, B: Backend>(
 }
 
 /// Both log-probabilities of each pair by `gpt`, as [`Pair::reference`] wants them; `batch_size` pairs are computed at a time.
-pub fn reference<B: Backend>(gpt: &GptModel<B>, pairs: &[Pair], batch_size: usize) -> Vec<[f64; 2]> {
-    let batches = pairs.chunks(batch_size).flat_map(|pairs| {
-        let segments = pairs.iter().flat_map(|pair| [&pair.chosen, &pair.rejected]);
+/// Gives up, with `None`, as soon as `stop` says so.
+pub fn reference<B: Backend>(
+    gpt: &GptModel<B>,
+    pairs: &[Pair],
+    batch_size: usize,
+    stop: &mut dyn FnMut() -> bool,
+) -> Option<Vec<[f64; 2]>> {
+    let mut references = Vec::with_capacity(pairs.len());
+    for part in pairs.chunks(batch_size.max(1)) {
+        if stop() {
+            return None;
+        }
+        let segments = part.iter().flat_map(|pair| [&pair.chosen, &pair.rejected]);
         let values: Vec<f64> = log_probabilities(gpt, segments).into_data().iter::<f64>().collect();
-        values.as_chunks::<2>().0.to_vec()
-    });
-    batches.collect()
+        references.extend_from_slice(values.as_chunks::<2>().0);
+    }
+    Some(references)
 }
 
 impl<B: Backend> Tuned<B> for PreferenceModel<B> {
@@ -140,6 +150,7 @@ struct Measured {
     loss: f64,
     /// Of the loss by the log-probabilities of both answers.
     slopes: [f64; 2],
+    /// `β` times what the log-probabilities have grown: of whole answers, as TRL has them, also where the loss is of means.
     rewards: [f64; 2],
     log_probabilities: [f64; 2],
 }
@@ -198,11 +209,66 @@ impl<B: Backend> InferenceStep for PreferenceModel<B> {
 
 #[cfg(test)]
 mod tests {
+    use burn_ndarray::NdArray;
+    use kiln_model::GptConfig;
+
     use super::*;
+
+    #[test]
+    fn a_reference_is_the_same_in_parts_and_can_be_given_up() {
+        let config = GptConfig { vocab_size: 13, context_length: 8, ..GptConfig::new(1, 2, 8) };
+        let gpt = config.init::<NdArray>(3, &Default::default()).expect("valid");
+        let pairs: Vec<Pair> = (1..6).map(|length| pair(length, 6 - length)).collect();
+        let whole = reference(&gpt, &pairs, 5, &mut || false).expect("nobody stops it");
+        let parts = reference(&gpt, &pairs, 0, &mut || false).expect("nobody stops it");
+        assert_eq!((whole.len(), parts.len()), (5, 5));
+        for (whole, part) in whole.iter().flatten().zip(parts.iter().flatten()) {
+            assert!((whole - part).abs() < 1e-5, "{whole} and {part}");
+        }
+        let mut asked = 0;
+        let given_up = reference(&gpt, &pairs, 2, &mut || {
+            asked += 1;
+            asked == 2
+        });
+        assert_eq!(given_up, None);
+    }
 
     fn pair(chosen: usize, rejected: usize) -> Pair {
         let segment = |length| Segment { inputs: vec![1; length], targets: vec![1; length] };
         Pair { chosen: segment(chosen), rejected: segment(rejected), reference: [-10.0, -12.0] }
+    }
+
+    /// What TRL's formulas come to in PyTorch, in f64: loss, and its derivatives by both log-probabilities.
+    #[test]
+    fn losses_and_slopes_are_those_of_trl() {
+        use PreferenceLoss::{Ipo, Sigmoid, SigmoidNorm};
+        let expected = [
+            (Sigmoid, (3, 5), -12.0, [-8.0, -13.0], [0.341153874732, -0.086715149212, 0.086715149212]),
+            (SigmoidNorm, (3, 5), -12.0, [-8.0, -13.0], [0.571573486442, -0.043536370820, 0.026121822492]),
+            (Ipo, (3, 5), -12.0, [-8.0, -13.0], [0.64, -0.533333333333, 0.32]),
+            (Sigmoid, (3, 15), -18.0, [-7.0, -11.0], [1.463282467338, -0.230557435050, 0.230557435050]),
+            (SigmoidNorm, (3, 15), -18.0, [-7.0, -11.0], [0.616343773041, -0.046008511544, 0.009201702309]),
+            (Ipo, (3, 15), -18.0, [-7.0, -11.0], [1.284444444444, -0.755555555556, 0.151111111111]),
+        ];
+        for (loss, (chosen, rejected), of_rejected, values, expected) in expected {
+            let pair = Pair { reference: [-10.0, of_rejected], ..pair(chosen, rejected) };
+            let measured = Measured::of(&pair, values, loss, 0.3);
+            let found = [measured.loss, measured.slopes[0], measured.slopes[1]];
+            for (found, expected) in found.iter().zip(expected) {
+                assert!((found - expected).abs() < 1e-11, "{loss:?}: {found} and {expected}");
+            }
+        }
+    }
+
+    /// Both rewards are growths of sums: 0.3 · 3 and 0.3 · 7, though by the token the chosen answer has grown more.
+    #[test]
+    fn rewards_are_of_whole_answers_whatever_the_loss() {
+        for loss in [PreferenceLoss::Sigmoid, PreferenceLoss::SigmoidNorm, PreferenceLoss::Ipo] {
+            let pair = Pair { reference: [-10.0, -18.0], ..pair(3, 15) };
+            let [chosen, rejected, in_order, ..] = Measured::of(&pair, [-7.0, -11.0], loss, 0.3).sums();
+            assert!((chosen - 0.9).abs() < 1e-12 && (rejected - 2.1).abs() < 1e-12, "{loss:?}");
+            assert_eq!(in_order, 0.0, "{loss:?}");
+        }
     }
 
     #[test]

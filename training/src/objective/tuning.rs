@@ -12,6 +12,7 @@ use super::examples::Order;
 use super::{Learns, MicroBatch, MicroBatches, Objective};
 use crate::TrainingConfig;
 use crate::error::Result;
+use crate::recipe::num_trained;
 use crate::run::{EvaluationRecord, StepRecord};
 
 /// One example.
@@ -19,7 +20,7 @@ pub trait Example: Clone + Debug + Send + Sync + 'static {
     /// Tokens that the module reads of it.
     fn num_tokens(&self) -> usize;
 
-    /// How often it counts in the loss, which is a mean.
+    /// Targets it adds to the mean loss.
     fn num_targets(&self) -> usize;
 }
 
@@ -45,6 +46,11 @@ impl<T: Example> MicroBatch for Examples<T> {
 pub trait Tuned<B: Backend> {
     /// The language model in it.
     fn gpt(&self) -> &GptModel<B>;
+
+    /// Floating-point operations of a step on one token, forward and backward, where all weights learn.
+    fn flops_per_token(&self) -> f64 {
+        self.gpt().config().flops_per_token()
+    }
 }
 
 /// How a run saves what it has learned.
@@ -86,7 +92,7 @@ impl<B: AutodiffBackend, M: AutodiffModule<B>, T: Example> Tuning<B, M, T> {
     ) -> Self {
         assert!(!train.is_empty() && !valid.is_empty(), "no examples to train on, or none to evaluate on");
         let TrainingConfig { seed, batch_size, grad_accumulation, .. } = *training;
-        let order = Order { seed, len: train.len(), at_a_time: batch_size * grad_accumulation };
+        let order = Order::new(seed, train.len(), batch_size * grad_accumulation);
         Self { train, valid, order, batch_size, saving, sample: None, backend: PhantomData }
     }
 
@@ -116,11 +122,12 @@ where
     fn describe(&self, module: &M) -> String {
         let config = module.gpt().config();
         let parameters: usize = self.parameters(module).iter().map(Parameter::num_elements).sum();
-        let millions = parameters as f64 / 1e6;
-        let model = format!("{millions:.2} M parameters, {} layers × {}", config.n_layers, config.d_model);
-        match module.gpt().lora().and_then(|lora| lora.num_parameters(config).ok()) {
-            Some(adapter) => format!("{model}; {:.2} M of them, the adapter, learn", adapter as f64 / 1e6),
-            None => model,
+        let (learned, millions) = (num_trained::<B, _>(module), |count: usize| count as f64 / 1e6);
+        let (layers, width) = (config.n_layers, config.d_model);
+        let model = format!("{:.2} M parameters, {layers} layers × {width}", millions(parameters));
+        match learned < parameters {
+            true => format!("{model}; {:.2} M of them learn", millions(learned)),
+            false => model,
         }
     }
 
@@ -154,9 +161,9 @@ where
     }
 
     fn flops_per_token(&self, module: &M) -> f64 {
-        let (gpt, whole) = (module.gpt(), module.gpt().config().flops_per_token());
+        let whole = module.flops_per_token();
         // Of three products with each matrix, the one that makes its gradient is left out.
-        if gpt.lora().is_some() { whole * 2.0 / 3.0 } else { whole }
+        if module.gpt().lora().is_some() { whole * 2.0 / 3.0 } else { whole }
     }
 
     fn save_tokenizer(&self, directory: &Path) -> Result<()> {

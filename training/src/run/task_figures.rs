@@ -9,7 +9,8 @@ pub struct TaskFigures {
     /// Share of the texts that got their label.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub accuracy: Option<f64>,
-    /// Harmonic mean of precision and recall: of the rarer label where there are two, else the mean over all labels.
+    /// Harmonic mean of precision and recall: of the label that is rarer in the whole run where there are two, else the mean over all
+    /// labels that occur.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub f1: Option<f64>,
     /// Matthews' correlation coefficient of labels and predictions.
@@ -24,7 +25,7 @@ pub struct TaskFigures {
     /// Mean difference of the two.
     #[serde(rename = "rewards/margins", skip_serializing_if = "Option::is_none")]
     pub reward_margin: Option<f64>,
-    /// Share of the pairs whose chosen answer has the larger reward.
+    /// Share of the pairs whose chosen answer has the larger reward: of whole answers, whatever the loss.
     #[serde(rename = "rewards/accuracies", skip_serializing_if = "Option::is_none")]
     pub reward_accuracy: Option<f64>,
     /// Mean log-probability of the chosen answers, in nats.

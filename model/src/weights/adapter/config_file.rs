@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use crate::error::{Error, Result};
 use crate::weights::family::{Family, MatrixLayout};
 use crate::weights::json_file;
-use crate::{GptConfig, LoraConfig, Targets};
+use crate::{GptConfig, LoraConfig};
 
 /// What PEFT trains beside an adapter where texts are classified: it is called one or the other.
 const HEADS: [&str; 2] = ["classifier", "score"];
@@ -125,11 +125,6 @@ pub(super) fn contents(
     AdapterConfig { lora, task, base }: &AdapterConfig,
     config: &GptConfig,
 ) -> Map<String, Value> {
-    let targets = match &lora.targets {
-        // PEFT itself writes the names.
-        Targets::Usual | Targets::AllLinear => lora.targets.names(config),
-        Targets::Modules(names) => names.clone(),
-    };
     let (task, saved) = match task {
         Task::LanguageModel => ("CAUSAL_LM", Value::Null),
         Task::Classifier => ("SEQ_CLS", json!(HEADS)),
@@ -141,7 +136,8 @@ pub(super) fn contents(
         ("r", json!(lora.rank)),
         ("lora_alpha", number(lora.alpha)),
         ("lora_dropout", json!(lora.dropout)),
-        ("target_modules", json!(targets)),
+        // PEFT itself writes the names.
+        ("target_modules", json!(lora.targets.names(config))),
         ("fan_in_fan_out", json!(Family::of(config).matrices == MatrixLayout::InputFirst)),
         ("bias", json!("none")),
         ("modules_to_save", saved),

@@ -27,7 +27,7 @@ impl<B: Backend> Learned<B> {
         Some(learned)
     }
 
-    /// The module with these parameters, or what tells it from the one that they were taken from.
+    /// The module with these parameters; `Err` says what does not fit.
     pub(super) fn put<M: Module<B>>(self, module: M) -> Result<M, String> {
         let found = base_checksum::<B, M>(&module);
         if found != self.base {
