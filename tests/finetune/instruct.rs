@@ -99,6 +99,13 @@ fn an_adapter_learns_answers_and_leaves_the_model_as_it_is() {
     let config = json(&path.join("tuned/model/adapter_config.json"));
     assert_eq!((&config["peft_type"], &config["r"]), (&"LORA".into(), &4.into()));
 
+    let ends = json(&path.join("tuned/model/generation_config.json"));
+    let tokenizer = json(&path.join("tuned/model/tokenizer.json"));
+    let mut added = tokenizer["added_tokens"].as_array().expect("a list").iter();
+    let turn_end = &added.find(|token| token["content"] == "<|im_end|>").expect("it is there")["id"];
+    let first = ends["eos_token_id"].get(0).unwrap_or(&ends["eos_token_id"]);
+    assert_eq!(first, turn_end);
+
     let prompt =
         ["--prompt", "<|im_start|>user\n3?<|im_end|>\n<|im_start|>assistant\n", "--temperature", "0"];
     let by_run = ["generate", "--model", "tuned"].into_iter().chain(prompt);

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use kiln_datasets::Tokenizer;
 use kiln_inference::ModelFiles;
-use kiln_model::{Adapter, AutodiffBackend, Dtype, GptModel, SpecialTokens, save_adapter};
+use kiln_model::{Adapter, AutodiffBackend, Dtype, GptModel, SpecialTokens, save_adapter, save_generation};
 use kiln_training::{Saving, Tuned, Writing};
 
 use crate::settings::Settings;
@@ -51,10 +51,12 @@ impl<B: AutodiffBackend> Base<B> {
     ) -> (Saving<M>, Reopening<M>) {
         let (name, has_adapter) = (self.name(), self.has_adapter());
         let saving = self.saving(Box::new(move |model: &M, directory: &Path| {
-            Ok(match has_adapter {
-                true => save_adapter(model.gpt(), directory, &name),
-                false => kiln_model::save(model.gpt(), directory, Dtype::F32, &special_tokens),
-            }?)
+            if !has_adapter {
+                return Ok(kiln_model::save(model.gpt(), directory, Dtype::F32, &special_tokens)?);
+            }
+            save_adapter(model.gpt(), directory, &name)?;
+            // What ends its answers need not be what ends the texts of its model.
+            Ok(save_generation(directory, &special_tokens)?)
         }));
         let (saved, device, files) = (self.saved.clone(), self.device.clone(), self.files.clone());
         let (name, precision) = (self.name(), self.settings.training.precision);

@@ -120,7 +120,8 @@ impl RunDir {
         let view = RunView::new(path);
         // Best effort throughout: the error that matters is the one already in hand.
         let written = [view.config_file(), view.metrics(), view.samples_file(), view.validation_file()];
-        for file in written.into_iter().chain([view.log(), view.failure_file(), view.examples_file()]) {
+        let more = [view.log(), view.failure_file(), view.examples_file(), view.start_file()];
+        for file in written.into_iter().chain(more) {
             let _ = std::fs::remove_file(file);
         }
         Dataset::discard(&view.data(), keep_data);

@@ -151,6 +151,11 @@ impl RunView {
         self.path.join("examples.json")
     }
 
+    /// What a run of fine-tuning remembers of the model that it started from.
+    pub fn start_file(&self) -> PathBuf {
+        self.path.join("start.json")
+    }
+
     pub(crate) fn validation_file(&self) -> PathBuf {
         self.path.join("validation.json")
     }

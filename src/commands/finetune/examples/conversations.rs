@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use kiln_datasets::examples::{Conversation, Conversations, Encoded, ExampleEncoder, Form, Message, Role};
 use kiln_datasets::tales::Request;
 use kiln_datasets::{ReadOptions, Source, Tokenizer};
@@ -23,6 +23,9 @@ use crate::settings::Settings;
 pub fn read(settings: &Settings, files: &ModelFiles, tokenizer: &Tokenizer) -> Result<Read<Instructions>> {
     let section = settings.finetune.clone().unwrap_or_default();
     let (form, parts) = if section.data == Path::new(TALES) {
+        if let Some(other) = section.valid.as_ref().or(section.test.as_ref()) {
+            bail!("{}: tales bring requests of their own to evaluate on and to test", other.display());
+        }
         (None, tales::conversations(settings.training.seed, settings.data.tales_bytes)?)
     } else {
         from_files(settings)?
@@ -51,9 +54,10 @@ pub fn read(settings: &Settings, files: &ModelFiles, tokenizer: &Tokenizer) -> R
 
 /// Those of files.
 fn from_files(settings: &Settings) -> Result<(Option<Form>, Parts<Conversation>)> {
+    let options = ReadOptions { lossy: settings.data.lossy, ..ReadOptions::default() };
     let mut form = None;
     let read = |path: &Path| {
-        let read = Conversations::read(&Source::new(path), &ReadOptions::default())?;
+        let read = Conversations::read(&Source::new(path), &options)?;
         print_message(format_args!("{}: {} {}", path.display(), read.conversations.len(), read.form));
         form = form.or(Some(read.form));
         anyhow::Ok(read.conversations)

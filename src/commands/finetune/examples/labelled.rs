@@ -14,10 +14,10 @@ use crate::settings::{FinetuneSection, Settings};
 /// The texts that the settings name, parted, and with the tokens of each.
 pub fn read(settings: &Settings, files: &ModelFiles, tokenizer: &Tokenizer) -> Result<classify::Labelled> {
     let section = settings.finetune.clone().unwrap_or_default();
+    let options = ReadOptions { lossy: settings.data.lossy, ..ReadOptions::default() };
     let FinetuneSection { text_column, label_column, .. } = &section;
     let columns = LabelColumns { text: text_column.clone(), label: label_column.clone() };
-    let read =
-        |path: &std::path::Path| Ok(Labelled::read(&Source::new(path), &columns, &ReadOptions::default())?);
+    let read = |path: &std::path::Path| Ok(Labelled::read(&Source::new(path), &columns, &options)?);
     let text = |text: &Labelled| text.text.clone();
     let mut parts = parted(settings, read, text, text)?;
     if section.balanced {

@@ -25,9 +25,10 @@ pub fn read(
     tokenizer: &Tokenizer,
 ) -> Result<Read<dpo::Preferences>> {
     let section = settings.finetune.clone().unwrap_or_default();
+    let options = ReadOptions { lossy: settings.data.lossy, ..ReadOptions::default() };
     let mut form = None;
     let read = |path: &Path| {
-        let read = Preferences::read(&Source::new(path), &ReadOptions::default())?;
+        let read = Preferences::read(&Source::new(path), &options)?;
         print_message(format_args!("{}: {} {}", path.display(), read.preferences.len(), read.form));
         form = form.or(Some(read.form));
         anyhow::Ok(read.preferences)
