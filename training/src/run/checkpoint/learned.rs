@@ -1,5 +1,7 @@
 //! The parameters that learn beside a model that does not: all that a checkpoint of an adapter holds of it.
 
+use std::sync::OnceLock;
+
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::record::Record;
 use burn::tensor::Tensor;
@@ -16,13 +18,14 @@ pub(super) struct Learned<B: BurnBackend> {
 }
 
 impl<B: Backend> Learned<B> {
-    /// What learns in `module`; `None` if it has no adapter, and is recorded as a whole.
-    pub(super) fn of<M: Module<B>>(module: &M) -> Option<Self> {
+    /// What learns in `module`; `None` if it has no adapter, and is recorded as a whole. `base` keeps the checksum of what
+    /// stays: reading all weights takes longer than writing an adapter.
+    pub(super) fn of<M: Module<B>>(module: &M, base: &OnceLock<String>) -> Option<Self> {
         if !has_adapter(module) {
             return None;
         }
-        let mut learned =
-            Self { base: base_checksum::<B, M>(module), vectors: Vec::new(), matrices: Vec::new() };
+        let base = base.get_or_init(|| base_checksum::<B, M>(module)).clone();
+        let mut learned = Self { base, vectors: Vec::new(), matrices: Vec::new() };
         module.visit(&mut learned);
         Some(learned)
     }

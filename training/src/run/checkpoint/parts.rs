@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
 
 use burn::module::Module;
 use burn::record::{FullPrecisionSettings, NamedMpkBytesRecorder, Record, Recorder};
@@ -63,9 +63,12 @@ pub(super) fn restore_model<B: Backend, M: Module<B>>(
     learned.put(module).map_err(|reason| Error::Format { path, reason })
 }
 
-/// What is recorded in place of the whole module, if it has an adapter.
-pub(super) fn learned<B: Backend, M: Module<B>>(module: &M) -> Option<Result<Vec<u8>>> {
-    let learned = Learned::<B>::of(module)?;
+/// What is recorded in place of the whole module, if it has an adapter; `base` keeps the checksum of what stays.
+pub(super) fn learned<B: Backend, M: Module<B>>(
+    module: &M,
+    base: &OnceLock<String>,
+) -> Option<Result<Vec<u8>>> {
+    let learned = Learned::<B>::of(module, base)?;
     let recorder = NamedMpkBytesRecorder::<FullPrecisionSettings>::default();
     let recorded = Recorder::<B>::record(&recorder, learned, ());
     Some(recorded.map_err(|error| Error::Format { path: MODEL.into(), reason: error.to_string() }))

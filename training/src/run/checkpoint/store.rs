@@ -1,7 +1,7 @@
 //! Checkpoints on the disk: committed by one rename, removed when newer ones replace them.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use burn_train::metric::store::EventStoreClient;
 use burn_train::{Learner, LearningCheckpointer, LearningComponentsTypes};
@@ -23,6 +23,8 @@ pub(crate) struct Checkpoints<LC: LearningComponentsTypes> {
     learner: LearningCheckpointer<LC>,
     exchange: Arc<Exchange>,
     store: Arc<EventStoreClient>,
+    /// The checksum of the weights that stay beside an adapter, once it is known.
+    base: OnceLock<String>,
     /// Step and last evaluation of the newest one.
     saved: Option<(usize, Option<usize>)>,
 }
@@ -39,7 +41,8 @@ impl<LC: LearningComponentsTypes<Backend: Backend>> Checkpoints<LC> {
     ) -> Self {
         let exchange = Arc::default();
         let learner = parts::learning_checkpointer(&exchange);
-        Self { learner, folder, keep, config, exchange, store, saved: saved.map(position) }
+        let (base, saved) = (OnceLock::new(), saved.map(position));
+        Self { learner, folder, keep, config, exchange, store, base, saved }
     }
 
     /// Whether the newest checkpoint is of just this moment.
@@ -57,7 +60,8 @@ impl<LC: LearningComponentsTypes<Backend: Backend>> Checkpoints<LC> {
         std::fs::create_dir(&temporary).map_err(Error::io(&temporary))?;
 
         self.exchange.set_folder(&temporary);
-        self.exchange.replace_model(parts::learned::<LC::Backend, _>(&learner.model()).transpose()?);
+        let learned = parts::learned::<LC::Backend, _>(&learner.model(), &self.base);
+        self.exchange.replace_model(learned.transpose()?);
         self.learner.checkpoint(learner, state.step, &self.store);
         let written = self.exchange.wait().and_then(|()| seal(&temporary, state, &self.config));
         // Half a checkpoint only takes up room, of which there may be none.
