@@ -2,8 +2,9 @@
 
 use super::keys;
 
-/// What nanoGPT, litgpt and transformers call keys of ours.
-const FOREIGN: [(&str, &str); 33] = [
+/// What nanoGPT, litgpt and transformers call keys of ours, and which one is meant of those that two sections have.
+const FOREIGN: [(&str, &str); 34] = [
+    ("dropout", "model.dropout"),
     ("lr", "optimizer.learning_rate"),
     ("max_lr", "optimizer.learning_rate"),
     ("adam_beta1", "optimizer.beta1"),

@@ -9,9 +9,11 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 /// A tiny run on the embedded corpus: seconds, not minutes.
-pub const TINY: [&str; 16] = [
+pub const TINY: [&str; 18] = [
     "--set",
     "schedule.warmup_steps=4",
+    "--set",
+    "tokenizer.chat=false",
     "--set",
     "data.tales_bytes=30000",
     "--set",

@@ -71,7 +71,7 @@ fn a_model_that_learns_prompts_too_ends_its_answers_with_the_token_of_the_templa
     let path = folder.path();
     base(path);
     conversations(path);
-    let more = ["tuned", "--steps", "1", "--set", "finetune.train_on_prompt=true"];
+    let more = ["tuned", "--set", "training.steps=1", "--set", "finetune.train_on_prompt=true"];
     stdout(&kiln(path, TASK.into_iter().chain(more)));
     let config = json(&path.join("tuned/model/config.json"));
     let ends = &config["eos_token_id"];
