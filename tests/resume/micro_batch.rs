@@ -31,7 +31,7 @@ fn micro_batches_change_nothing_but_rounding() {
             assert!((a - b).abs() / b <= 1e-5, "{name}: {a} and {b}");
         }
     }
-    let sizes = ["training.batch_size=100000000", "training.micro_batch_size=100000000"];
+    let sizes = ["training.batch_size=10000000", "training.micro_batch_size=10000000"];
     let refused = train(path, sizes.into_iter().flat_map(|change| ["--set", change]));
     let message = String::from_utf8_lossy(&refused.stderr);
     assert_eq!(refused.status.code(), Some(2), "{message}");
