@@ -17,15 +17,20 @@ use crate::output::print_message;
 /// of its weights are not used.
 pub fn open_model(directory: &Path) -> Result<ModelFiles> {
     let files = open_files(directory)?;
+    tell_unused_heads(&files);
+    Ok(files)
+}
+
+/// Says which weights a language model leaves out.
+pub fn tell_unused_heads(files: &ModelFiles) {
     let unused = files.unused_heads();
     if !unused.is_empty() {
         print_message(format_args!(
             "{}: only the head that predicts tokens is used, not {}",
-            directory.display(),
+            files.path().display(),
             unused.join(", ")
         ));
     }
-    Ok(files)
 }
 
 /// The same for those who use another head.

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, bail};
 use burn::tensor::activation::softmax;
 use kiln_datasets::{Tokenizer, open_input};
 use kiln_inference::{ModelFiles, encode_prompt};
-use kiln_model::{Adapter, Backend, Classifier, load_classifier, load_labels, token_tensor};
+use kiln_model::{Adapter, Backend, Classifier, SpecialTokens, load_classifier, load_labels, token_tensor};
 use serde_json::{Map, json};
 
 use super::newest;
@@ -104,6 +104,14 @@ pub fn open<B: Backend>(files: &ModelFiles, device: &B::Device) -> Result<(Class
     };
     let base = ModelFiles::open(files.path())?;
     Ok(adapter.attach_classifier(base.load(device)?, &base.path().display().to_string())?)
+}
+
+/// The tokens of a classifier's model, with the one that fills up texts. `transformers` reads a label where padding begins, so
+/// this must be what its tokenizer pads with, whatever the model says.
+pub fn with_padding(tokens: SpecialTokens, tokenizer: &Tokenizer) -> SpecialTokens {
+    let of_model = || tokens.padding.or(tokenizer.end_of_text()).or(tokens.end.first().copied());
+    let padding = tokenizer.special_token("pad_token").or_else(of_model);
+    SpecialTokens { padding, ..tokens }
 }
 
 /// The tokens of a text, as many of the first as the model can read.

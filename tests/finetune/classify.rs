@@ -1,11 +1,9 @@
 //! Labels.
 
-use std::path::Path;
-
 use serde_json::Value;
 
 use crate::common::{kiln, stdout};
-use crate::start::{base, labelled_texts};
+use crate::start::{base, json, labelled_texts};
 
 const TASK: [&str; 14] = [
     "finetune",
@@ -23,10 +21,6 @@ const TASK: [&str; 14] = [
     "tuned",
     "--batch",
 ];
-
-fn json(path: &Path) -> Value {
-    serde_json::from_str(&std::fs::read_to_string(path).expect("it is there")).expect("JSON")
-}
 
 #[test]
 fn a_word_that_tells_labels_apart_is_learned_and_told() {

@@ -1,11 +1,9 @@
 //! Answers.
 
-use std::path::Path;
-
 use serde_json::Value;
 
 use crate::common::{kiln, stdout};
-use crate::start::{base, conversations};
+use crate::start::{base, conversations, json};
 
 const TASK: [&str; 14] = [
     "finetune",
@@ -23,10 +21,6 @@ const TASK: [&str; 14] = [
     "generation.max_tokens=12",
     "--run-dir",
 ];
-
-fn json(path: &Path) -> Value {
-    serde_json::from_str(&std::fs::read_to_string(path).expect("it is there")).expect("JSON")
-}
 
 #[test]
 fn an_answer_is_learned_with_its_end_and_a_resumed_run_is_the_same() {

@@ -2,7 +2,14 @@
 
 use std::path::Path;
 
+use serde_json::Value;
+
 use crate::common::{stdout, train};
+
+/// A file of JSON that a run wrote.
+pub fn json(path: &Path) -> Value {
+    serde_json::from_str(&std::fs::read_to_string(path).expect("it is there")).expect("JSON")
+}
 
 /// A small model of bytes in `folder/base`.
 pub fn base(folder: &Path) {

@@ -45,7 +45,7 @@ pub fn run(args: Export) -> Result<()> {
         }
         return dispatch(&BackendArgs::default(), ExportingClassifier { args, files });
     }
-    let files = crate::files::with_adapter(crate::files::open_model(&directory)?, &args.adapter)?;
+    crate::files::tell_unused_heads(&files);
     // Nothing is computed: any backend will do.
     dispatch(&BackendArgs::default(), Exporting { args, format, files })
 }
@@ -112,9 +112,7 @@ impl Job for ExportingClassifier {
         let Self { args: Export { to, dtype, .. }, files } = self;
         let (classifier, labels) = classify::open::<B>(&files, &device)?;
         let tokenizer = files.tokenizer()?;
-        let theirs = SpecialTokens::of_config(files.path())?;
-        let padding = theirs.padding.or(tokenizer.special_token("pad_token")).or(tokenizer.end_of_text());
-        let special_tokens = SpecialTokens { padding, ..theirs };
+        let special_tokens = classify::with_padding(SpecialTokens::of_config(files.path())?, &tokenizer);
         kiln_model::save_classifier(&classifier, &labels, &to, dtype, &special_tokens)?;
         tokenizer.save(&to)?;
         writeln!(output::stdout(), "{}", to.display())?;

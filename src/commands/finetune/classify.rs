@@ -2,8 +2,7 @@
 
 use anyhow::Result;
 use kiln_model::{
-    Adapter, AutodiffBackend, Classifier, Dtype, SpecialTokens, load_classifier, save_classifier,
-    save_classifier_adapter,
+    Adapter, AutodiffBackend, Classifier, Dtype, load_classifier, save_classifier, save_classifier_adapter,
 };
 use kiln_training::{ClassifierModel, LabelledText, Run, rarer_label};
 use serde_json::{Map, json};
@@ -11,6 +10,7 @@ use serde_json::{Map, json};
 use super::base::{Base, Reopening};
 use super::ending::Ending;
 use super::task_run::{self, Best, Parts, TaskRun};
+use crate::commands::classify::with_padding;
 
 /// Texts of these labels.
 pub struct Labelled {
@@ -22,7 +22,7 @@ pub struct Labelled {
 pub fn run<B: AutodiffBackend>(base: Base<B>, texts: Labelled, run: Run) -> Result<Ending> {
     let Labelled { labels, parts } = texts;
     let classifier = Classifier::new(base.gpt.clone(), labels.len(), base.settings.training.seed);
-    let special_tokens = with_padding(&base);
+    let special_tokens = with_padding(base.files.special_tokens().clone(), &base.tokenizer);
     let names = labels.clone();
     let (name, has_adapter) = (base.name(), base.has_adapter());
     let saving = base.saving(Box::new(move |model: &ClassifierModel<B::InnerBackend>, directory| {
@@ -61,15 +61,6 @@ fn reopening<B: AutodiffBackend>(
         let gpt = gpt.with_compute_precision(precision)?;
         Ok(ClassifierModel { classifier: Classifier { gpt, score }, positive })
     })
-}
-
-/// The tokens of the base model, with the one that fills up texts. `transformers` reads several texts where padding begins, so
-/// this must be what its tokenizer pads with, whatever the base model says.
-fn with_padding<B: AutodiffBackend>(base: &Base<B>) -> SpecialTokens {
-    let (tokens, tokenizer) = (base.files.special_tokens().clone(), &base.tokenizer);
-    let of_model = || tokens.padding.or(tokenizer.end_of_text()).or(tokens.end.first().copied());
-    let padding = tokenizer.special_token("pad_token").or_else(of_model);
-    SpecialTokens { padding, ..tokens }
 }
 
 /// How many texts of each label got each label: those of the test, else those of the validation.

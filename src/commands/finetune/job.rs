@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 use kiln_model::AutodiffBackend;
-use kiln_training::{Frontend, Recipe, Run, Stopped};
+use kiln_training::{Frontend, Recipe, Run, Stopped, Summary};
 
 use super::base::Base;
 use super::ending::Ending;
@@ -37,8 +37,8 @@ impl TrainingJob for Finetuning {
             .with_dropout(config.dropout)
             .with_compute_precision(settings.training.precision)?;
         match &checkpoint {
-            Some(_) => start::check(&gpt, &files.path().display().to_string(), &folder)?,
-            None => start::remember(&gpt, &folder)?,
+            Some(_) => start::check(&gpt, &files.path().display().to_string(), &run)?,
+            None => start::remember(&gpt, &run)?,
         }
         let gpt = match &settings.lora {
             Some(lora) => gpt.with_lora(lora.clone(), settings.training.seed)?,
@@ -89,40 +89,17 @@ fn tell(ending: Ending, settings: &Settings, examples: Counts, folder: &Path) ->
     let Ending { summary, figures, more, notes } = ending;
     let finetune = settings.finetune.clone().unwrap_or_default();
     let mut out = output::stdout();
-    let how = match summary.stopped {
-        Stopped::Finished => "finished",
-        Stopped::NoImprovement => "stopped early: the validation loss no longer improves;",
-        Stopped::TimeBudget => "stopped: training.max_minutes are over;",
-        Stopped::Quit | Stopped::Next | Stopped::Interrupted => "stopped",
-    };
     let (step, steps) = (summary.step, settings.training.steps);
-    writeln!(out, "{how} at step {step} of {steps} after {:.0} s", summary.seconds)?;
-    let quoted_folder = quoted(&folder.to_string_lossy());
-    if step < steps && summary.stopped != Stopped::NoImprovement {
-        let minutes = match summary.stopped {
-            Stopped::TimeBudget => format!(" --minutes {}", 2.0 * settings.training.max_minutes),
-            _ => String::new(),
-        };
-        let resume = format!("kiln finetune {} --run-dir {quoted_folder} --resume{minutes}", finetune.task);
+    writeln!(out, "{} at step {step} of {steps} after {:.0} s", summary.stopped, summary.seconds)?;
+    let named = quoted(&folder.to_string_lossy());
+    let resume = format!("kiln finetune {} --run-dir {named} --resume", finetune.task);
+    if step < steps && summary.stopped == Stopped::TimeBudget {
+        let minutes = 2.0 * settings.training.max_minutes;
+        print_message(format_args!("continue with: {resume} --minutes {minutes}"));
+    } else if step < steps && summary.stopped != Stopped::NoImprovement {
         print_message(format_args!("continue with: {resume}"));
     }
-    let Some(figures) = figures else {
-        if matches!(summary.stopped, Stopped::Finished | Stopped::NoImprovement | Stopped::TimeBudget)
-            && summary.best.is_none()
-        {
-            bail!(
-                "no evaluation came to a finite loss, so there is no model\nhint: try a lower learning rate: `--lr {:e}`",
-                settings.optimizer.learning_rate / 10.0
-            );
-        }
-        if step >= steps {
-            print_message(format_args!(
-                "the results are still to be measured: kiln finetune {} --run-dir {quoted_folder} --resume",
-                finetune.task
-            ));
-        }
-        return Ok(());
-    };
+    let Some(figures) = figures else { return without_figures(&summary, settings, &resume) };
     let results = Results {
         task: finetune.task,
         model: finetune.model,
@@ -140,7 +117,23 @@ fn tell(ending: Ending, settings: &Settings, examples: Counts, folder: &Path) ->
         writeln!(out, "{note}")?;
     }
     writeln!(out, "run directory {}: model/, results.json, metrics.jsonl, loss.svg", folder.display())?;
-    writeln!(out, "\nnext:  {}", next(finetune.task, &quoted_folder))?;
+    writeln!(out, "\nnext:  {}", next(finetune.task, &named))?;
+    Ok(())
+}
+
+/// Why nothing was measured: a run that came to its end without a finite loss has failed, and of one that was stopped after
+/// its last step the rest is to be done.
+fn without_figures(summary: &Summary, settings: &Settings, resume: &str) -> Result<()> {
+    let by_hand = matches!(summary.stopped, Stopped::Quit | Stopped::Next | Stopped::Interrupted);
+    if summary.best.is_none() && !by_hand {
+        bail!(
+            "no evaluation came to a finite loss, so there is no model\nhint: try a lower learning rate: `--lr {:e}`",
+            settings.optimizer.learning_rate / 10.0
+        );
+    }
+    if summary.step >= settings.training.steps {
+        print_message(format_args!("the results are still to be measured: {resume}"));
+    }
     Ok(())
 }
 

@@ -3,6 +3,7 @@
 use std::io::Write as _;
 
 use anyhow::{Result, bail};
+use kiln_inference::ModelFiles;
 use kiln_model::GptConfig;
 use kiln_training::{MemoryPlan, RunDir};
 
@@ -12,7 +13,7 @@ use crate::cli::finetune::{Finetune, Tuning};
 use crate::commands::run_folder;
 use crate::commands::shell::quoted;
 use crate::output::{self, print_message};
-use crate::settings::{self, FinetuneSection, ModelSection, Origin, Settings, Trained};
+use crate::settings::{self, ModelSection, Origin, Settings, Trained};
 
 /// Evaluations of a run, about.
 const EVALUATIONS: usize = 10;
@@ -24,22 +25,10 @@ const WARMUP: usize = 20;
 pub(super) fn prepare(args: &Finetune) -> Result<Option<Prepared>> {
     let tuning = args.tuning();
     let (mut settings, origin) = settings(args)?;
-    finetune(&settings, &origin)?;
+    check_section(&settings, &origin)?;
     let named = paths::make_absolute(&mut settings, |_| true)?;
     let files = crate::files::open_model(&named)?;
-    if let Some(adapter) = files.adapters().iter().find(|adapter| adapter.is_classifier()) {
-        bail!(
-            "{}: an adapter that classifies texts: nothing else is learned from it",
-            adapter.directory().display()
-        );
-    }
-    if let (Some(_), [adapter, ..]) = (&settings.lora, files.adapters()) {
-        bail!(
-            "{}: an adapter, and no other learns on top of it\nhint: `kiln export --model {} --to DIR` merges it into its model",
-            adapter.directory().display(),
-            quoted(&named.to_string_lossy())
-        );
-    }
+    check_adapters(&files, &settings)?;
     let folder = run_folder::new_run(tuning.run_dir.as_deref(), &settings)?;
     let tokenizer = files.tokenizer()?;
     let examples = Examples::read(&settings, &files, &tokenizer)?;
@@ -49,12 +38,6 @@ pub(super) fn prepare(args: &Finetune) -> Result<Option<Prepared>> {
     }
     if let Some(lora) = &settings.lora {
         lora.validate(files.config()).map_err(|error| origin.locate(error.into()))?;
-    }
-    let length = settings.finetune.as_ref().map_or(0.0, |section| section.epochs);
-    if length == 0.0 && !origin.says("training", "steps") {
-        bail!(
-            "{origin}: neither finetune.epochs nor training.steps says how long\nhint: for instance `--epochs 3`"
-        );
     }
     let config = decide(&mut settings, &origin, files.config(), &examples);
     settings.training.run_dir = folder.display().to_string();
@@ -86,8 +69,8 @@ fn settings(args: &Finetune) -> Result<(Settings, Origin)> {
     Ok((settings, origin))
 }
 
-/// The section of the task, which names a model and examples.
-fn finetune<'a>(settings: &'a Settings, origin: &Origin) -> Result<&'a FinetuneSection> {
+/// Checks that the section of the task names a model and examples, and how long to learn from them.
+fn check_section(settings: &Settings, origin: &Origin) -> Result<()> {
     let Some(section) = &settings.finetune else { bail!("{origin}: no section [finetune]") };
     for (key, path, example) in [("model", &section.model, "gpt2"), ("data", &section.data, "examples.json")]
     {
@@ -95,7 +78,30 @@ fn finetune<'a>(settings: &'a Settings, origin: &Origin) -> Result<&'a FinetuneS
             bail!("{origin}: finetune.{key} is missing\nhint: name it, for instance `--{key} {example}`");
         }
     }
-    Ok(section)
+    if section.epochs == 0.0 && !origin.says("training", "steps") {
+        bail!(
+            "{origin}: neither finetune.epochs nor training.steps says how long\nhint: for instance `--epochs 3`"
+        );
+    }
+    Ok(())
+}
+
+/// Refuses to learn on top of an adapter what cannot be: from one that classifies anything, from others a further adapter.
+fn check_adapters(files: &ModelFiles, settings: &Settings) -> Result<()> {
+    if let Some(adapter) = files.adapters().iter().find(|adapter| adapter.is_classifier()) {
+        bail!(
+            "{}: an adapter that classifies texts: nothing else is learned from it",
+            adapter.directory().display()
+        );
+    }
+    if let (Some(_), [adapter, ..]) = (&settings.lora, files.adapters()) {
+        bail!(
+            "{}: an adapter, and no other learns on top of it\nhint: `kiln export --model {} --to DIR` merges it into its model",
+            adapter.directory().display(),
+            quoted(&adapter.directory().to_string_lossy())
+        );
+    }
+    Ok(())
 }
 
 /// Decides what follows from the model and the examples: its architecture, what is frozen, the steps, and when to evaluate.

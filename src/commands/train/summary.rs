@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::Path;
 
 use anyhow::Result;
-use kiln_training::{Stopped, Summary};
+use kiln_training::Summary;
 
 use crate::output;
 use crate::settings::Settings;
@@ -18,17 +18,11 @@ pub fn print(
     floor: Option<f64>,
 ) -> Result<()> {
     let mut out = output::stdout();
-    let how = match summary.stopped {
-        Stopped::Finished => "finished",
-        Stopped::NoImprovement => "stopped early: the validation loss no longer improves;",
-        Stopped::TimeBudget => "stopped: training.max_minutes are over;",
-        Stopped::Quit | Stopped::Next | Stopped::Interrupted => "stopped",
-    };
     let tokens_per_second = summary.tokens as f64 / summary.seconds.max(1e-9);
     writeln!(
         out,
-        "{how} at step {} of {} after {:.0} s ({tokens_per_second:.0} tokens/s)",
-        summary.step, settings.training.steps, summary.seconds
+        "{} at step {} of {} after {:.0} s ({tokens_per_second:.0} tokens/s)",
+        summary.stopped, summary.step, settings.training.steps, summary.seconds
     )?;
     if let Some((step, loss)) = summary.best {
         writeln!(

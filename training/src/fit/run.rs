@@ -1,5 +1,7 @@
 //! What a run is started with, and how it went.
 
+use std::fmt;
+
 use crate::Stop;
 use crate::recipe::Recipe;
 use crate::run::{Checkpoint, EvaluationRecord, RunDir};
@@ -43,6 +45,18 @@ pub enum Stopped {
     Next,
     /// Someone asked by [`Run::stop`].
     Interrupted,
+}
+
+impl fmt::Display for Stopped {
+    /// What goes before `at step 5 of 10`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Finished => "finished",
+            Self::NoImprovement => "stopped early: the validation loss no longer improves;",
+            Self::TimeBudget => "stopped: training.max_minutes are over;",
+            Self::Quit | Self::Next | Self::Interrupted => "stopped",
+        })
+    }
 }
 
 /// How a run went.

@@ -69,10 +69,8 @@ impl Examples {
         };
         Ok(Self { kind, counts, longest, encoded, template })
     }
-}
 
-impl Examples {
-    /// Prints the first `count` training examples token by token, with what counts marked.
+    /// Prints the first `count` training examples, with what counts marked.
     pub fn show(&self, count: usize, tokenizer: &Tokenizer, out: &mut impl Write) -> Result<()> {
         let colour = console::colors_enabled();
         if let Kind::Labelled(texts) = &self.kind {

@@ -8,9 +8,6 @@ use serde::{Deserialize, Serialize};
 use super::read::{Examples, Kind};
 use crate::commands::finetune::results::Counts;
 
-/// Where it is written, in the run directory.
-const REMEMBERED: &str = "examples.json";
-
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Remembered {
     #[serde(flatten)]
@@ -23,12 +20,12 @@ impl Examples {
     /// Writes down what the run is started with.
     pub fn remember(&self, run: &RunDir) -> Result<()> {
         let remembered = serde_json::to_string(&self.remembered())?;
-        Ok(kiln_model::write_file(&run.path().join(REMEMBERED), format!("{remembered}\n"))?)
+        Ok(kiln_model::write_file(&run.examples_file(), format!("{remembered}\n"))?)
     }
 
     /// Checks that these are the examples that the run was started with.
     pub fn check_remembered(&self, run: &RunDir) -> Result<()> {
-        let path = run.path().join(REMEMBERED);
+        let path = run.examples_file();
         let text = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
         let then: Remembered = serde_json::from_str(&text).with_context(|| path.display().to_string())?;
         let now = self.remembered();
