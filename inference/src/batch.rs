@@ -1,12 +1,14 @@
 //! Generation for several prompts at once: every weight is read once a step, whatever the number of texts.
 
+use std::collections::HashSet;
+
 use kiln_model::{Backend, GptModel};
 
+use crate::engine::{Engine, EngineOptions, Event, RequestId};
 use crate::error::Result;
-use crate::generate::{FinishReason, GeneratedTokens, generate};
+use crate::generate::FinishReason;
 use crate::logprobs::TokenLogprob;
 use crate::request::Request;
-use crate::window::batched_logits;
 
 /// What was generated for one prompt.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,7 +22,7 @@ pub struct Completion {
     pub logprobs: Vec<TokenLogprob>,
 }
 
-/// Continues several prompts side by side, each as [`generate`] would continue it alone. Prompts may differ
+/// Continues several prompts side by side, each as [`generate`](crate::generate()) would continue it alone. Prompts may differ
 /// in length; nothing is padded. A text that ends leaves the batch.
 ///
 /// `on_token` sees the index of a request and the token chosen for it, and may end that text by returning
@@ -28,60 +30,46 @@ pub struct Completion {
 ///
 /// # Errors
 ///
-/// As [`generate`] and its iterator, for the first request that cannot be met.
+/// As [`generate`](crate::generate()) and its iterator, for the first request that cannot be met.
 pub fn generate_batch<B: Backend>(
     model: &GptModel<B>,
     requests: &[Request],
     mut on_token: impl FnMut(usize, u32) -> bool,
 ) -> Result<Vec<Completion>> {
-    let mut texts = requests
-        .iter()
-        .map(|request| Ok(Text { source: generate(model, request)?, tokens: Vec::new(), is_open: true }))
-        .collect::<Result<Vec<Text<'_, B>>>>()?;
-    loop {
-        let open = texts.iter_mut().filter(|text| !text.is_over());
-        let windows: Vec<_> = open.map(|text| &mut text.source.window).collect();
-        if windows.is_empty() {
-            return Ok(texts.into_iter().map(Text::into_completion).collect());
-        }
-        let mut logits = batched_logits(model, windows)?.into_iter();
-        for (index, text) in texts.iter_mut().enumerate().filter(|(_, text)| !text.is_over()) {
-            let logits = logits.next().expect("logits for every open text");
-            if let Some(token) = text.source.choose(&logits) {
-                text.tokens.push(token);
-                text.is_open = on_token(index, token);
+    let mut engine = Engine::new(model, EngineOptions::new(requests.len()));
+    let admit = |request: &Request| engine.admit(request.clone());
+    let ids = requests.iter().map(admit).collect::<Result<Vec<RequestId>>>()?;
+    let new = || Completion { tokens: Vec::new(), finish_reason: FinishReason::Stop, logprobs: Vec::new() };
+    let mut texts: Vec<Completion> = requests.iter().map(|_| new()).collect();
+    let index = |id| ids.binary_search(&id).expect("one that was admitted");
+    let mut cancelled = HashSet::new();
+    while !engine.is_idle() {
+        for event in engine.step() {
+            let id = event.id();
+            let text = &mut texts[index(id)];
+            match event {
+                _ if cancelled.contains(&id) => {}
+                Event::Token { token, logprob, .. } => {
+                    text.tokens.push(token);
+                    text.logprobs.extend(logprob);
+                    if !on_token(index(id), token) {
+                        engine.cancel(id);
+                        cancelled.insert(id);
+                    }
+                }
+                Event::Ended { reason, .. } => text.finish_reason = reason,
+                Event::Failed { error, .. } => return Err(error),
+                Event::Read { .. } | Event::Shortened { .. } => {}
             }
         }
     }
-}
-
-/// One of several texts.
-struct Text<'a, B: Backend> {
-    source: GeneratedTokens<'a, B>,
-    tokens: Vec<u32>,
-    /// Whether whoever reads it wants more.
-    is_open: bool,
-}
-
-impl<B: Backend> Text<'_, B> {
-    fn is_over(&self) -> bool {
-        !self.is_open || self.source.finish_reason().is_some()
-    }
-
-    fn into_completion(self) -> Completion {
-        let reason = self.source.finish_reason().filter(|_| self.is_open);
-        Completion {
-            tokens: self.tokens,
-            finish_reason: reason.unwrap_or(FinishReason::Stop),
-            logprobs: self.source.into_logprobs(),
-        }
-    }
+    Ok(texts)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{GenerateOptions, Sampling};
+    use crate::{GenerateOptions, Sampling, generate};
     use burn_ndarray::NdArray;
     use kiln_model::GptConfig;
 

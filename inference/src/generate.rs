@@ -1,13 +1,14 @@
 //! Generation: feed the tokens, choose one, repeat.
 
+use std::collections::VecDeque;
+
 use kiln_model::{Backend, GptModel};
 use serde::Serialize;
 
-use crate::TokenSampler;
+use crate::engine::{Engine, EngineOptions, Event};
 use crate::error::Result;
 use crate::logprobs::TokenLogprob;
 use crate::request::Request;
-use crate::window::Window;
 
 /// Why a text is over, in OpenAI's words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -15,33 +16,24 @@ use crate::window::Window;
 pub enum FinishReason {
     /// It came to its end: a token or a string that ends it, or whoever reads it had enough.
     Stop,
-    /// It has as many tokens as were asked for.
+    /// It has as many tokens as were asked for, or as the model can see.
     Length,
 }
 
 /// Continues the prompt of `request`, token by token: each is computed when the iterator is asked for it.
 ///
-/// When the context is full, the newest half of it stays, and positions are counted from its start.
+/// When the context is full, the text goes on or ends, as [`when_full`](crate::GenerateOptions::when_full) says.
 ///
 /// # Errors
 ///
-/// [`Error::EmptyPrompt`](crate::Error::EmptyPrompt), [`Error::UnknownToken`](crate::Error::UnknownToken) for
-/// a prompt that the model cannot read, or [`Error::Sampling`](crate::Error::Sampling). The iterator itself gives
-/// [`Error::NotFinite`](crate::Error::NotFinite), and is then over.
+/// Those of [`Engine::admit`]. The iterator itself gives [`Error::NotFinite`](crate::Error::NotFinite), and is then over.
 pub fn generate<'a, B: Backend>(model: &'a GptModel<B>, request: &Request) -> Result<GeneratedTokens<'a, B>> {
-    let options = &request.options;
-    options.sampling.validate()?;
-    let vocab_size = model.config().vocab_size;
-    let mut sampler = TokenSampler::new(options.sampling.clone(), options.seed);
-    sampler.observe(&request.prompt);
+    let mut engine = Engine::new(model, EngineOptions::new(1));
+    engine.admit(request.clone())?;
     Ok(GeneratedTokens {
-        window: Window::open(model, &request.prompt, options.kv_cache)?,
-        sampler,
-        stop: options.stop.clone(),
-        vocab_size: options.vocab_size.map_or(vocab_size, |allowed| allowed.clamp(1, vocab_size)),
-        left: options.max_tokens,
-        finish_reason: (options.max_tokens == 0).then_some(FinishReason::Length),
-        top_logprobs: options.logprobs,
+        engine,
+        events: VecDeque::new(),
+        finish_reason: (request.options.max_tokens == 0).then_some(FinishReason::Length),
         logprobs: Vec::new(),
     })
 }
@@ -49,15 +41,10 @@ pub fn generate<'a, B: Backend>(model: &'a GptModel<B>, request: &Request) -> Re
 /// The tokens of one text; made by [`generate`].
 #[derive(Debug)]
 pub struct GeneratedTokens<'a, B: Backend> {
-    pub(crate) window: Window<'a, B>,
-    sampler: TokenSampler,
-    stop: Vec<u32>,
-    /// Tokens that may be chosen: those below this.
-    vocab_size: usize,
-    left: usize,
+    engine: Engine<'a, B>,
+    /// What happened and was not looked at yet.
+    events: VecDeque<Event>,
     finish_reason: Option<FinishReason>,
-    /// Whether log-probabilities are kept, and of how many tokens beside the chosen one.
-    top_logprobs: Option<usize>,
     logprobs: Vec<TokenLogprob>,
 }
 
@@ -76,23 +63,11 @@ impl<B: Backend> GeneratedTokens<'_, B> {
         self.logprobs
     }
 
-    /// Chooses the next token from its logits, unless that ends the text.
-    pub(crate) fn choose(&mut self, logits: &[f32]) -> Option<u32> {
-        let token = self.sampler.next(&logits[..self.vocab_size]);
-        if self.stop.contains(&token) {
-            self.finish_reason = Some(FinishReason::Stop);
-            return None;
+    /// Takes note of the end, if it is what happened next.
+    fn look_ahead(&mut self) {
+        if let Some(Event::Ended { reason, .. }) = self.events.front() {
+            self.finish_reason = Some(*reason);
         }
-        if let Some(top) = self.top_logprobs {
-            self.logprobs.push(TokenLogprob::of(logits, token, top));
-        }
-        self.left -= 1;
-        if self.left == 0 {
-            self.finish_reason = Some(FinishReason::Length);
-        }
-        self.sampler.observe(&[token]);
-        self.window.push(token);
-        Some(token)
     }
 }
 
@@ -100,16 +75,25 @@ impl<B: Backend> Iterator for GeneratedTokens<'_, B> {
     type Item = Result<u32>;
 
     fn next(&mut self) -> Option<Result<u32>> {
-        if self.finish_reason.is_some() {
-            return None;
-        }
-        match self.window.logits() {
-            Ok(logits) => self.choose(&logits).map(Ok),
-            Err(error) => {
-                self.finish_reason = Some(FinishReason::Stop);
-                Some(Err(error))
+        while self.finish_reason.is_none() {
+            match self.events.pop_front() {
+                Some(Event::Token { token, logprob, .. }) => {
+                    self.logprobs.extend(logprob);
+                    self.look_ahead();
+                    return Some(Ok(token));
+                }
+                Some(Event::Failed { error, .. }) => {
+                    self.finish_reason = Some(FinishReason::Stop);
+                    return Some(Err(error));
+                }
+                Some(_) => self.look_ahead(),
+                None => {
+                    self.events.extend(self.engine.step());
+                    self.look_ahead();
+                }
             }
         }
+        None
     }
 }
 

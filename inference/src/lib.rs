@@ -1,9 +1,9 @@
 //! Text out of a GPT.
 //!
 //! [`TextModel`] opens a model with its tokenizer and writes text. Below it, everything speaks token ids:
-//! [`ModelFiles`] opens what lies in a model directory, [`Sampling`] says how a token is chosen from logits,
-//! [`generate()`] repeats that with a cache, [`generate_batch`] does so for many texts, [`score()`] asks how
-//! probable a given text is, and [`evaluate()`] asks that for a corpus.
+//! [`ModelFiles`] opens what lies in a model directory, [`Sampling`] says how a token is chosen from logits, an
+//! [`Engine`] repeats that for all texts that are asked of it, [`generate()`] and [`generate_batch`] ask it for one
+//! and for several, [`score()`] asks how probable a given text is, and [`evaluate()`] asks that for a corpus.
 //!
 //! # Example
 //!
@@ -31,6 +31,7 @@
 #![warn(clippy::print_stderr, clippy::print_stdout, unreachable_pub)]
 
 mod batch;
+mod engine;
 mod error;
 mod evaluate;
 mod files;
@@ -47,9 +48,9 @@ mod stop;
 mod text_model;
 mod text_stream;
 mod tokens;
-mod window;
 
 pub use batch::{Completion, generate_batch};
+pub use engine::{Engine, EngineOptions, Event, RequestId};
 pub use error::{Error, Result};
 pub use evaluate::{CorpusLoss, evaluate};
 pub use files::ModelFiles;
@@ -57,7 +58,7 @@ pub use generate::{FinishReason, GeneratedTokens, generate};
 pub use gguf::gguf_tokenizer;
 pub use logprobs::TokenLogprob;
 pub use prompt::encode_prompt;
-pub use request::{GenerateOptions, Request};
+pub use request::{GenerateOptions, Request, WhenFull};
 pub use sampler::TokenSampler;
 pub use sampling::Sampling;
 pub use score::{TextScore, score};

@@ -15,6 +15,10 @@ pub struct GenerateOptions {
     pub vocab_size: Option<usize>,
     /// Whether to keep the log-probability of each token, and of how many of the most probable ones beside it.
     pub logprobs: Option<usize>,
+    /// Whether to tell the log-probability of each token of the prompt too, and of how many of the most probable ones beside it.
+    pub prompt_logprobs: Option<usize>,
+    /// What happens when the context is full.
+    pub when_full: WhenFull,
     /// How each token is chosen.
     pub sampling: Sampling,
     /// Where the draws start: the same seed gives the same text.
@@ -30,11 +34,23 @@ impl Default for GenerateOptions {
             stop: Vec::new(),
             vocab_size: None,
             logprobs: None,
+            prompt_logprobs: None,
+            when_full: WhenFull::default(),
             sampling: Sampling::default(),
             seed: 0,
             kv_cache: true,
         }
     }
+}
+
+/// What happens to a text that has as many tokens as the model can see.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WhenFull {
+    /// The newest half of the context stays, positions are counted from its start, and the text goes on.
+    #[default]
+    Shorten,
+    /// The text ends; a prompt that is longer than the context is an error.
+    End,
 }
 
 /// A prompt, and how it is to be continued.

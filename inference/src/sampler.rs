@@ -1,6 +1,6 @@
 //! Choosing the next token from logits.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -16,23 +16,25 @@ use crate::logits::{Weights, argmax, largest};
 pub struct TokenSampler {
     sampling: Sampling,
     rng: StdRng,
-    /// Tokens that occurred, as far as a penalty looks at them.
+    /// Tokens that occurred, as far as `repeat_penalty` looks at them.
     history: Vec<u32>,
-    /// Logits after the penalty.
-    penalised: Vec<f32>,
+    /// How often each token was generated, where a penalty asks for it.
+    counts: HashMap<u32, u32>,
+    /// Logits after bias and penalties.
+    changed: Vec<f32>,
     weights: Weights,
 }
 
 impl TokenSampler {
     /// A sampler that draws from `seed`.
     pub fn new(sampling: Sampling, seed: u64) -> Self {
-        let (history, penalised) = (Vec::new(), Vec::new());
         let rng = StdRng::seed_from_u64(seed);
-        Self { sampling, rng, history, penalised, weights: Weights::default() }
+        let (history, counts, changed) = (Vec::new(), HashMap::new(), Vec::new());
+        Self { sampling, rng, history, counts, changed, weights: Weights::default() }
     }
 
-    /// Tells of tokens that occurred: those of the prompt, and each that was chosen.
-    pub fn observe(&mut self, tokens: &[u32]) {
+    /// Tells of the tokens of the prompt.
+    pub fn observe_prompt(&mut self, tokens: &[u32]) {
         if self.sampling.repeat_penalty == 1.0 {
             return;
         }
@@ -44,6 +46,14 @@ impl TokenSampler {
         }
     }
 
+    /// Tells of a token that was chosen.
+    pub fn observe(&mut self, token: u32) {
+        self.observe_prompt(&[token]);
+        if self.sampling.counts() {
+            *self.counts.entry(token).or_default() += 1;
+        }
+    }
+
     /// The next token, given one logit for each token of the vocabulary.
     ///
     /// # Panics
@@ -51,26 +61,41 @@ impl TokenSampler {
     /// If `logits` is empty.
     pub fn next(&mut self, logits: &[f32]) -> u32 {
         assert!(!logits.is_empty(), "a vocabulary has at least one token");
-        if self.sampling.repeat_penalty == 1.0 {
+        if !self.sampling.changes_logits() {
             return self.choose(logits);
         }
-        let mut penalised = std::mem::take(&mut self.penalised);
-        penalised.clear();
-        penalised.extend(logits);
-        self.penalise(&mut penalised);
-        let token = self.choose(&penalised);
-        self.penalised = penalised;
+        let mut changed = std::mem::take(&mut self.changed);
+        changed.clear();
+        changed.extend(logits);
+        self.change(&mut changed);
+        let token = self.choose(&changed);
+        self.changed = changed;
         token
     }
 
-    fn penalise(&self, logits: &mut [f32]) {
-        let Sampling { repeat_penalty, repeat_last_n, .. } = self.sampling;
-        let start = self.history.len().saturating_sub(repeat_last_n);
-        let occurred: HashSet<u32> = self.history[start..].iter().copied().collect();
-        for token in occurred {
-            if let Some(logit) = logits.get_mut(token as usize) {
-                let penalty = repeat_penalty as f32;
-                *logit = if *logit > 0.0 { *logit / penalty } else { *logit * penalty };
+    /// Adds the bias and applies the penalties.
+    fn change(&self, logits: &mut [f32]) {
+        let Sampling {
+            repeat_penalty, repeat_last_n, frequency_penalty, presence_penalty, logit_bias, ..
+        } = &self.sampling;
+        for (token, bias) in logit_bias {
+            if let Some(logit) = logits.get_mut(*token as usize) {
+                *logit += bias;
+            }
+        }
+        if *repeat_penalty != 1.0 {
+            let start = self.history.len().saturating_sub(*repeat_last_n);
+            let occurred: HashSet<u32> = self.history[start..].iter().copied().collect();
+            for token in occurred {
+                if let Some(logit) = logits.get_mut(token as usize) {
+                    let penalty = *repeat_penalty as f32;
+                    *logit = if *logit > 0.0 { *logit / penalty } else { *logit * penalty };
+                }
+            }
+        }
+        for (token, count) in &self.counts {
+            if let Some(logit) = logits.get_mut(*token as usize) {
+                *logit -= (frequency_penalty * f64::from(*count) + presence_penalty) as f32;
             }
         }
     }
@@ -159,7 +184,11 @@ mod tests {
     use super::*;
 
     const LOGITS: [f32; 5] = [0.0, 3.0, 1.0, 2.0, -1.0];
-    const ALL: Sampling = Sampling { temperature: 1.0, ..Sampling::GREEDY };
+    const ALL: Sampling = {
+        let mut sampling = Sampling::GREEDY;
+        sampling.temperature = 1.0;
+        sampling
+    };
 
     fn tokens(sampling: &Sampling) -> Vec<u32> {
         let mut sampler = TokenSampler::new(sampling.clone(), 0);
@@ -238,7 +267,7 @@ mod tests {
         let next = |repeat_last_n, history: &[u32]| {
             let sampling = Sampling { repeat_penalty: 4.0, repeat_last_n, ..Sampling::GREEDY };
             let mut sampler = TokenSampler::new(sampling, 0);
-            history.iter().for_each(|token| sampler.observe(&[*token]));
+            history.iter().for_each(|token| sampler.observe(*token));
             sampler.next(&LOGITS)
         };
         assert_eq!(next(64, &[]), 1);
@@ -253,7 +282,27 @@ mod tests {
         assert_eq!((next(usize::MAX, &all), next(64, &all)), (3, 1));
         // A negative logit becomes more negative.
         let mut sampler = TokenSampler::new(Sampling { repeat_penalty: 4.0, ..Sampling::GREEDY }, 0);
-        sampler.observe(&[0]);
+        sampler.observe(0);
         assert_eq!(sampler.next(&[-1.0, -2.0]), 1);
+    }
+
+    /// Logits are 0, 3, 1, 2 and -1.
+    #[test]
+    fn what_was_generated_is_penalised_by_its_count_and_the_prompt_is_not() {
+        let next = |sampling: Sampling, prompt: &[u32], generated: &[u32]| {
+            let mut sampler = TokenSampler::new(sampling, 0);
+            sampler.observe_prompt(prompt);
+            generated.iter().for_each(|token| sampler.observe(*token));
+            sampler.next(&LOGITS)
+        };
+        let frequency = Sampling { frequency_penalty: 0.4, ..Sampling::GREEDY };
+        assert_eq!(next(frequency.clone(), &[1, 1, 1], &[1, 1]), 1);
+        assert_eq!(next(frequency, &[], &[1, 1, 1]), 3);
+        let presence = Sampling { presence_penalty: 0.8, ..Sampling::GREEDY };
+        assert_eq!(next(presence.clone(), &[], &[1, 1, 1, 1]), 1);
+        assert_eq!(next(Sampling { presence_penalty: 1.2, ..presence }, &[], &[1]), 3);
+        let biased = |bias| Sampling { logit_bias: bias, ..Sampling::GREEDY };
+        assert_eq!(next(biased(vec![(4, 4.5), (99, 50.0)]), &[], &[]), 4);
+        assert_eq!(next(biased(vec![(1, -100.0)]), &[], &[]), 3);
     }
 }

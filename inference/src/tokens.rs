@@ -18,3 +18,8 @@ pub(crate) fn check_tokens<B: Backend>(model: &GptModel<B>, tokens: &[u32]) -> R
 pub(crate) fn upload<B: Backend>(model: &GptModel<B>, tokens: &[u32]) -> Tensor<B, 2, Int> {
     token_tensor(tokens.to_vec(), [1, tokens.len()], &model.device())
 }
+
+/// The numbers of a tensor, on this side of the device.
+pub(crate) fn to_vec<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> Vec<f32> {
+    tensor.into_data().convert::<f32>().into_vec().expect("converted to f32")
+}

@@ -4,6 +4,7 @@ mod classify;
 #[path = "../common/mod.rs"]
 mod common;
 mod instruct;
+mod kill;
 mod preferences;
 mod refusal;
 mod start;

@@ -27,7 +27,15 @@ pub fn run(args: Generate) -> Result<()> {
     let options = GenerateOptions {
         max_tokens: args.max_tokens,
         logprobs: (args.logprobs || args.top_logprobs > 0).then_some(args.top_logprobs),
-        sampling: Sampling { temperature, top_k, top_p, min_p, repeat_penalty, repeat_last_n },
+        sampling: Sampling {
+            temperature,
+            top_k,
+            top_p,
+            min_p,
+            repeat_penalty,
+            repeat_last_n,
+            ..Sampling::default()
+        },
         seed: args.seed.and_then(|seed| u64::try_from(seed).ok()).unwrap_or_else(clock_seed),
         kv_cache: !args.no_kv_cache,
         ..GenerateOptions::default()

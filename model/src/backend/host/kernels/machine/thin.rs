@@ -121,11 +121,14 @@ pub(crate) fn times_columns<T: Element>(
 ) {
     assert!(x.len() == m * k && w.len() == k * n && y.len() == m * n && m <= MAX_ROWS);
     let shared = SharedMut::new(y);
+    // Elements in fewer bits are widened once for several rows of x; for one, on the way.
+    let widened = if m > 1 && size_of::<T>() < size_of::<f32>() { k } else { 0 };
     parallel::for_each(n.div_ceil(N_BLOCK), m * n * k, |block| {
         let columns = block * N_BLOCK..((block + 1) * N_BLOCK).min(n);
         let mut sums = [[0.0; MAX_ROWS]; N_BLOCK];
         if k > 0 {
-            dispatch!(dot_block(k, x, &w[columns.start * k..columns.end * k], &mut sums));
+            let w = &w[columns.start * k..columns.end * k];
+            with_scratch(widened, |wide| dispatch!(dot_block(k, x, w, wide, &mut sums)));
         }
         for (j, sums) in columns.zip(&sums) {
             let (scale, bias) = (scales.map_or(1.0, |scales| scales[j]), bias.map_or(0.0, |bias| bias[j]));
@@ -138,12 +141,28 @@ pub(crate) fn times_columns<T: Element>(
 }
 
 /// `sums[j][i]` = row i of x · row j of `w`: one stream of memory, whose rows stay in the inner cache for all
-/// of x.
+/// of x. With room for a row in `wide`, it is widened once; the sums are the same numbers.
 #[inline(always)]
-fn dot_block<S: Simd, T: Element>(simd: S, k: usize, x: &[f32], w: &[T], sums: &mut [[f32; MAX_ROWS]]) {
+fn dot_block<S: Simd, T: Element>(
+    simd: S,
+    k: usize,
+    x: &[f32],
+    w: &[T],
+    wide: &mut [f32],
+    sums: &mut [[f32; MAX_ROWS]],
+) {
     for (w, sums) in w.chunks_exact(k).zip(sums) {
-        for (x, sum) in x.chunks_exact(k).zip(sums) {
-            *sum = dot(simd, x, w);
+        if wide.is_empty() {
+            for (x, sum) in x.chunks_exact(k).zip(sums) {
+                *sum = dot(simd, x, w);
+            }
+        } else {
+            for (wide, value) in wide.iter_mut().zip(w) {
+                *wide = value.widen();
+            }
+            for (x, sum) in x.chunks_exact(k).zip(sums) {
+                *sum = dot(simd, x, &*wide);
+            }
         }
     }
 }
