@@ -70,6 +70,7 @@ fn model(path: &Path) -> Result<Part> {
         biases(config),
     ];
     facts.extend(own_choices(config));
+    facts.extend(classes(files.path())?);
     for adapter in files.adapters() {
         facts.push(adapter_of(adapter, config)?);
     }
@@ -85,6 +86,16 @@ fn model(path: &Path) -> Result<Part> {
         Err(error) => facts.push(missing("tokenizer", "tokenizer", format!("none ({error})"))),
     }
     Ok(("model", facts))
+}
+
+/// The names of the classes of a classifier.
+fn classes(directory: &Path) -> Result<Option<Fact>> {
+    let labels = if directory.is_dir() { kiln_model::load_labels(directory)? } else { None };
+    Ok(labels.map(|labels| Fact {
+        name: "classes",
+        words: labels.join(", "),
+        keys: vec![("classes", labels.into())],
+    }))
 }
 
 fn heads(config: &GptConfig) -> Fact {

@@ -14,7 +14,7 @@ mod suggest;
 pub use finetune::{FinetuneSection, Split, Task, Trained};
 pub use keys::{Row, table};
 pub use model::ModelSection;
-pub use parse::{EMBEDDED, Origin, load, parse};
+pub use parse::{EMBEDDED, Origin, bad_value, load, parse};
 pub use resume::check_resume;
 pub use sections::{DataSource, Settings};
 pub use suggest::key_named;

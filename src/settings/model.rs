@@ -50,6 +50,20 @@ impl ModelSection {
         value.clone().try_into().ok()
     }
 
+    /// A key of the section that the model with this configuration contradicts, its value, and the model's. Dropout is no part of
+    /// a model that is there already.
+    pub fn contradiction(&self, config: &GptConfig) -> Option<(String, Value, String)> {
+        if let Some(name) = &self.preset {
+            return Some(("preset".to_owned(), name.as_str().into(), "its own".to_owned()));
+        }
+        let mut fields = Table::try_from(config).ok()?;
+        fields.extend(self.fields.iter().filter(|(name, _)| name != "dropout").cloned());
+        let (ours, theirs) = (Self::resolved(&fields.try_into().ok()?), Self::resolved(config));
+        let mut pairs = ours.fields.into_iter().zip(theirs.fields);
+        let ((name, ours), (_, theirs)) = pairs.find(|(ours, theirs)| ours != theirs)?;
+        Some((name, ours, theirs.to_string()))
+    }
+
     /// Every field of `config` written out.
     pub fn resolved(config: &GptConfig) -> Self {
         let fields = serde_json::to_value(config).and_then(serde_json::from_value);

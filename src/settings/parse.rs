@@ -221,7 +221,7 @@ impl Display for Origin {
     }
 }
 
-fn bad_value(section: &'static str, key: &str, problem: impl Display) -> anyhow::Error {
+pub fn bad_value(section: &'static str, key: &str, problem: impl Display) -> anyhow::Error {
     BadValue { section, key: key.to_owned(), problem: problem.to_string() }.into()
 }
 

@@ -49,6 +49,9 @@ fn a_word_that_tells_labels_apart_is_learned_and_told() {
         assert_eq!(&config["pad_token_id"], padding, "{run}");
     }
 
+    let info = stdout(&kiln(path, ["info", "--model", "tuned"]));
+    assert!(info.lines().any(|line| line.starts_with("classes") && line.ends_with("ham, spam")), "{info}");
+
     let adapter = TASK.map(|word| if word == "tuned" { "small" } else { word });
     stdout(&kiln(path, adapter.into_iter().chain(["8", "--lora", "8"])));
     stdout(&kiln(path, ["export", "--model", "small", "--to", "merged"]));

@@ -1,6 +1,6 @@
 //! What cannot be learned from is refused before anything is written.
 
-use crate::common::refuse;
+use crate::common::{refuse, stdout, train};
 use crate::start::{base, labelled_texts, preferences};
 
 #[test]
@@ -27,6 +27,9 @@ fn bad_labels_are_refused_with_their_line_and_nothing_is_written() {
     std::fs::write(path.join("unseen.csv"), "text,label\na,ham\nb,other\n").expect("writable");
     let unseen = ["finetune", "classify", "--model", "base", "--data", "texts.csv", "--valid", "unseen.csv"];
     refuse(path, unseen, &["unseen.csv:3", "\"other\"", "`ham`, `spam`"]);
+    let other =
+        ["finetune", "classify", "--model", "base", "--data", "texts.csv", "--set", "model.n_layers=9"];
+    refuse(path, other, &["--set model.n_layers = 9: the model that is tuned has 2"]);
     refuse(
         path,
         ["classify", "--model", "base", "--text", "x"],
@@ -55,4 +58,20 @@ fn parts_that_end_up_empty_are_refused() {
         refuse(path, ["finetune", task, "--model", "base"].into_iter().chain(files), &words);
         assert!(!path.join("new").exists(), "{data}");
     }
+}
+
+#[test]
+fn a_character_that_the_tokenizer_does_not_know_is_named_with_its_line() {
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let path = folder.path();
+    stdout(&train(
+        path,
+        ["--run-dir", "letters", "--set", "tokenizer.kind=char", "--set", "training.steps=2"],
+    ));
+    std::fs::write(path.join("texts.csv"), "text,label\nan apple,good\na 梨,good\nno apple,bad\n")
+        .expect("writable");
+    std::fs::write(path.join("valid.csv"), "text,label\none apple,good\n").expect("writable");
+    let task = ["finetune", "classify", "--model", "letters", "--data", "texts.csv", "--run-dir", "new"];
+    refuse(path, task.into_iter().chain(["--valid", "valid.csv"]), &["texts.csv:3", "梨"]);
+    assert!(!path.join("new").exists());
 }

@@ -5,7 +5,7 @@ use super::fitting::Fitting;
 use super::template::{Asked, Guard, Rendering, without_marks};
 use super::{Conversation, Flaw, Message, Provenance, Role, Template};
 use crate::Tokenizer;
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// Encodes conversations with a template.
 ///
@@ -173,12 +173,9 @@ impl ExampleEncoder {
         }
         Ok((tokens, trained))
     }
+
     /// The tokens of a text without special ones.
-    fn encode_piece(&self, text: &str, Provenance { path, location }: &Provenance) -> Result<Vec<u32>> {
-        self.tokenizer.encode(&without_marks(text)).map_err(|source| Error::Document {
-            path: path.to_path_buf(),
-            location: *location,
-            source: Box::new(source),
-        })
+    fn encode_piece(&self, text: &str, provenance: &Provenance) -> Result<Vec<u32>> {
+        self.tokenizer.encode(&without_marks(text)).map_err(|error| provenance.located(error))
     }
 }

@@ -21,6 +21,12 @@ impl Provenance {
         Self { path: path.into(), location: Location::File }
     }
 
+    /// What is wrong with the text of an example, with its place.
+    pub fn located(&self, source: Error) -> Error {
+        let (path, location) = (self.path.to_path_buf(), self.location);
+        Error::Document { path, location, source: Box::new(source) }
+    }
+
     /// The error of an example that is wrong in this way.
     pub(crate) fn error(&self, flaw: Flaw) -> Error {
         Error::Example { path: self.path.to_path_buf(), location: self.location, flaw }

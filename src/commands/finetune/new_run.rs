@@ -29,6 +29,7 @@ pub(super) fn prepare(args: &Finetune) -> Result<Option<Prepared>> {
     let named = paths::make_absolute(&mut settings, |_| true)?;
     let files = crate::files::open_model(&named)?;
     check_adapters(&files, &settings)?;
+    check_model(&files, &settings).map_err(|error| origin.locate(error))?;
     let folder = run_folder::new_run(tuning.run_dir.as_deref(), &settings)?;
     let tokenizer = files.tokenizer()?;
     let examples = Examples::read(&settings, &files, &tokenizer)?;
@@ -84,6 +85,17 @@ fn check_section(settings: &Settings, origin: &Origin) -> Result<()> {
         );
     }
     Ok(())
+}
+
+/// Refuses another architecture than that of the model.
+fn check_model(files: &ModelFiles, settings: &Settings) -> Result<()> {
+    match settings.model.contradiction(files.config()) {
+        Some((key, value, theirs)) => {
+            let problem = format!(" = {value}: the model that is tuned has {theirs}");
+            Err(settings::bad_value("model", &key, problem))
+        }
+        None => Ok(()),
+    }
 }
 
 /// Refuses to learn on top of an adapter what cannot be: from one that classifies anything, from others a further adapter.

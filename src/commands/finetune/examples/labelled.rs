@@ -29,7 +29,8 @@ pub fn read(settings: &Settings, files: &ModelFiles, tokenizer: &Tokenizer) -> R
     let labels = Labels::of(&parts.train, &section.data)?;
     let (context, mut cut) = (files.config().context_length, 0);
     let parts = parts.try_map(|text| {
-        let mut tokens = encode_prompt(&text.text, tokenizer, files.special_tokens())?;
+        let tokens = encode_prompt(&text.text, tokenizer, files.special_tokens());
+        let mut tokens = tokens.map_err(|error| located(error, text))?;
         cut += usize::from(tokens.len() > context);
         tokens.truncate(context);
         let tokens = tokens.into_iter().map(|token| token as i32).collect();
@@ -41,4 +42,12 @@ pub fn read(settings: &Settings, files: &ModelFiles, tokenizer: &Tokenizer) -> R
         ));
     }
     Ok(classify::Labelled { labels: labels.names().to_vec(), parts })
+}
+
+/// The error with the line of the text.
+fn located(error: kiln_inference::Error, text: &Labelled) -> anyhow::Error {
+    match error {
+        kiln_inference::Error::Data(error) => text.provenance.located(error).into(),
+        error => error.into(),
+    }
 }
