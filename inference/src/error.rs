@@ -39,6 +39,27 @@ pub enum Error {
         /// Most the model takes.
         context_length: usize,
     },
+    /// A message of a conversation that the context has no room for.
+    #[error(
+        "the message has {tokens} tokens with what must stand before it, and the context of {context_length} has room for \
+         {room}: the others are for the reply"
+    )]
+    MessageTooLong {
+        /// Tokens of the message, with the system text and what the template adds.
+        tokens: usize,
+        /// Most that there is room for.
+        room: usize,
+        /// Tokens that the model can see.
+        context_length: usize,
+    },
+    /// A file that was to hold a conversation.
+    #[error("{}: not a conversation: {reason}", path.display())]
+    Conversation {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// Too few tokens to predict any.
     #[error("{tokens} tokens: scoring needs at least 2")]
     TooShort {
@@ -83,13 +104,15 @@ pub enum Error {
 
 impl Error {
     /// The class of this error in the standard library's terms: `InvalidInput` for a request that cannot be
-    /// met, `InvalidData` for a model that computes no numbers, else that of the error behind it.
+    /// met, `InvalidData` for a model that computes no numbers and a file that is no conversation, else that of the error behind it.
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Model(source) => source.kind(),
             Self::Data(source) => source.kind(),
             Self::NoBase { .. } => ErrorKind::NotFound,
-            Self::NotFinite { .. } | Self::LossNotFinite { .. } => ErrorKind::InvalidData,
+            Self::NotFinite { .. } | Self::LossNotFinite { .. } | Self::Conversation { .. } => {
+                ErrorKind::InvalidData
+            },
             _ => ErrorKind::InvalidInput,
         }
     }

@@ -31,6 +31,7 @@
 #![warn(clippy::print_stderr, clippy::print_stdout, unreachable_pub)]
 
 mod batch;
+mod chat;
 mod engine;
 mod error;
 mod evaluate;
@@ -50,6 +51,7 @@ mod text_stream;
 mod tokens;
 
 pub use batch::{Completion, generate_batch};
+pub use chat::{ChatHistory, ChatSession, ChatSettings, Reply, Turn};
 pub use engine::{Engine, EngineOptions, Event, RequestId};
 pub use error::{Error, Result};
 pub use evaluate::{CorpusLoss, evaluate};

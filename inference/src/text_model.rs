@@ -87,6 +87,10 @@ impl<B: Backend> TextModel<B> {
         &self.tokenizer
     }
 
+    pub(crate) fn model(&self) -> &GptModel<B> {
+        &self.model
+    }
+
     /// The tokens of a prompt: see [`encode_prompt()`].
     ///
     /// # Errors
@@ -144,7 +148,7 @@ impl<B: Backend> TextModel<B> {
     }
 
     /// The request with what model and tokenizer add to it.
-    fn request(&self, mut request: Request) -> Request {
+    pub(crate) fn request(&self, mut request: Request) -> Request {
         request.options.stop.extend(&self.special_tokens.end);
         // A tokenizer may leave out ids, which the model then has too; beyond its last one there is no text.
         request.options.vocab_size.get_or_insert(self.tokenizer.vocab_size());
