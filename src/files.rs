@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::path::Path;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use kiln_datasets::{TOKENIZERS, Tokenizer, open_input};
 use kiln_inference::{ModelFiles, gguf_tokenizer};
 use kiln_model::is_gguf;
@@ -12,6 +12,9 @@ use crate::cli::common::AdapterArgs;
 use crate::commands::newest;
 use crate::contents;
 use crate::output::print_message;
+
+/// What standard input is called.
+pub const STDIN: &str = "-";
 
 /// The model in `directory`, as [`newest::model_directory`] finds it; of an adapter, with the model that it names. Says which
 /// of its weights are not used.
@@ -115,4 +118,40 @@ pub fn read_text(path: &Path) -> Result<String> {
     let mut text = String::new();
     open_input(path)?.read_to_string(&mut text).with_context(|| path.display().to_string())?;
     Ok(text)
+}
+
+/// A file or, as [`STDIN`], standard input as UTF-8, without the mark that some editors put first.
+pub fn read_utf8(path: &Path) -> Result<String> {
+    let name = if path == Path::new(STDIN) { "standard input".into() } else { path.display().to_string() };
+    let text = String::from_utf8(read_bytes(path)?)
+        .map_err(|error| anyhow!("byte {} is not UTF-8", error.utf8_error().valid_up_to() + 1));
+    let text = text.context(name)?;
+    Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
+}
+
+/// The same without the line break at its end, which the shell and editors put there and nobody means.
+pub fn read_prompt(path: &Path) -> Result<String> {
+    Ok(without_last_line_break(read_utf8(path)?))
+}
+
+fn without_last_line_break(mut text: String) -> String {
+    if text.ends_with('\n') {
+        text.pop();
+        if text.ends_with('\r') {
+            text.pop();
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_line_break_at_the_end_is_the_shells() {
+        for (typed, meant) in [("a\n", "a"), ("a\r\n", "a"), ("a\n\n", "a\n"), ("\n", ""), ("a", "a")] {
+            assert_eq!(without_last_line_break(typed.to_owned()), meant);
+        }
+    }
 }

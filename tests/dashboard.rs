@@ -4,122 +4,27 @@
 
 mod common;
 
-use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use common::TINY;
+use common::terminal::Terminal;
 
-/// How long the program may take for anything.
-const PATIENCE: Duration = Duration::from_secs(120);
-
-/// A shell in a terminal of its own.
-struct Terminal {
-    socket: String,
-    folder: tempfile::TempDir,
-}
-
-impl Terminal {
-    /// `None` where there is no tmux.
-    fn open(name: &str, width: u16, height: u16) -> Option<Self> {
-        let folder = tempfile::tempdir().expect("a temporary directory");
-        let socket = folder.path().join(name).display().to_string();
-        let terminal = Self { socket, folder };
-        let (width, height) = (width.to_string(), height.to_string());
-        let path = terminal.path().display().to_string();
-        let started = terminal.command(&[
-            "-f",
-            "/dev/null",
-            "new-session",
-            "-d",
-            "-x",
-            &width,
-            "-y",
-            &height,
-            "-c",
-            &path,
-            "sh",
-        ]);
-        match started {
-            Ok(output) if output.status.success() => {}
-            Ok(output) => panic!("tmux: {}", String::from_utf8_lossy(&output.stderr)),
-            Err(_) => {
-                eprintln!("skipped: tmux is not installed");
-                return None;
-            }
-        }
-        terminal.keys(&["PS1='ready> '; clear", "Enter"]);
-        terminal.wait("ready>", |screen| screen.trim_end() == "ready>");
-        Some(terminal)
-    }
-
-    fn path(&self) -> &Path {
-        self.folder.path()
-    }
-
-    fn command(&self, args: &[&str]) -> std::io::Result<std::process::Output> {
-        Command::new("tmux").args(["-S", &self.socket]).args(args).env_remove("TMUX").output()
-    }
-
-    fn keys(&self, keys: &[&str]) {
-        let args: Vec<&str> = ["send-keys"].into_iter().chain(keys.iter().copied()).collect();
-        assert!(self.command(&args).expect("tmux is there").status.success());
-    }
-
-    fn screen(&self) -> String {
-        let output = self.command(&["capture-pane", "-p"]).expect("tmux is there");
-        String::from_utf8(output.stdout).expect("a screen is text")
-    }
-
-    /// Waits until the screen is as wanted.
-    fn wait(&self, what: &str, wanted: impl Fn(&str) -> bool) -> String {
-        let began = Instant::now();
-        loop {
-            let screen = self.screen();
-            if wanted(&screen) {
-                return screen;
-            }
-            assert!(began.elapsed() < PATIENCE, "no {what}:\n{screen}");
-            std::thread::sleep(Duration::from_millis(50));
-        }
-    }
-
-    /// Types a long run with the tiny settings, and then `echo` with its exit code.
-    fn train(&self) {
-        let settings: Vec<String> = TINY.iter().map(|word| (*word).to_owned()).collect();
-        let command = format!(
-            "{} train --run-dir run {} --set training.steps=100000 --set training.eval_interval=20; echo code $?",
-            env!("CARGO_BIN_EXE_kiln"),
-            settings.join(" ")
-        );
-        self.keys(&[&command, "Enter"]);
-    }
-
-    /// Whether the terminal is a plain one again: a prompt, an echo of what is typed, a cursor.
-    fn assert_clean(&self) {
-        self.wait("prompt", |screen| screen.trim_end().ends_with("ready>"));
-        self.keys(&["echo st''ill here", "Enter"]);
-        self.wait("echo", |screen| screen.contains("\nstill here") && screen.contains("echo st''ill here"));
-        let state = ["display-message", "-p", "#{cursor_flag} #{alternate_on}"];
-        let state = self.command(&state).expect("tmux is there");
-        assert_eq!(
-            String::from_utf8_lossy(&state.stdout).trim(),
-            "1 0",
-            "a cursor, and not the alternate screen"
-        );
-    }
-}
-
-impl Drop for Terminal {
-    fn drop(&mut self) {
-        let _ = self.command(&["kill-server"]);
-    }
+/// Types a long run with the tiny settings, and then `echo` with its exit code.
+fn start_training(terminal: &Terminal) {
+    let settings: Vec<String> = TINY.iter().map(|word| (*word).to_owned()).collect();
+    let command = format!(
+        "{} train --run-dir run {} --set training.steps=100000 --set training.eval_interval=20; echo code $?",
+        env!("CARGO_BIN_EXE_kiln"),
+        settings.join(" ")
+    );
+    terminal.keys(&[&command, "Enter"]);
 }
 
 #[test]
 fn shows_the_run_obeys_keys_and_leaves_the_terminal_clean() {
     let Some(terminal) = Terminal::open("keys", 80, 24) else { return };
-    terminal.train();
+    start_training(&terminal);
     let screen = terminal.wait("whole dashboard", |screen| {
         let shown = [
             "training loss",
@@ -180,7 +85,7 @@ fn shows_the_run_obeys_keys_and_leaves_the_terminal_clean() {
 #[test]
 fn control_c_ends_the_run_with_130_and_a_clean_terminal() {
     let Some(terminal) = Terminal::open("interrupt", 100, 30) else { return };
-    terminal.train();
+    start_training(&terminal);
     terminal.wait("dashboard", |screen| screen.contains("tokens/s"));
     let began = Instant::now();
     terminal.keys(&["C-c"]);
@@ -193,7 +98,7 @@ fn control_c_ends_the_run_with_130_and_a_clean_terminal() {
 fn signals_leave_the_terminal_clean() {
     for (signal, code) in [("TERM", "code 143"), ("HUP", "code 129")] {
         let Some(terminal) = Terminal::open(signal, 80, 24) else { return };
-        terminal.train();
+        start_training(&terminal);
         terminal.wait("dashboard", |screen| screen.contains("tokens/s"));
         let pids = terminal.command(&["display-message", "-p", "#{pane_pid}"]).expect("tmux is there");
         let shell = String::from_utf8_lossy(&pids.stdout).trim().to_owned();
@@ -208,7 +113,7 @@ fn signals_leave_the_terminal_clean() {
 #[test]
 fn keys_change_what_is_seen_and_not_the_run() {
     let Some(terminal) = Terminal::open("look", 80, 24) else { return };
-    terminal.train();
+    start_training(&terminal);
     terminal.wait("dashboard", |screen| screen.contains("tokens/s") && screen.contains("sample at step"));
 
     terminal.keys(&["Tab"]);

@@ -112,7 +112,7 @@ impl Error {
             Self::NoBase { .. } => ErrorKind::NotFound,
             Self::NotFinite { .. } | Self::LossNotFinite { .. } | Self::Conversation { .. } => {
                 ErrorKind::InvalidData
-            },
+            }
             _ => ErrorKind::InvalidInput,
         }
     }

@@ -6,6 +6,7 @@ use clap::{Args, ValueEnum};
 
 use super::common::{ModelArgs, PRINTING};
 use super::data::SourceArgs;
+use super::sampling::{SamplingArgs, count, stop};
 
 /// `kiln generate`
 // Where llama.cpp and transformers call an option otherwise, their name works too.
@@ -42,14 +43,11 @@ pub struct Generate {
     pub max_tokens: usize,
     /// End the text before this string, where \n, \t and \\ stand for a line break, a tab and a backslash; may be
     /// repeated.
-    #[arg(help_heading = LENGTH, short = 'r', long, value_name = "TEXT", allow_hyphen_values = true)]
+    #[arg(help_heading = LENGTH, short = 'r', long, value_name = "TEXT", value_parser = stop, allow_hyphen_values = true)]
     #[arg(aliases = ["reverse-prompt", "stop-string", "stop-strings", "stop_strings"])]
     pub stop: Vec<String>,
     #[command(flatten)]
     pub sampling: SamplingArgs,
-    /// Draw from this seed: the same one gives the same text; -1, or none: another one each time.
-    #[arg(help_heading = CHOOSING, short, long, value_name = "S", value_parser = seed, allow_negative_numbers = true)]
-    pub seed: Option<i128>,
     /// Show the log-probability of each token, as the model gives it before anything below changes it.
     #[arg(help_heading = PRINTING, long)]
     pub logprobs: bool,
@@ -66,65 +64,13 @@ pub struct Generate {
     pub common: ModelArgs,
 }
 
-/// Headings of the help.
+/// A heading of the help.
 const LENGTH: &str = "How many texts, and how long";
-const CHOOSING: &str = "How tokens are chosen";
 
 const GENERATE_EXAMPLES: &str = "Examples:
   kiln generate --model runs/tales --prompt \"Lily and the\" --stop '!'
   echo \"Once upon a time\" | kiln generate --model runs/tales -n 3
   kiln generate --model runs/tales --prompts prompts.txt --json";
-
-/// How tokens are chosen.
-#[derive(Args, Debug, Clone)]
-pub struct SamplingArgs {
-    /// Sharpen the distribution below 1, flatten it above; 0 always takes the most probable token.
-    #[arg(help_heading = CHOOSING, long, value_name = "T", default_value_t = 0.8, allow_negative_numbers = true, alias = "temp")]
-    pub temperature: f64,
-    /// Consider only the K most probable tokens; 0 and -1 consider all.
-    #[arg(help_heading = CHOOSING, long, value_name = "K", default_value = "0", value_parser = top_k, allow_negative_numbers = true)]
-    #[arg(alias = "top_k")]
-    pub top_k: usize,
-    /// Consider only the most probable tokens that together reach P.
-    #[arg(help_heading = CHOOSING, long, value_name = "P", default_value_t = 1.0, allow_negative_numbers = true, alias = "top_p")]
-    pub top_p: f64,
-    /// Consider only tokens at least P times as probable as the most probable one; 0 considers all.
-    #[arg(help_heading = CHOOSING, long, value_name = "P", default_value_t = 0.0, allow_negative_numbers = true, alias = "min_p")]
-    pub min_p: f64,
-    /// Divide the logits of tokens that occurred by this, or multiply them where they are negative; 1 changes
-    /// nothing.
-    #[arg(help_heading = CHOOSING, long, value_name = "X", default_value_t = 1.0, allow_negative_numbers = true)]
-    #[arg(aliases = ["repeat_penalty", "repetition-penalty", "repetition_penalty"])]
-    pub repeat_penalty: f64,
-    /// Newest tokens that --repeat-penalty looks at, as in llama.cpp; -1: all, as in transformers.
-    #[arg(help_heading = CHOOSING, long, value_name = "N", default_value = "64", value_parser = count, allow_negative_numbers = true)]
-    #[arg(alias = "repeat_last_n")]
-    pub repeat_last_n: usize,
-}
-
-/// A number, or -1 for no limit.
-fn count(text: &str) -> Result<usize, String> {
-    match text {
-        "-1" => Ok(usize::MAX),
-        _ => text.parse().map_err(|_| "must be a whole number from 0 on, or -1 for no limit".to_owned()),
-    }
-}
-
-/// A number, or -1 for all, which is 0.
-fn top_k(text: &str) -> Result<usize, String> {
-    match text {
-        "-1" => Ok(0),
-        _ => text.parse().map_err(|_| "must be a whole number from 0 on, or -1 for all".to_owned()),
-    }
-}
-
-/// A seed, or -1 for any.
-fn seed(text: &str) -> Result<i128, String> {
-    match text.parse() {
-        Ok(seed) if (-1..=i128::from(u64::MAX)).contains(&seed) => Ok(seed),
-        _ => Err(format!("must be a whole number from 0 to {}, or -1 for any", u64::MAX)),
-    }
-}
 
 /// `kiln score`
 #[derive(Args, Debug)]

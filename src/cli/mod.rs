@@ -2,12 +2,14 @@
 
 mod advice;
 pub mod bench;
+pub mod chat;
 pub mod common;
 pub mod data;
 pub mod finetune;
 pub mod inference;
 pub mod models;
 mod precision;
+pub mod sampling;
 pub mod training;
 mod typed;
 

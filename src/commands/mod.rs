@@ -1,6 +1,7 @@
 //! The commands, a file or a folder for each: what was typed in, calls of the libraries, what is printed out.
 
 mod bench;
+mod chat;
 pub mod classify;
 mod completions;
 mod config;
@@ -32,6 +33,7 @@ use anyhow::Result;
 use clap::Subcommand;
 
 use crate::cli::bench::Bench;
+use crate::cli::chat::Chat;
 use crate::cli::common::{Completions, Doctor};
 use crate::cli::data::{Data, Tokenize};
 use crate::cli::finetune::{Classify, Finetune};
@@ -57,6 +59,8 @@ pub enum Command {
     Report(Report),
     /// Continue a prompt.
     Generate(Generate),
+    /// Talk with a model.
+    Chat(Chat),
     /// Tell the label of a text, by a model tuned for that.
     Classify(Classify),
     /// Show the log-probability of each token of a text.
@@ -128,6 +132,7 @@ impl Command {
             Self::Sweep(args) => return sweep::run(args),
             Self::Verify(command) => return verify::run(command),
             Self::Generate(args) => generate::run(args)?,
+            Self::Chat(args) => chat::run(args)?,
             Self::Classify(args) => classify::run(args)?,
             Self::Score(args) => score::run(args)?,
             Self::Eval(args) => eval::run(args)?,

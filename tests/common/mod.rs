@@ -4,6 +4,8 @@
 
 pub mod fixtures;
 pub mod parameters;
+#[cfg(unix)]
+pub mod terminal;
 
 use std::path::Path;
 use std::process::{Command, Output};

@@ -45,7 +45,11 @@ impl ChatHistory {
                 (Role::Assistant, Some(user)) => history.turns.push(Turn { user, assistant: content }),
                 (role, asked) => {
                     let expected = if asked.is_some() { Role::Assistant } else { Role::User };
-                    return Err(format!("message {number} is of {}, not of {}", role.name(), expected.name()));
+                    return Err(format!(
+                        "message {number} is of {}, not of {}",
+                        role.name(),
+                        expected.name()
+                    ));
                 }
             }
         }

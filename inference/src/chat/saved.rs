@@ -39,8 +39,8 @@ pub(super) fn write(path: &Path, history: &ChatHistory, settings: &ChatSettings)
 /// Reads a conversation, and its settings where the file has them.
 pub(super) fn read(path: &Path) -> Result<(ChatHistory, Option<ChatSettings>)> {
     let refuse = |reason| Error::Conversation { path: path.to_owned(), reason };
-    let bytes = std::fs::read(path)
-        .map_err(|source| kiln_model::Error::Io { path: path.to_owned(), source })?;
+    let bytes =
+        std::fs::read(path).map_err(|source| kiln_model::Error::Io { path: path.to_owned(), source })?;
     let chat: SavedChat = serde_json::from_slice(&bytes).map_err(|error| refuse(error.to_string()))?;
     let messages = chat.messages.into_iter().map(|message| match Role::named(&message.role) {
         Some(role) => Ok((role, message.content)),

@@ -196,5 +196,9 @@ impl<'a, B: Backend> ChatSession<'a, B> {
 }
 
 fn conversation(messages: Vec<Message>) -> Conversation {
-    Conversation { messages, tools: Vec::new(), provenance: Provenance::of_file(Path::new("the conversation")) }
+    Conversation {
+        messages,
+        tools: Vec::new(),
+        provenance: Provenance::of_file(Path::new("the conversation")),
+    }
 }

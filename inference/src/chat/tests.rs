@@ -114,14 +114,14 @@ fn what_was_said_can_be_taken_back_and_asked_again() {
 
 #[test]
 fn the_oldest_turns_make_room_and_a_message_alone_does_not() {
-    let model = model(64);
+    let model = model(160);
     let mut session = session(&model, 4);
     session.set_system(Some("S".to_owned()));
     let forgotten: Vec<usize> = (0..8)
         .map(|number| {
             let reply = session.say(&format!("{number}")).expect("it fits");
             let (forgotten, tokens) = (reply.forgotten(), reply.prompt_tokens());
-            assert!(tokens <= 48, "{tokens} of 64 leave no quarter for the reply");
+            assert!(tokens <= 120, "{tokens} of 160 leave no quarter for the reply");
             whole(reply);
             forgotten
         })
@@ -137,9 +137,9 @@ fn the_oldest_turns_make_room_and_a_message_alone_does_not() {
     said.push((Role::User, "7"));
     assert_eq!(history[7].1, answer(&model, &said, 14, 4));
 
-    let refused = session.say(&"x".repeat(60)).map(drop).expect_err("it is too long");
+    let refused = session.say(&"x".repeat(120)).map(drop).expect_err("it is too long");
     assert!(
-        matches!(refused, Error::MessageTooLong { tokens: 61.., room: 48, context_length: 64 }),
+        matches!(refused, Error::MessageTooLong { tokens: 121.., room: 120, context_length: 160 }),
         "{refused}"
     );
     assert_eq!(told(&session), history);
@@ -193,7 +193,7 @@ fn settings_out_of_range_change_nothing() {
 
 #[test]
 fn a_model_that_computes_no_numbers_leaves_the_history_as_it_was() {
-    let model = model_with(64, f64::NAN);
+    let model = model_with(64, 3e38);
     let mut session = session(&model, 1);
     let reply: Result<String> = session.say("so").expect("it fits").collect();
     assert!(matches!(reply, Err(Error::NotFinite { .. })));

@@ -54,8 +54,8 @@ impl<'a, B: Backend> Engine<'a, B> {
     ///
     /// # Errors
     ///
-    /// [`Error::EmptyPrompt`] or [`Error::UnknownToken`] for a prompt that the model cannot read, [`Error::TooLong`] for one
-    /// that must not be shortened, or [`Error::Sampling`].
+    /// [`Error::EmptyPrompt`] or [`Error::UnknownToken`] for a prompt that the model cannot read, or a bias for a token that it
+    /// does not have; [`Error::TooLong`] for a prompt that must not be shortened, or [`Error::Sampling`].
     pub fn admit(&mut self, request: Request) -> Result<RequestId> {
         check(self.model, &request)?;
         let id = RequestId(self.next_id);
@@ -179,6 +179,8 @@ impl<'a, B: Backend> Engine<'a, B> {
 fn check<B: Backend>(model: &GptModel<B>, Request { prompt, options }: &Request) -> Result<()> {
     options.sampling.validate()?;
     check_tokens(model, prompt)?;
+    let biased: Vec<u32> = options.sampling.logit_bias.iter().map(|(token, _)| *token).collect();
+    check_tokens(model, &biased)?;
     let context_length = model.config().context_length;
     let whole = options.when_full == WhenFull::End || options.prompt_logprobs.is_some();
     match prompt.len() {

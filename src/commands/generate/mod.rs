@@ -5,16 +5,16 @@ mod report;
 
 use std::io::Write;
 use std::path::PathBuf;
-use std::time::{Instant, SystemTime};
+use std::time::Instant;
 
 use anyhow::Result;
 use kiln_datasets::Tokenizer;
-use kiln_inference::{GenerateOptions, ModelFiles, Request, Sampling, TextModel, encode_prompt};
+use kiln_inference::{GenerateOptions, ModelFiles, Request, TextModel, encode_prompt};
 use kiln_model::Backend;
 
 use self::report::Report;
 use crate::backend::{Job, dispatch};
-use crate::cli::inference::{Generate, SamplingArgs};
+use crate::cli::inference::Generate;
 use crate::commands::newest;
 use crate::commands::shell::quoted;
 use crate::failure::{self, Reading};
@@ -23,20 +23,11 @@ use crate::failure::{self, Reading};
 const SIDE_BY_SIDE: usize = 16;
 
 pub fn run(args: Generate) -> Result<()> {
-    let SamplingArgs { temperature, top_k, top_p, min_p, repeat_penalty, repeat_last_n } = args.sampling;
     let options = GenerateOptions {
         max_tokens: args.max_tokens,
         logprobs: (args.logprobs || args.top_logprobs > 0).then_some(args.top_logprobs),
-        sampling: Sampling {
-            temperature,
-            top_k,
-            top_p,
-            min_p,
-            repeat_penalty,
-            repeat_last_n,
-            ..Sampling::default()
-        },
-        seed: args.seed.and_then(|seed| u64::try_from(seed).ok()).unwrap_or_else(clock_seed),
+        sampling: args.sampling.sampling(),
+        seed: args.sampling.seed(),
         kv_cache: !args.no_kv_cache,
         ..GenerateOptions::default()
     };
@@ -53,9 +44,8 @@ pub fn run(args: Generate) -> Result<()> {
         Ok(Text { prompt, index: 0, request: Request { prompt: tokens, options: options.clone() } })
     };
     let firsts = prompts::read(&args)?.into_iter().map(encode).collect::<Result<_>>()?;
-    let until = args.stop.iter().map(|stop| prompts::unescape(stop)).collect();
     let backend = args.common.backend.clone();
-    dispatch(&backend, Generating { args, files, tokenizer, firsts, until })
+    dispatch(&backend, Generating { args, files, tokenizer, firsts })
 }
 
 /// The model that was named, in whose place a prompt is easily typed.
@@ -95,19 +85,18 @@ struct Generating {
     tokenizer: Tokenizer,
     /// The first text for each prompt.
     firsts: Vec<Text>,
-    until: Vec<String>,
 }
 
 impl Job for Generating {
     type Output = ();
 
     fn run<B: Backend>(self, device: B::Device, _name: &'static str) -> Result<()> {
-        let Self { args, files, tokenizer, firsts, until } = self;
+        let Self { args, files, tokenizer, firsts } = self;
         let model = files.load_with_precision::<B>(&device, args.common.dtype)?;
         let model = TextModel::new(model, tokenizer).with_special_tokens(files.special_tokens());
         let mut report = Report::new(&args, model.tokenizer());
         if let ([text], 1) = (&firsts[..], args.num_samples) {
-            return alone(&model, text, &until, &mut report);
+            return alone(&model, text, &args.stop, &mut report);
         }
         // Made as they are needed: there may be more than memory holds.
         let mut all = firsts.iter().flat_map(|first| (0..args.num_samples).map(|index| first.again(index)));
@@ -118,7 +107,7 @@ impl Job for Generating {
             }
             let requests: Vec<Request> = texts.iter().map(|text| text.request.clone()).collect();
             let start = Instant::now();
-            let generated = model.generate_batch(&requests, &until)?;
+            let generated = model.generate_batch(&requests, &args.stop)?;
             let seconds = start.elapsed().as_secs_f64();
             let tokens: usize = generated.iter().map(|(_, completion)| completion.tokens.len()).sum();
             for (text, (written, completion)) in texts.iter().zip(&generated) {
@@ -149,10 +138,4 @@ fn alone<B: Backend>(
     let seconds = start.elapsed().as_secs_f64();
     let tokens_per_second = pieces.tokens().len() as f64 / seconds;
     report.finish(text, &written, &pieces.into_completion(), tokens_per_second)
-}
-
-/// Another text each time nobody asks for a particular one.
-fn clock_seed() -> u64 {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    now.map_or(0, |now| now.as_nanos() as u64)
 }

@@ -97,13 +97,17 @@ impl ChatTemplate {
         let answers = (0..).zip(asked.messages).filter(|(_, message)| message.role == Role::Assistant);
         if self.marks_answers {
             let (marked, expected) = (rendering.answers.len(), answers.count());
-            if marked != expected {
+            if marked != expected && !asked.open {
                 return Err(format!("it marks {marked} answers where there are {expected}"));
             }
             return Ok(rendering);
         }
-        let find = |(index, _)| self.answer(asked, index, &rendering.text, special);
-        rendering.answers = answers.map(find).collect::<Result<_, _>>()?;
+        let found = answers.map(|(index, _)| self.answer(asked, index, &rendering.text, special));
+        rendering.answers = match asked.open {
+            // What is only to be continued may be written in another way than what was learned.
+            true => found.filter_map(Result::ok).collect(),
+            false => found.collect::<Result<_, _>>()?,
+        };
         Ok(rendering)
     }
 

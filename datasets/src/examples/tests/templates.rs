@@ -38,6 +38,11 @@ fn a_template_that_hides_its_answers_is_refused() {
     let changing = "{% for m in messages %}{{ m.content }}{{ '!' if loop.last else '' }}{% endfor %}";
     let refused = learned(chat(changing), &TURNS).expect_err("answers change");
     assert!(refused.contains("it writes turn 2 in another way when it goes on"), "{refused}");
+
+    // To go on with it, nobody need know where they are.
+    let encoder = ExampleEncoder::new(&bytes(), chat(changing), 1000, false).expect("sound");
+    let prompt = encoder.prompt(&conversation(&TURNS[..3])).expect("no answer is learned");
+    assert_eq!(bytes().decode(&prompt).expect("own tokens"), "uav!");
 }
 
 #[test]
