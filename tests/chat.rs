@@ -11,9 +11,14 @@ use tempfile::TempDir;
 
 /// A folder with a small model of bytes in `base`, which has read a few tales.
 fn base(context_length: usize) -> TempDir {
+    base_of(30_000, context_length)
+}
+
+fn base_of(bytes: usize, context_length: usize) -> TempDir {
     let folder = tempfile::tempdir().expect("a temporary directory");
-    let context = format!("model.context_length={context_length}");
-    let sets = ["tokenizer.kind=byte", "tokenizer.chat=true", "training.steps=4", &context];
+    let (bytes, context) =
+        (format!("data.tales_bytes={bytes}"), format!("model.context_length={context_length}"));
+    let sets = ["tokenizer.kind=byte", "tokenizer.chat=true", "training.steps=4", &bytes, &context];
     let sets = sets.into_iter().flat_map(|change| ["--set", change]);
     stdout(&train(folder.path(), ["--run-dir", "base"].into_iter().chain(sets)));
     folder
@@ -67,11 +72,22 @@ fn a_question_has_one_reply_and_standard_output_nothing_else() {
     let told = String::from_utf8_lossy(&verbose.stderr);
     assert!(told.contains("tokens/s") && told.contains("of 64 tokens of the context used"), "{told}");
 
-    // Both names of an adapter's model.
-    let seeded = ["--seed", "5", "--temperature", "2", "--max-tokens", "20"];
-    let drawn = |more: &[&str]| stdout(&piped(path, &[&["tuned"], &seeded[..], more].concat(), "3?"));
-    assert_eq!(drawn(&[]), drawn(&[]));
-    assert_ne!(drawn(&[]), drawn(&["--system", "Be brief."]));
+    // A system text is read before the question.
+    let told_with = |system: &str| {
+        let output = piped(path, &[&greedy[..], &["-v", "--system", system, "3?"]].concat(), "");
+        let told = String::from_utf8(output.stderr).expect("UTF-8");
+        let used = told.split("; ").nth(1).and_then(|rest| rest.split(' ').next()).map(str::parse::<usize>);
+        used.expect("a figure").expect("a number")
+    };
+    assert_eq!(told_with("Be brief."), told_with("Be") + " brief.".len());
+
+    let drawn = |seed| {
+        let args =
+            ["tuned", "--seed", seed, "--temperature", "9", "--max-tokens", "20", "--template", "plain"];
+        stdout(&piped(path, &args, "3?"))
+    };
+    assert_eq!(drawn("1"), drawn("1"));
+    assert_ne!(drawn("1"), drawn("2"));
 }
 
 #[test]
@@ -112,8 +128,17 @@ fn a_model_that_tells_tales_tells_one_that_is_asked_for() {
 fn what_cannot_be_asked_is_refused_with_what_to_do() {
     let folder = tuned();
     let path = folder.path();
-    let hints = ["a base model", "kiln finetune instruct --model", "kiln generate --model", "--template"];
+    let hints = ["base", "a base model", "<|im_end|>", "kiln finetune instruct --model", "--template"];
     refuse(path, ["chat", "--model", "base", "Hello."], &hints);
+    std::fs::remove_file(path.join("base/model/chat_template.jinja")).expect("it is there");
+    let config = path.join("base/model/tokenizer_config.json");
+    let named = std::fs::read_to_string(&config).expect("it is there");
+    std::fs::write(&config, named.replace("chat_template", "no_template")).expect("writable");
+    refuse(
+        path,
+        ["chat", "--model", "base", "Hello."],
+        &["base", "no template for conversations", "--template"],
+    );
     let long = "0123456789".repeat(7);
     refuse(path, ["chat", "tuned", &long], &["the message has ", " tokens", "context of 64", "room for 48"]);
     refuse(path, ["chat", "tuned"], &["standard input is empty", "hint: "]);
@@ -216,7 +241,7 @@ mod terminal {
 
     #[test]
     fn control_c_stops_a_reply_and_keeps_it() {
-        let folder = base(16384);
+        let folder = base_of(600_000, 4096);
         let Some(terminal) = chat("stop", folder.path(), "base --template plain --temperature 1 -r zq9")
         else {
             return;
@@ -224,7 +249,8 @@ mod terminal {
         terminal.keys(&["so it goes", "Enter"]);
         terminal.wait("a reply", |screen| screen.lines().filter(|line| !line.is_empty()).count() > 6);
         terminal.keys(&["C-c"]);
-        terminal.wait("a prompt", |screen| screen.trim_end().ends_with("\n>"));
+        let stopped = terminal.wait("a prompt", |screen| screen.trim_end().ends_with("\n>"));
+        assert!(!stopped.contains("cut off"), "it was over before:\n{stopped}");
         say(&terminal, "/save talk.json");
         let saved = std::fs::read_to_string(folder.path().join("talk.json")).expect("it was saved");
         let saved: serde_json::Value = serde_json::from_str(&saved).expect("JSON");

@@ -39,6 +39,17 @@ pub enum Error {
         /// Most the model takes.
         context_length: usize,
     },
+    /// A model without a template for conversations.
+    #[error("a base model: it continues texts, and has no template for conversations")]
+    NoTemplate,
+    /// A model with a template that it has not learned to answer by.
+    #[error(
+        "a base model, it seems: its template ends answers with {turn_end}, and the model does not end its texts there"
+    )]
+    UnusedTemplate {
+        /// The token that ends answers.
+        turn_end: String,
+    },
     /// A message of a conversation that the context has no room for.
     #[error(
         "the message has {tokens} tokens with what must stand before it, and the context of {context_length} has room for \

@@ -51,7 +51,7 @@ mod text_stream;
 mod tokens;
 
 pub use batch::{Completion, generate_batch};
-pub use chat::{ChatHistory, ChatSession, ChatSettings, Reply, Turn};
+pub use chat::{ChatHistory, ChatSession, ChatSettings, Reply, Turn, chat_template};
 pub use engine::{Engine, EngineOptions, Event, RequestId};
 pub use error::{Error, Result};
 pub use evaluate::{CorpusLoss, evaluate};

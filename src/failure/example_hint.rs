@@ -2,8 +2,10 @@
 
 use kiln_datasets::examples::{Flaw, Form};
 
-/// What the user can do about `flaw`, if there is something.
-pub fn hint(flaw: &Flaw) -> Option<String> {
+use super::Reading;
+
+/// What the user can do about `flaw` of a command that reads examples in this way, if there is something.
+pub fn hint(flaw: &Flaw, reading: Reading) -> Option<String> {
     Some(match flaw {
         Flaw::NoRecords => {
             "examples are in .jsonl, .json, .csv, .tsv or .parquet files; `kiln train FILE --init-from MODEL` learns plain text"
@@ -27,6 +29,9 @@ pub fn hint(flaw: &Flaw) -> Option<String> {
         Flaw::OtherForm { .. } => "`kiln finetune instruct` learns from conversations".into(),
         Flaw::EmptyAnswer => "leave the example out, or give that answer a `\"weight\": 0`".into(),
         Flaw::NothingTrained => "an answer has the role assistant, and no weight or `\"weight\": 1`".into(),
+        Flaw::Template { .. } if reading == Reading::Fixed => {
+            "the template of a model may allow no system text, or only some; `kiln chat --template` takes another".into()
+        }
         Flaw::Template { .. } => {
             "correct the example, or choose another template with `--set finetune.template=NAME`: chatml, alpaca, plain, or a Jinja file"
                 .into()
@@ -45,11 +50,14 @@ mod tests {
 
     #[test]
     fn every_form_that_is_understood_is_named() {
-        let told = hint(&Flaw::UnknownKeys { found: vec!["q".into()] }).expect("there is something to do");
+        let told = hint(&Flaw::UnknownKeys { found: vec!["q".into()] }, Reading::Settings)
+            .expect("there is something to do");
         assert!(Form::ALL.iter().all(|form| told.contains(form.keys())), "{told}");
         let preference = Flaw::OtherForm { expected: "conversations", found: Form::Transcripts };
-        assert!(hint(&preference).expect("another command").contains("finetune dpo"));
+        assert!(hint(&preference, Reading::Settings).expect("another command").contains("finetune dpo"));
         let column = Flaw::NoColumn { of: "label", column: "label".into(), names: Vec::new() };
-        assert!(hint(&column).expect("another name").contains("finetune.label_column=NAME"));
+        assert!(
+            hint(&column, Reading::Settings).expect("another name").contains("finetune.label_column=NAME")
+        );
     }
 }

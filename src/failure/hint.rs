@@ -7,6 +7,7 @@ use std::error::Error;
 use std::io::ErrorKind;
 use std::path::Path;
 
+use kiln_datasets::examples::Template;
 use kiln_datasets::{Binary, HubModel};
 
 use super::adapters;
@@ -113,7 +114,7 @@ fn datasets(error: &kiln_datasets::Error, reading: Reading) -> Option<String> {
         Error::LoneSurrogate { .. } => reading.surrogate().into(),
         Error::NoField { .. } => reading.field().into(),
         Error::Document { source, .. } => return datasets(source, reading),
-        Error::Example { flaw, .. } => return super::example_hint::hint(flaw),
+        Error::Example { flaw, .. } => return super::example_hint::hint(flaw, reading),
         Error::CompressedParquet { .. } => "unpack it first".into(),
         Error::Prepared { .. } => "choose another --out, or remove this folder".into(),
         Error::UnknownCorpus { name } => unknown_corpus(name),
@@ -306,6 +307,12 @@ fn inference(error: &kiln_inference::Error, reading: Reading) -> Option<String> 
         Error::Model(source) => return model(source),
         Error::Data(source) => return datasets(source, reading),
         Error::NoBase { base, .. } => adapters::no_base(base),
+        Error::NoTemplate | Error::UnusedTemplate { .. } => format!(
+            "`kiln finetune instruct --model MODEL --data FILE` teaches it to answer; `kiln generate --model MODEL` continues a \
+             text; --template {} or a Jinja file asks it as it is",
+            Template::NAMES.join(", ")
+        ),
+        Error::MessageTooLong { .. } => "shorten it, or use a model with a longer context".to_owned(),
         Error::EmptyPrompt => "give at least one character to continue from".to_owned(),
         _ => return None,
     })

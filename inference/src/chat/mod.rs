@@ -9,6 +9,7 @@ mod reply;
 mod saved;
 mod session;
 mod settings;
+mod template;
 #[cfg(test)]
 mod tests;
 
@@ -16,3 +17,4 @@ pub use self::history::{ChatHistory, Turn};
 pub use self::reply::Reply;
 pub use self::session::ChatSession;
 pub use self::settings::ChatSettings;
+pub use self::template::chat_template;

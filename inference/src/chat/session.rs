@@ -2,10 +2,11 @@
 
 use std::path::Path;
 
-use kiln_datasets::examples::{Conversation, ExampleEncoder, Message, Provenance, Role, Template};
+use kiln_datasets::examples::{ExampleEncoder, Message, Role, Template};
 use kiln_model::Backend;
 
 use super::reply::{Reply, Started};
+use super::template::{conversation, turn_end};
 use super::{ChatHistory, ChatSettings, Turn, saved};
 use crate::engine::{Engine, EngineOptions};
 use crate::error::{Error, Result};
@@ -43,15 +44,11 @@ impl<'a, B: Backend> ChatSession<'a, B> {
         settings.validate()?;
         let (tokenizer, context_length) = (model.tokenizer(), model.model().config().context_length);
         let encoder = ExampleEncoder::new(tokenizer, template, context_length, false)?;
-        let nothing = [Message::new(Role::User, ""), Message::new(Role::Assistant, "")];
-        // A template that refuses this one says so when something is said.
-        let turn_end = encoder.turn_end(&conversation(nothing.into())).ok().flatten();
-        let is_special = |id: &u32| tokenizer.special_tokens().iter().any(|(_, special)| special == id);
         Ok(Self {
             model,
             engine: Engine::new(model.model(), EngineOptions::new(1).keeping(context_length)),
+            turn_end: turn_end(&encoder, tokenizer),
             encoder,
-            turn_end: turn_end.filter(is_special),
             history: ChatHistory::default(),
             settings,
             forgotten: 0,
@@ -192,13 +189,5 @@ impl<'a, B: Backend> ChatSession<'a, B> {
                 _ => forgotten += 1,
             }
         }
-    }
-}
-
-fn conversation(messages: Vec<Message>) -> Conversation {
-    Conversation {
-        messages,
-        tools: Vec::new(),
-        provenance: Provenance::of_file(Path::new("the conversation")),
     }
 }

@@ -34,7 +34,7 @@ pub fn run(mut args: Chat) -> Result<()> {
     let directory = model(&args)?;
     let files = crate::files::with_adapter(crate::files::open_model(&directory)?, &args.adapter)?;
     let tokenizer = crate::files::tokenizer_of(&files, None)?;
-    let template = template::choose(args.template.as_deref(), &tokenizer, &directory)?;
+    let template = template::choose(args.template.as_deref(), &tokenizer, &files)?;
     let question = question::read(prompt)?;
     let backend = args.backend.clone();
     dispatch(&backend, Chatting { args, directory, files, tokenizer, template, settings, question })
