@@ -128,17 +128,13 @@ fn a_model_that_tells_tales_tells_one_that_is_asked_for() {
 fn what_cannot_be_asked_is_refused_with_what_to_do() {
     let folder = tuned();
     let path = folder.path();
-    let hints = ["base", "a base model", "<|im_end|>", "kiln finetune instruct --model", "--template"];
-    refuse(path, ["chat", "--model", "base", "Hello."], &hints);
-    std::fs::remove_file(path.join("base/model/chat_template.jinja")).expect("it is there");
-    let config = path.join("base/model/tokenizer_config.json");
-    let named = std::fs::read_to_string(&config).expect("it is there");
-    std::fs::write(&config, named.replace("chat_template", "no_template")).expect("writable");
-    refuse(
-        path,
-        ["chat", "--model", "base", "Hello."],
-        &["base", "no template for conversations", "--template"],
-    );
+    let words = ["--run-dir", "words", "--set", "training.steps=2", "--set", "tokenizer.chat=true"];
+    stdout(&train(path, words));
+    let hints = ["words", "a base model", "<|im_end|>", "kiln finetune instruct --model", "--template"];
+    refuse(path, ["chat", "--model", "words", "Hello."], &hints);
+    stdout(&train(path, ["--run-dir", "plain", "--set", "training.steps=2"]));
+    refuse(path, ["chat", "plain", "Hello."], &["plain", "no template for conversations", "--template"]);
+    stdout(&piped(path, &["words", "Hi.", "--template", "plain", "--max-tokens", "4"], ""));
     let long = "0123456789".repeat(7);
     refuse(path, ["chat", "tuned", &long], &["the message has ", " tokens", "context of 64", "room for 48"]);
     refuse(path, ["chat", "tuned"], &["standard input is empty", "hint: "]);
