@@ -28,7 +28,6 @@ pub fn print<B: Backend>(
     out.finish()?;
     writeln!(out)?;
     out.flush()?;
-    let seconds = start.elapsed().as_secs_f64();
     let used = reply.prompt_tokens() + reply.tokens();
     if reply.finish_reason() == Some(FinishReason::Length) {
         print_message(match used >= reply.context_length() {
@@ -37,18 +36,27 @@ pub fn print<B: Backend>(
         });
     }
     if verbose {
-        let first = first.unwrap_or(seconds);
-        // The first token belongs to the reading of the prompt.
-        let rate = reply.tokens().saturating_sub(1) as f64 / (seconds - first).max(f64::EPSILON);
+        let seconds = start.elapsed().as_secs_f64();
         print_message(format_args!(
-            "({} tokens, {rate:.1} tokens/s, the first after {first:.2} s; {used} of {} tokens of the context used, {} not \
-             read again)",
-            reply.tokens(),
+            "({}; {used} of {} tokens of the context used, {} not read again)",
+            speed(reply.tokens(), first, seconds),
             reply.context_length(),
             reply.cached()
         ));
     }
     Ok(())
+}
+
+/// How fast tokens came: the first, after reading what was said, and the others.
+fn speed(tokens: usize, first: Option<f64>, seconds: f64) -> String {
+    let Some(first) = first else { return format!("no token in {seconds:.2} s") };
+    match tokens {
+        1 => format!("1 token, after {first:.2} s"),
+        _ => {
+            let rate = (tokens - 1) as f64 / (seconds - first).max(f64::EPSILON);
+            format!("{tokens} tokens, the first after {first:.2} s, then {rate:.1} tokens/s")
+        }
+    }
 }
 
 /// A text without what would control the terminal.
@@ -59,6 +67,13 @@ fn printable(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_first_token_is_timed_apart() {
+        assert_eq!(speed(0, None, 1.0), "no token in 1.00 s");
+        assert_eq!(speed(1, Some(0.5), 0.6), "1 token, after 0.50 s");
+        assert_eq!(speed(21, Some(0.5), 1.5), "21 tokens, the first after 0.50 s, then 20.0 tokens/s");
+    }
 
     #[test]
     fn a_model_does_not_control_the_terminal() {

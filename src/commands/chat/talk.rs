@@ -107,6 +107,7 @@ impl<'a, B: Backend> Talk<'a, B> {
         print_message(format_args!("system = {}", history.system.as_deref().unwrap_or("none")));
         print_message(format_args!("questions so far: {}", history.turns.len()));
         for (key, value) in settings::list(self.session.settings())? {
+            let value = if value.is_null() { "none".to_owned() } else { value.to_string() };
             print_message(format_args!("{key} = {value}"));
         }
         print_message(format_args!("verbose = {}", if self.verbose { "on" } else { "off" }));
