@@ -11,15 +11,13 @@ use tempfile::TempDir;
 
 /// A folder with a small model of bytes in `base`, which has read a few tales.
 fn base(context_length: usize) -> TempDir {
-    base_of(30_000, context_length)
+    base_with(&[&format!("model.context_length={context_length}")])
 }
 
-fn base_of(bytes: usize, context_length: usize) -> TempDir {
+fn base_with(more: &[&str]) -> TempDir {
     let folder = tempfile::tempdir().expect("a temporary directory");
-    let (bytes, context) =
-        (format!("data.tales_bytes={bytes}"), format!("model.context_length={context_length}"));
-    let sets = ["tokenizer.kind=byte", "tokenizer.chat=true", "training.steps=4", &bytes, &context];
-    let sets = sets.into_iter().flat_map(|change| ["--set", change]);
+    let sets = ["tokenizer.kind=byte", "tokenizer.chat=true", "training.steps=4"];
+    let sets = sets.iter().chain(more).flat_map(|change| ["--set", change]);
     stdout(&train(folder.path(), ["--run-dir", "base"].into_iter().chain(sets)));
     folder
 }
@@ -237,11 +235,11 @@ mod terminal {
 
     #[test]
     fn control_c_stops_a_reply_and_keeps_it() {
-        let folder = base_of(600_000, 4096);
-        let Some(terminal) = chat("stop", folder.path(), "base --template plain --temperature 1 -r zq9")
-        else {
-            return;
-        };
+        // Seconds of text, with blanks to break lines at, and without the token that ends a reply.
+        let slow = ["data.tales_bytes=600000", "model.context_length=4096", "model.d_model=256"];
+        let folder = base_with(&slow);
+        let args = "base --template plain --temperature 1 --logit-bias 32=4 --logit-bias 257=-100";
+        let Some(terminal) = chat("stop", folder.path(), args) else { return };
         terminal.keys(&["so it goes", "Enter"]);
         terminal.wait("a reply", |screen| screen.lines().filter(|line| !line.is_empty()).count() > 6);
         terminal.keys(&["C-c"]);

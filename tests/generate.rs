@@ -347,26 +347,14 @@ fn heads_that_are_not_used_are_named_once() {
 #[test]
 fn a_bias_and_penalties_decide_what_is_chosen() {
     let folder = trained(&[]);
-    let greedy = ["--prompt", "the", "--temperature", "0", "--max-tokens", "40"];
-    let tokens = |more: &[&str]| object(folder.path(), &[&greedy, more].concat())["tokens"].clone();
-    assert_eq!(tokens(&["--logit-bias", "65=1000"]), json!(vec![65; 40]));
-    assert_eq!(tokens(&["--logit-bias", "65=1000", "--logit-bias", "66=2000"]), json!(vec![66; 40]));
-    // Once a token was chosen, the penalty outweighs all logits of such a model.
-    for penalty in ["--frequency-penalty", "--presence-penalty"] {
-        let tokens = tokens(&[penalty, "1000"]);
-        let mut distinct: Vec<u64> =
-            tokens.as_array().expect("a list").iter().filter_map(Value::as_u64).collect();
-        distinct.sort_unstable();
-        distinct.dedup();
-        assert_eq!(distinct.len(), 40, "{penalty}: {tokens}");
-    }
-    // Of two tokens that are chosen in turn, a penalty for each time leaves each as often as the other.
-    let both = ["--logit-bias", "65=1000", "--logit-bias", "66=1000", "--frequency-penalty", "20"];
-    let counts = |tokens: Value| {
-        [65, 66].map(|id| tokens.as_array().expect("a list").iter().filter(|token| **token == id).count())
+    let greedy = ["--prompt", "the", "--temperature", "0", "--max-tokens", "8"];
+    let often = |id: u64, more: &[&str]| {
+        let object = object(folder.path(), &[&greedy, more].concat());
+        object["tokens"].as_array().expect("a list").iter().filter(|token| **token == id).count()
     };
-    assert_eq!(counts(tokens(&both)), [20, 20]);
-    let refused = kiln(folder.path(), ["generate", "run", "-p", "a", "--logit-bias", "256=1"]);
-    assert_eq!(refused.status.code(), Some(2));
-    assert!(String::from_utf8_lossy(&refused.stderr).contains("token 256"));
+    let biased = ["--logit-bias", "65=10000", "--logit-bias", "66=10200"];
+    // Once it was chosen, 66 loses its lead, until 65 was chosen as often: with a penalty for each time, again and again.
+    for (penalty, expected) in [("--presence-penalty", 1), ("--frequency-penalty", 4)] {
+        assert_eq!(often(65, &[&biased[..], &[penalty, "300"]].concat()), expected, "{penalty}");
+    }
 }
