@@ -32,7 +32,7 @@ impl ExampleEncoder {
     ///
     /// # Errors
     ///
-    /// [`Error::Format`] from a tokenizer that is damaged.
+    /// [`Error::Format`](crate::Error::Format) from a tokenizer that is damaged.
     pub fn new(
         tokenizer: &Tokenizer,
         template: Template,
@@ -49,8 +49,8 @@ impl ExampleEncoder {
     ///
     /// # Errors
     ///
-    /// [`Error::Example`] if the template refuses it; [`Error::Document`] for a character that a character tokenizer does
-    /// not know.
+    /// [`Error::Example`](crate::Error::Example) if the template refuses it; [`Error::Document`](crate::Error::Document) for a
+    /// character that a character tokenizer does not know.
     pub fn prompt(&self, conversation: &Conversation) -> Result<Vec<u32>> {
         let (tokens, _) = self.tokens(conversation, true, &[])?;
         Ok(tokens)
@@ -73,7 +73,7 @@ impl ExampleEncoder {
     ///
     /// # Errors
     ///
-    /// As [`prompt`](Self::prompt), and [`Error::Example`] if nothing of it is learned.
+    /// As [`prompt`](Self::prompt), and [`Error::Example`](crate::Error::Example) if nothing of it is learned.
     pub fn encode(&self, conversation: &Conversation) -> Result<Encoded> {
         let provenance = conversation.provenance.clone();
         let answers = conversation.messages.iter().filter(|message| message.role == Role::Assistant);
@@ -94,7 +94,7 @@ impl ExampleEncoder {
     ///
     /// # Errors
     ///
-    /// As [`encode`](Self::encode), and [`Error::Example`] if more than half are dropped.
+    /// As [`encode`](Self::encode), and [`Error::Example`](crate::Error::Example) if more than half are dropped.
     pub fn encode_all(&self, conversations: &[Conversation]) -> Result<EncodedExamples<Encoded>> {
         let mut fitting = Fitting::new(self.context_length, conversations.len());
         for conversation in conversations {

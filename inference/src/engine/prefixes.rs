@@ -30,10 +30,13 @@ impl<B: Backend> Prefix<'_, B> {
     }
 }
 
+/// A prompt with its keys and values, and the logits after it.
+pub(super) type ReadPrompt<B> = (Vec<u32>, KvCache<B>, Arc<[f32]>);
+
 /// Prompts of texts that are over, the one last used at the end.
 #[derive(Debug)]
 pub(super) struct Prefixes<B: Backend> {
-    kept: VecDeque<(Vec<u32>, KvCache<B>, Arc<[f32]>)>,
+    kept: VecDeque<ReadPrompt<B>>,
     /// Most positions of all together.
     most: usize,
 }

@@ -7,7 +7,7 @@ use kiln_model::{Backend, GptModel, KvCache, NoTap};
 
 use super::CHUNK;
 use super::event::{Event, RequestId};
-use super::prefixes::Prefix;
+use super::prefixes::{Prefix, ReadPrompt};
 use crate::TokenSampler;
 use crate::error::Result;
 use crate::generate::FinishReason;
@@ -115,7 +115,7 @@ impl<B: Backend> Slot<B> {
     }
 
     /// The prompt with its keys, values and logits, of a text that is over.
-    pub(super) fn into_prompt(self) -> Option<(Vec<u32>, KvCache<B>, Arc<[f32]>)> {
+    pub(super) fn into_prompt(self) -> Option<ReadPrompt<B>> {
         let (cache, logits) = (self.cache?, self.prompt_logits?);
         let mut tokens = self.tokens;
         tokens.truncate(self.in_chunks);
