@@ -165,6 +165,13 @@ impl Generation {
     }
 }
 
+impl Drop for Generation {
+    fn drop(&mut self) {
+        let given_up = self.choices.iter().filter(|choice| !choice.is_over()).count();
+        self.app.metrics.cancelled(given_up);
+    }
+}
+
 /// The error of a server that has as much to do as it may have.
 pub(super) fn busy() -> ApiError {
     ApiError::new(StatusCode::TOO_MANY_REQUESTS, "The queue is full; try again later.")

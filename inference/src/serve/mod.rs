@@ -13,6 +13,7 @@ mod completions;
 mod connection;
 mod error;
 mod fields;
+mod fresh;
 mod generation;
 mod guard;
 mod health;

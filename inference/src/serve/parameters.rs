@@ -1,15 +1,12 @@
 //! What both kinds of completions are asked for alike.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::SystemTime;
-
 use kiln_datasets::mix;
 use serde_json::Value;
 
 use super::app::Facts;
 use super::error::{ApiError, Result};
 use super::fields::{Fields, whole, wrong};
-use super::stop_strings;
+use super::{fresh, stop_strings};
 use crate::request::{GenerateOptions, WhenFull};
 use crate::sampling::Sampling;
 
@@ -34,8 +31,8 @@ pub(super) struct Parameters {
 }
 
 impl Parameters {
-    /// Takes them from a request.
-    pub(super) fn take(fields: &mut Fields, facts: &Facts) -> Result<Self> {
+    /// Takes them from a request, whose texts are over at the tokens `end` unless it says otherwise.
+    pub(super) fn take(fields: &mut Fields, facts: &Facts, end: &[u32]) -> Result<Self> {
         check_format(fields)?;
         let (n, stream) = (fields.integer("n", 1..=MOST_CHOICES)?.unwrap_or(1), fields.flag("stream")?);
         let best_of = fields.integer("best_of", 1..=MOST_CHOICES)?.unwrap_or(n);
@@ -56,7 +53,7 @@ impl Parameters {
         };
         let ignores_end = fields.flag("ignore_eos")?;
         let options = GenerateOptions {
-            stop: if ignores_end { Vec::new() } else { facts.special_tokens.end.clone() },
+            stop: if ignores_end { Vec::new() } else { end.to_vec() },
             vocab_size: Some(facts.tokenizer.vocab_size()),
             when_full: WhenFull::End,
             sampling: sampling(fields, facts)?,
@@ -135,15 +132,9 @@ fn logit_bias(fields: &mut Fields, facts: &Facts) -> Result<Vec<(u32, f32)>> {
 fn seed(fields: &mut Fields) -> Result<u64> {
     let seed = fields.integer("seed", i128::from(i64::MIN)..=i128::from(u64::MAX))?;
     Ok(match seed {
-        None | Some(-1) => fresh_seed(),
+        None | Some(-1) => fresh::number(),
         Some(seed) => seed as u64,
     })
-}
-
-fn fresh_seed() -> u64 {
-    static ASKED: AtomicU64 = AtomicU64::new(0);
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    mix(now.as_nanos() as u64, ASKED.fetch_add(1, Ordering::Relaxed))
 }
 
 /// Takes a limit of tokens under one of its names, the first of which counts.

@@ -46,6 +46,7 @@ impl Text {
 /// A text that has a slot, and when its last token came.
 struct Running {
     text: Text,
+    prompt_tokens: usize,
     last_token: Option<Instant>,
 }
 
@@ -102,7 +103,7 @@ impl<B: Backend> Worker<'_, B> {
             }
             keeps
         });
-        self.metrics.cancelled(dropped);
+        self.metrics.left(dropped);
         self.metrics.set_running(self.running.len());
     }
 
@@ -111,13 +112,14 @@ impl<B: Backend> Worker<'_, B> {
         while self.running.len() < self.slots {
             let Some(mut text) = self.queue.pop_front() else { return };
             self.metrics.waited(text.arrived.elapsed());
+            let prompt_tokens = text.request.prompt.len();
             match self.engine.admit(std::mem::take(&mut text.request)) {
                 Ok(id) => {
-                    self.running.insert(id, Running { text, last_token: None });
+                    self.running.insert(id, Running { text, prompt_tokens, last_token: None });
                 }
                 Err(error) => {
                     text.tell(Err(error));
-                    self.metrics.ended();
+                    self.metrics.left(1);
                 }
             }
         }
@@ -127,7 +129,7 @@ impl<B: Backend> Worker<'_, B> {
         let id = event.id();
         let Some(running) = self.running.get_mut(&id) else { return };
         match &event {
-            Event::Read { cached, .. } => self.metrics.read(*cached),
+            Event::Read { cached, .. } => self.metrics.read(running.prompt_tokens, *cached),
             Event::Token { .. } => {
                 let now = Instant::now();
                 match running.last_token.replace(now) {
@@ -144,7 +146,7 @@ impl<B: Backend> Worker<'_, B> {
         });
         if is_over {
             self.running.remove(&id);
-            self.metrics.ended();
+            self.metrics.left(1);
         }
     }
 }
