@@ -8,6 +8,8 @@ pub mod finetune;
 pub mod inference;
 pub mod models;
 mod precision;
+#[cfg(feature = "serve")]
+pub mod serve;
 pub mod training;
 mod typed;
 

@@ -40,6 +40,11 @@ impl ApiError {
         Self { code: Some(code), ..self }
     }
 
+    /// The error of a field that is within `param`.
+    pub(super) fn within(self, param: &str) -> Self {
+        Self { param: self.param.map(|inner| format!("{param}.{inner}")), ..self }
+    }
+
     /// A prompt that is longer than the context. Clients look for these words.
     pub(super) fn too_long(param: &str, tokens: usize, context_length: usize) -> Self {
         let message = format!(

@@ -122,7 +122,8 @@ mod tests {
 
     #[test]
     fn fields_are_checked_and_null_is_absent() {
-        let mut given = fields(json!({ "a": null, "n": 2.0, "t": 0.5, "f": true, "tools": [], "suffix": "" }));
+        let mut given =
+            fields(json!({ "a": null, "n": 2.0, "t": 0.5, "f": true, "tools": [], "suffix": "" }));
         assert!(given.value("a").is_none() && given.value("b").is_none());
         assert_eq!(given.count("n", 3).expect("within"), Some(2));
         assert_eq!(given.number("t", 0.0..=2.0).expect("within"), Some(0.5));

@@ -4,7 +4,8 @@ use std::fmt::Write;
 use std::time::Duration;
 
 /// Upper bounds of the buckets, in seconds.
-const BOUNDS: [f64; 14] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
+const BOUNDS: [f64; 14] =
+    [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
 
 /// Counts by duration.
 #[derive(Debug, Default)]
@@ -37,7 +38,8 @@ impl Histogram {
             let _ = writeln!(text, "{name}_bucket{{le=\"{bound}\"}} {within}");
         }
         let Self { count, sum, .. } = self;
-        let _ = writeln!(text, "{name}_bucket{{le=\"+Inf\"}} {count}\n{name}_sum {sum}\n{name}_count {count}");
+        let _ =
+            writeln!(text, "{name}_bucket{{le=\"+Inf\"}} {count}\n{name}_sum {sum}\n{name}_count {count}");
     }
 }
 

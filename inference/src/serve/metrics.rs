@@ -103,18 +103,22 @@ impl Metrics {
     }
 
     fn text(&self) -> String {
-        let (running, load, counters) =
-            (self.running.load(Ordering::Relaxed), self.load(), self.counters());
+        let (running, load, counters) = (self.running.load(Ordering::Relaxed), self.load(), self.counters());
         let mut text = String::new();
         for (name, help, value) in [
             ("requests_running", "Texts that are being written.", running),
             ("requests_waiting", "Texts that wait for a slot.", load.saturating_sub(running)),
         ] {
-            let _ = writeln!(text, "# HELP kiln_{name} {help}\n# TYPE kiln_{name} gauge\nkiln_{name} {value}");
+            let _ =
+                writeln!(text, "# HELP kiln_{name} {help}\n# TYPE kiln_{name} gauge\nkiln_{name} {value}");
         }
         for (name, help, value) in [
             ("prompt_tokens_total", "Tokens of prompts.", counters.prompt_tokens),
-            ("cached_prompt_tokens_total", "Tokens of prompts that were read before.", counters.cached_tokens),
+            (
+                "cached_prompt_tokens_total",
+                "Tokens of prompts that were read before.",
+                counters.cached_tokens,
+            ),
             ("generation_tokens_total", "Tokens that were written.", counters.generated_tokens),
             ("cancelled_total", "Texts whose client left.", counters.cancelled),
         ] {

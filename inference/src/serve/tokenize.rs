@@ -35,13 +35,12 @@ pub(super) async fn encode(State(app): State<Arc<App>>, mut fields: Fields) -> R
     let tokens = [if starts { start } else { &[] }, &encoded].concat();
     let (count, longest) = (tokens.len(), app.facts.context_length);
     let tokens: Value = match with_pieces {
-        true => tokens.iter().map(|id| json!({ "id": id, "piece": logprobs::name(*id, tokenizer) })).collect(),
+        true => {
+            tokens.iter().map(|id| json!({ "id": id, "piece": logprobs::name(*id, tokenizer) })).collect()
+        }
         false => json!(tokens),
     };
-    Ok(json_response(
-        StatusCode::OK,
-        &json!({ "tokens": tokens, "count": count, "max_model_len": longest }),
-    ))
+    Ok(json_response(StatusCode::OK, &json!({ "tokens": tokens, "count": count, "max_model_len": longest })))
 }
 
 /// The text of tokens.
