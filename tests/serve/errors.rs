@@ -30,7 +30,7 @@ fn every_field_is_checked_before_anything_is_answered() {
         (COMPLETIONS, "logprobs", json!({ "prompt": "a", "logprobs": 21 })),
         (COMPLETIONS, "seed", json!({ "prompt": "a", "seed": 0.5 })),
         (COMPLETIONS, "stop", json!({ "prompt": "a", "stop": [""] })),
-        (COMPLETIONS, "stop", json!({ "prompt": "a", "stop": ["x"; 17] })),
+        (COMPLETIONS, "stop", json!({ "prompt": "a", "stop": vec!["x"; 17] })),
         (COMPLETIONS, "suffix", json!({ "prompt": "a", "suffix": "b" })),
         (COMPLETIONS, "stream", json!({ "prompt": "a", "stream": "yes" })),
         (COMPLETIONS, "logit_bias", json!({ "prompt": "a", "logit_bias": { "x": 1 } })),
