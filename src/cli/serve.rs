@@ -39,7 +39,7 @@ pub struct Serve {
     /// Answer to this name too, besides those of this machine; * for any; may be repeated.
     #[arg(help_heading = REACHING, long, value_name = "NAME")]
     pub allow_host: Vec<String>,
-    /// Let pages of this origin ask from a browser, such as https://example.org; * for any; may be repeated.
+    /// Let pages of this origin ask from a browser, scheme, name and port, or * for any; may be repeated.
     #[arg(help_heading = REACHING, long, value_name = "ORIGIN")]
     pub allow_origin: Vec<String>,
     /// Texts that are written at the same time.
