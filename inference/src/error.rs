@@ -105,6 +105,10 @@ pub enum Error {
         /// The model, as it was named then; empty where it was not.
         base: String,
     },
+    /// The server cannot listen, or cannot start.
+    #[cfg(feature = "serve")]
+    #[error("the server: {0}")]
+    Server(#[source] std::io::Error),
     /// The model could not be opened.
     #[error(transparent)]
     Model(#[from] kiln_model::Error),
@@ -120,6 +124,8 @@ impl Error {
         match self {
             Self::Model(source) => source.kind(),
             Self::Data(source) => source.kind(),
+            #[cfg(feature = "serve")]
+            Self::Server(source) => source.kind(),
             Self::NoBase { .. } => ErrorKind::NotFound,
             Self::NotFinite { .. } | Self::LossNotFinite { .. } | Self::Conversation { .. } => {
                 ErrorKind::InvalidData

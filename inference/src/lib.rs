@@ -45,6 +45,8 @@ mod request;
 mod sampler;
 mod sampling;
 mod score;
+#[cfg(feature = "serve")]
+mod serve;
 mod stop;
 mod text_model;
 mod text_stream;
@@ -64,6 +66,8 @@ pub use request::{GenerateOptions, Request, WhenFull};
 pub use sampler::TokenSampler;
 pub use sampling::Sampling;
 pub use score::{TextScore, score};
+#[cfg(feature = "serve")]
+pub use serve::{ServeOptions, ServedModel, serve};
 pub use text_model::{GeneratedText, TextModel};
 
 /// The example in the README is compiled with the tests.

@@ -91,6 +91,12 @@ impl<B: Backend> TextModel<B> {
         &self.model
     }
 
+    /// The model, the tokenizer, and the tokens that begin and end texts.
+    #[cfg(feature = "serve")]
+    pub(crate) fn into_parts(self) -> (GptModel<B>, Tokenizer, SpecialTokens) {
+        (self.model, self.tokenizer, self.special_tokens)
+    }
+
     /// The tokens of a prompt: see [`encode_prompt()`].
     ///
     /// # Errors

@@ -9,7 +9,7 @@ use kiln_model::Precision;
 use super::precision::in_memory;
 
 /// The heading of the options that are alike in all commands.
-const COMPUTING: &str = "Where to compute";
+pub const COMPUTING: &str = "Where to compute";
 
 /// The heading of the options that say what comes out.
 pub const PRINTING: &str = "What is printed";

@@ -10,6 +10,8 @@ pub mod inference;
 pub mod models;
 mod precision;
 pub mod sampling;
+#[cfg(feature = "serve")]
+pub mod serve;
 pub mod training;
 mod typed;
 

@@ -20,6 +20,8 @@ mod report;
 pub mod run_folder;
 mod runs;
 mod score;
+#[cfg(feature = "serve")]
+mod serve;
 pub mod shell;
 mod sweep;
 mod token_table;
@@ -39,6 +41,8 @@ use crate::cli::data::{Data, Tokenize};
 use crate::cli::finetune::{Classify, Finetune};
 use crate::cli::inference::{Eval, Generate, Score};
 use crate::cli::models::{Export, Fetch, Info, Verify};
+#[cfg(feature = "serve")]
+use crate::cli::serve::Serve;
 use crate::cli::training::{Config, Report, Runs, Sweep, Train};
 use crate::failure::Reading;
 
@@ -61,6 +65,10 @@ pub enum Command {
     Generate(Generate),
     /// Talk with a model.
     Chat(Chat),
+    /// Answer over HTTP, as OpenAI's interface does, with a page to chat on.
+    #[cfg(feature = "serve")]
+    #[command(alias = "server")]
+    Serve(Serve),
     /// Tell the label of a text, by a model tuned for that.
     Classify(Classify),
     /// Show the log-probability of each token of a text.
@@ -131,6 +139,8 @@ impl Command {
             Self::Finetune(args) => return finetune::run(args),
             Self::Sweep(args) => return sweep::run(args),
             Self::Verify(command) => return verify::run(command),
+            #[cfg(feature = "serve")]
+            Self::Serve(args) => return serve::run(args),
             Self::Generate(args) => generate::run(args)?,
             Self::Chat(args) => chat::run(args)?,
             Self::Classify(args) => classify::run(args)?,
