@@ -188,7 +188,7 @@ mod terminal {
         let reply = say(&terminal, "4?");
         assert!(reply.contains("> 4?\nyes\n>") || reply.contains("> 4?\nno\n>"), "{reply}");
         for (line, expected) in [
-            ("/retyr", "did you mean /retry?"),
+            ("/rettry", "did you mean /retry?"),
             ("/retry", "/retry\n"),
             ("/set max_tokens 1", "(max_tokens = 1)"),
             ("6?", "cut off after 1 tokens"),

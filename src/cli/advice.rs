@@ -14,7 +14,6 @@ use crate::settings::key_named;
 /// What other programs call commands, and what does the same here.
 const FOREIGN: [(&str, &str); 26] = [
     ("benchmark", "kiln bench"),
-    ("chat", "kiln generate"),
     ("compare", "kiln report"),
     ("complete", "kiln generate"),
     ("convert", "kiln export"),
@@ -37,6 +36,7 @@ const FOREIGN: [(&str, &str); 26] = [
     ("settings", "kiln config"),
     ("show", "kiln info"),
     ("status", "kiln info"),
+    ("talk", "kiln chat"),
     ("test", "kiln eval"),
     ("version", "kiln --version"),
 ];
@@ -204,7 +204,7 @@ mod tests {
             (&["kiln", "train", "--n_layer=3"], "`--set model.n_layers=3`"),
             (&["kiln", "train", "--dropout", "0.2"], "`--set model.dropout=0.2`"),
             (&["kiln", "train", "--training.seed=7"], "`--set training.seed=7`"),
-            (&["kiln", "train", "--stop", "a"], "belongs to `kiln generate`"),
+            (&["kiln", "train", "--stop", "a"], "belongs to `kiln chat`, `kiln generate`"),
             (&["kiln", "train", "-p", "a"], "`-p` belongs to `kiln generate`"),
             (&["kiln", "train", "a.txt", "b.txt"], "`kiln data prepare --data A --data B"),
             (&["kiln", "generate", "tales", "Once upon"], "-p 'Once upon'"),

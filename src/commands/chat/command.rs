@@ -125,7 +125,7 @@ mod tests {
     #[test]
     fn what_is_no_command_is_told_with_what_was_meant() {
         for (line, meant) in [
-            ("/retyr", "/retry"),
+            ("/rettry", "/retry"),
             ("/s", "/set or /show or /system or /save"),
             ("/usr/bin is what?", "/help"),
             ("/", "/help"),

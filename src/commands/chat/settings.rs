@@ -80,7 +80,7 @@ mod tests {
             ("temperature", "-1", "temperature = -1"),
             ("top_k", "1.5", "top_k = 1.5"),
             ("seed", "-1", "seed = -1"),
-            ("temprature", "1", "did you mean temperature?"),
+            ("topk", "1", "did you mean top_k?"),
             ("sampling", "{}", "there is no such setting"),
             ("colour", "1", "presence_penalty"),
         ] {
