@@ -105,45 +105,43 @@ impl Metrics {
     fn text(&self) -> String {
         let (running, load, counters) = (self.running.load(Ordering::Relaxed), self.load(), self.counters());
         let mut text = String::new();
-        for (name, help, value) in [
-            ("requests_running", "Texts that are being written.", running),
-            ("requests_waiting", "Texts that wait for a slot.", load.saturating_sub(running)),
+        for (kind, name, help, value) in [
+            ("gauge", "requests_running", "Texts that are being written.", running),
+            ("gauge", "requests_waiting", "Texts that wait for a slot.", load.saturating_sub(running)),
+            ("counter", "prompt_tokens_total", "Tokens of prompts.", counters.prompt_tokens),
+            ("counter", "cached_prompt_tokens_total", "Those that were read before.", counters.cached_tokens),
+            ("counter", "generation_tokens_total", "Tokens that were written.", counters.generated_tokens),
+            ("counter", "cancelled_total", "Texts whose client left.", counters.cancelled),
         ] {
             let _ =
-                writeln!(text, "# HELP kiln_{name} {help}\n# TYPE kiln_{name} gauge\nkiln_{name} {value}");
+                writeln!(text, "# HELP kiln_{name} {help}\n# TYPE kiln_{name} {kind}\nkiln_{name} {value}");
         }
-        for (name, help, value) in [
-            ("prompt_tokens_total", "Tokens of prompts.", counters.prompt_tokens),
-            (
-                "cached_prompt_tokens_total",
-                "Tokens of prompts that were read before.",
-                counters.cached_tokens,
-            ),
-            ("generation_tokens_total", "Tokens that were written.", counters.generated_tokens),
-            ("cancelled_total", "Texts whose client left.", counters.cancelled),
-        ] {
-            let _ =
-                writeln!(text, "# HELP kiln_{name} {help}\n# TYPE kiln_{name} counter\nkiln_{name} {value}");
-        }
+        counters.write(&mut text);
+        text
+    }
+}
+
+impl Counters {
+    /// Writes what has labels, and the histograms.
+    fn write(&self, text: &mut String) {
         text.push_str("# HELP kiln_requests_total Requests by route and status.\n");
         text.push_str("# TYPE kiln_requests_total counter\n");
-        for ((route, status), count) in &counters.requests {
+        for ((route, status), count) in &self.requests {
             let labels = format!("route=\"{route}\",status=\"{status}\"");
             let _ = writeln!(text, "kiln_requests_total{{{labels}}} {count}");
         }
         text.push_str("# HELP kiln_rejected_total Requests that were not taken.\n");
         text.push_str("# TYPE kiln_rejected_total counter\n");
-        for (reason, count) in &counters.rejected {
+        for (reason, count) in &self.rejected {
             let _ = writeln!(text, "kiln_rejected_total{{reason=\"{reason}\"}} {count}");
         }
         for (name, help, histogram) in [
-            ("kiln_queue_seconds", "Time until a slot was free.", &counters.queued),
-            ("kiln_time_to_first_token_seconds", "Time until the first token.", &counters.first_token),
-            ("kiln_inter_token_latency_seconds", "Time between tokens.", &counters.between_tokens),
+            ("kiln_queue_seconds", "Time until a slot was free.", &self.queued),
+            ("kiln_time_to_first_token_seconds", "Time until the first token.", &self.first_token),
+            ("kiln_inter_token_latency_seconds", "Time between tokens.", &self.between_tokens),
         ] {
-            histogram.write(name, help, &mut text);
+            histogram.write(name, help, text);
         }
-        text
     }
 }
 
