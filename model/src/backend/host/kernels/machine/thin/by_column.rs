@@ -120,28 +120,27 @@ fn dots<S: Simd, T: Element, const R: usize>(
         let mut chains = [[Lanes::splat(simd, 0.0); R]; CHAINS];
         let (steps, rest) = w.split_at(pairs.len() * CHAINS * lanes);
         for (x, w) in pairs.iter().zip(steps.chunks_exact(CHAINS * lanes)) {
-            for chain in 0..CHAINS {
-                let w = &w[chain * lanes..(chain + 1) * lanes];
+            for ((sums, x), w) in chains.iter_mut().zip(x).zip(w.chunks_exact(lanes)) {
                 if R > 1 && size_of::<T>() < size_of::<f32>() {
                     simd::prefetch(w.as_ptr().wrapping_byte_add(AHEAD));
                 }
                 let w = widen(simd, w);
-                for r in 0..R {
-                    chains[chain][r] = w.mul_add(Lanes::new(simd, x[chain][r]), chains[chain][r]);
+                for (sum, x) in sums.iter_mut().zip(x) {
+                    *sum = w.mul_add(Lanes::new(simd, *x), *sum);
                 }
             }
         }
+        let [mut whole_sums, others @ ..] = chains;
         let (steps, rest) = rest.split_at(last.len() * lanes);
         for (x, w) in last.iter().zip(steps.chunks_exact(lanes)) {
             let w = widen(simd, w);
-            for r in 0..R {
-                chains[0][r] = w.mul_add(Lanes::new(simd, x[r]), chains[0][r]);
+            for (sum, x) in whole_sums.iter_mut().zip(x) {
+                *sum = w.mul_add(Lanes::new(simd, *x), *sum);
             }
         }
-        for r in 0..R {
-            let mut sum = chains[0][r];
-            for chain in 1..CHAINS {
-                sum = sum + chains[chain][r];
+        for (r, sum) in whole_sums.iter_mut().enumerate() {
+            for other in &others {
+                *sum = *sum + other[r];
             }
             let mut total = sum.sum();
             for (x, w) in tails[r * rest.len()..].iter().zip(rest) {
