@@ -56,7 +56,8 @@ def run(kiln, words, folder):
     if words[0] != "kiln" or any(word.endswith(".gguf") and "--model" in words for word in words):
         return None
     quick = [word for setting in QUICK for word in ("--set", setting)] if words[1] == "train" else []
-    result = subprocess.run([kiln, *words[1:], *quick], cwd=folder, capture_output=True, text=True, timeout=120)
+    result = subprocess.run([kiln, *words[1:], *quick], cwd=folder, stdin=subprocess.DEVNULL, capture_output=True,
+                            text=True, timeout=120)
     return [] if result.returncode == 0 else [f"exit code {result.returncode}: {result.stderr.strip()}"]
 
 
