@@ -115,7 +115,7 @@ impl<'a, B: Backend> Engine<'a, B> {
 
     /// A token for each text that is being written.
     fn write(&mut self, events: &mut Vec<Event>) {
-        let (model, context_length) = (self.model, self.model.config().context_length);
+        let model = self.model;
         let mut writing: Vec<&mut Slot<B>> = self.slots.iter_mut().filter(|slot| slot.is_writing()).collect();
         for group in writing.chunks_mut(ROWS) {
             let (tokens, caches): (Vec<u32>, Vec<_>) = group.iter_mut().map(|slot| slot.last()).unzip();
@@ -125,7 +125,6 @@ impl<'a, B: Backend> Engine<'a, B> {
             let rows = logits.chunks(model.config().vocab_size);
             for ((slot, cache), row) in group.iter_mut().zip(cache.unstack()).zip(rows) {
                 slot.go_on(cache, row, events);
-                slot.make_room(context_length, events);
             }
         }
     }
@@ -139,7 +138,6 @@ impl<'a, B: Backend> Engine<'a, B> {
         if slot.is_reading() {
             slot.read_chunk(self.model, is_alone, events);
         }
-        slot.make_room(self.model.config().context_length, events);
     }
 
     /// Gives a text what others have read of its prompt, before it reads any of it.

@@ -27,6 +27,7 @@ pub(super) struct Slot<B: Backend> {
     sampler: TokenSampler,
     /// Tokens that may be chosen: those below this.
     vocab_size: usize,
+    context_length: usize,
     /// What the model sees of the text.
     tokens: Vec<u32>,
     /// The first of `tokens` that are read in chunks: the prompt, until the context is full. The others were generated, each
@@ -62,6 +63,7 @@ impl<B: Backend> Slot<B> {
             id,
             sampler,
             vocab_size: options.vocab_size.map_or(vocab_size, |allowed| allowed.clamp(1, vocab_size)),
+            context_length: model.config().context_length,
             in_chunks: prompt.len(),
             tokens: prompt,
             passed: 0,
@@ -75,8 +77,8 @@ impl<B: Backend> Slot<B> {
         };
         if slot.left == 0 && slot.options.prompt_logprobs.is_none() {
             slot.end(FinishReason::Length, None, events);
-        } else if slot.tokens.len() > model.config().context_length {
-            slot.shorten(model.config().context_length, events);
+        } else if slot.tokens.len() > slot.context_length {
+            slot.shorten(events);
         }
         slot
     }
@@ -225,29 +227,20 @@ impl<B: Backend> Slot<B> {
         self.sampler.observe(token);
         self.tokens.push(token);
         self.left -= 1;
-        if self.left == 0 {
-            self.end(FinishReason::Length, None, events);
-        }
-    }
-
-    /// Makes room for what comes, if the context is full.
-    pub(super) fn make_room(&mut self, context_length: usize, events: &mut Vec<Event>) {
-        if self.is_over {
-            return;
-        }
         match self.options.when_full {
-            WhenFull::End if self.tokens.len() >= context_length => {
+            _ if self.left == 0 => self.end(FinishReason::Length, None, events),
+            WhenFull::End if self.tokens.len() >= self.context_length => {
                 self.end(FinishReason::Length, None, events)
             }
-            WhenFull::Shorten if self.tokens.len() > context_length => self.shorten(context_length, events),
+            WhenFull::Shorten if self.tokens.len() > self.context_length => self.shorten(events),
             _ => {}
         }
     }
 
     /// Keeps the newest half of the context. Half at a time: the cache must be built again, and doing so for every token would
     /// make it useless.
-    fn shorten(&mut self, context_length: usize, events: &mut Vec<Event>) {
-        let dropped = self.tokens.len() - context_length.div_ceil(2);
+    fn shorten(&mut self, events: &mut Vec<Event>) {
+        let dropped = self.tokens.len() - self.context_length.div_ceil(2);
         self.tokens.drain(..dropped);
         self.passed += dropped;
         self.in_chunks = self.tokens.len();

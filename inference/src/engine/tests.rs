@@ -197,6 +197,14 @@ fn a_full_context_ends_the_text_or_shortens_it_and_says_so() {
         let text = alone(&model, &full(WhenFull::End, length, 100));
         assert_eq!((text.tokens.len(), text.end), (tokens, Some(FinishReason::Length)));
     }
+    // A prompt that fills the context is read to its end, however many chunks that takes.
+    let larger = self::model(Precision::F32);
+    for others in [0, 1] {
+        let mut requests = vec![full(WhenFull::End, 700, 100)];
+        requests.extend((0..others).map(|seed| request(vec![1], 90, seed)));
+        let text = &run(&larger, EngineOptions::new(2), &requests)[0];
+        assert_eq!((text.tokens.len(), text.end), (1, Some(FinishReason::Length)), "{others} others");
+    }
     let mut engine = Engine::new(&model, EngineOptions::new(1));
     let refused = engine.admit(full(WhenFull::End, 21, 1));
     assert!(matches!(refused, Err(Error::TooLong { tokens: 21, context_length: 20 })));
