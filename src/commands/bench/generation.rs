@@ -31,24 +31,24 @@ impl Job for Decode {
 
     fn run<B: Backend>(self, device: B::Device, name: &'static str) -> Result<()> {
         let Self(args) = self;
-        let timed = args.tokens as usize;
-        let model = open::<B>(&args.source, args.context + timed, &device)?;
-        // The first token pays for the prompt.
+        let (timed, batch) = (args.tokens as usize, args.batch);
+        // One prompt, which is read once; each text starts a step after the one before.
+        let until_all_run = batch + usize::from(batch > 1);
+        let model = open::<B>(&args.source, args.context + timed + until_all_run - 1, &device)?;
         let sampling = Sampling { temperature: args.temperature, ..Sampling::GREEDY };
-        let options = GenerateOptions { max_tokens: timed + 1, sampling, ..Default::default() };
-        let requests: Vec<Request> = (0..args.batch)
-            .map(|row| Request { prompt: prompt(&model, row, args.context), options: options.clone() })
-            .collect();
-        let mut moments = Vec::new();
-        generate_batch(&model, &requests, |row, _| {
-            if row == 0 {
+        let options = GenerateOptions { max_tokens: timed + until_all_run, sampling, ..Default::default() };
+        let request = Request { prompt: prompt(&model, args.context), options };
+        let (mut running, mut moments) = (0, Vec::new());
+        generate_batch(&model, &vec![request; batch], |row, _| {
+            running = running.max(row + 1);
+            if row == 0 && running == batch {
                 moments.push(Instant::now());
             }
             true
         })?;
         let times: Vec<Duration> = moments.windows(2).map(|pair| pair[1] - pair[0]).collect();
-        let speed = Spread::per_second(args.batch, &times);
-        report(&model, &args.source, [args.batch, args.context], name, speed, args.json)
+        let speed = Spread::per_second(batch, &times);
+        report(&model, &args.source, [batch, args.context], name, speed, args.json)
     }
 }
 
@@ -60,7 +60,7 @@ impl Job for Prefill {
     fn run<B: Backend>(self, device: B::Device, name: &'static str) -> Result<()> {
         let Self(args) = self;
         let model = open::<B>(&args.source, args.context, &device)?;
-        let tokens = token_tensor(prompt(&model, 0, args.context), [1, args.context], &device);
+        let tokens = token_tensor(prompt(&model, args.context), [1, args.context], &device);
         let read = || {
             let start = Instant::now();
             let mut cache = KvCache::new(model.config(), 1, &device);
@@ -76,10 +76,10 @@ impl Job for Prefill {
     }
 }
 
-/// Tokens without a pattern, others in each row of a batch.
-fn prompt<B: Backend>(model: &GptModel<B>, row: usize, length: usize) -> Vec<u32> {
-    let (seed, vocab_size) = (1337 + row as u64, model.config().vocab_size as u64);
-    (0..length as u64).map(|index| (kiln_datasets::mix(seed, index) % vocab_size) as u32).collect()
+/// Tokens without a pattern.
+fn prompt<B: Backend>(model: &GptModel<B>, length: usize) -> Vec<u32> {
+    let vocab_size = model.config().vocab_size as u64;
+    (0..length as u64).map(|index| (kiln_datasets::mix(1337, index) % vocab_size) as u32).collect()
 }
 
 fn report<B: Backend>(

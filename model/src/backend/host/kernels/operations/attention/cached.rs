@@ -5,7 +5,7 @@
 
 use super::super::machine::math;
 use super::super::machine::parallel::{SharedMut, for_each};
-use super::super::machine::simd::{self, Lanes, Simd, dispatch, map, map2};
+use super::super::machine::simd::{self, Lanes, Simd, dispatch, map};
 use super::super::machine::workspace::with_scratch;
 use super::forward::{Head, Rows, Sink};
 
@@ -90,6 +90,9 @@ pub(super) fn forward(queries: &CachedQueries, sequences: &[KeysAndValues], out:
     });
 }
 
+/// Vectors of an output that are summed side by side in registers.
+const SIDE_BY_SIDE: usize = 4;
+
 /// Streams keys and values once for each query.
 #[inline(always)]
 fn few_rows<S: Simd>(simd: S, head: &Head, scores: &mut [f32], out: &mut [f32]) {
@@ -107,17 +110,49 @@ fn few_rows<S: Simd>(simd: S, head: &Head, scores: &mut [f32], out: &mut [f32]) 
             #[inline(always)]
             |s| math::exp(s - top),
         );
-        let factor = 1.0 / simd::sum(simd, scores);
-        out.fill(0.0);
-        for (j, &weight) in scores.iter().enumerate() {
-            let weight = Lanes::splat(simd, weight * factor);
-            map2(
-                simd,
-                out,
-                head.v.row(j, dh),
-                #[inline(always)]
-                |sum, v| v.mul_add(weight, sum),
-            );
+        let factor = Lanes::splat(simd, 1.0 / simd::sum(simd, scores));
+        map(
+            simd,
+            scores,
+            #[inline(always)]
+            |s| s * factor,
+        );
+        let (vectors, rest) = S::as_mut_simd_f32s(out);
+        let (blocks, last) = vectors.as_chunks_mut::<SIDE_BY_SIDE>();
+        let mut first = 0;
+        for block in blocks {
+            weighted_sum(simd, head, scores, first, block);
+            first += SIDE_BY_SIDE * S::F32_LANES;
         }
+        for vector in last {
+            weighted_sum(simd, head, scores, first, std::array::from_mut(vector));
+            first += S::F32_LANES;
+        }
+        for (column, out) in (first..).zip(rest) {
+            let weighted = scores.iter().enumerate().map(|(j, weight)| weight * head.v.row(j, dh)[column]);
+            *out = weighted.sum();
+        }
+    }
+}
+
+/// The sum of the values' vectors from element `first` on, each times its weight.
+#[inline(always)]
+fn weighted_sum<S: Simd, const N: usize>(
+    simd: S,
+    head: &Head,
+    weights: &[f32],
+    first: usize,
+    out: &mut [S::f32s; N],
+) {
+    let mut sums = [Lanes::splat(simd, 0.0); N];
+    for (j, weight) in weights.iter().enumerate() {
+        let weight = Lanes::splat(simd, *weight);
+        let row = S::as_simd_f32s(&head.v.row(j, head.head_dim)[first..first + N * S::F32_LANES]).0;
+        for (sum, v) in sums.iter_mut().zip(row) {
+            *sum = Lanes::new(simd, *v).mul_add(weight, *sum);
+        }
+    }
+    for (out, sum) in out.iter_mut().zip(sums) {
+        *out = sum.v;
     }
 }
