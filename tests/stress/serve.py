@@ -55,6 +55,14 @@ async def load_of(client):
     return sum(float(value) for value in re.findall(r"^kiln_requests_(?:running|waiting)(?:{.*})? (\S+)", metrics, re.MULTILINE))
 
 
+async def has_load(client):
+    return await load_of(client) > 0
+
+
+async def is_free(client):
+    return await load_of(client) == 0
+
+
 async def until(condition, seconds):
     """Seconds until a condition holds."""
     began = time.perf_counter()
@@ -131,11 +139,7 @@ async def kills(arguments):
 
             # With four slots, most of them wait; the first ones read and write.
             await asyncio.gather(*(vanish(0.05 + 2.5 * index / 50) for index in range(50)))
-
-            async def is_free():
-                return await load_of(client) == 0
-
-            seconds = await until(is_free, 1)
+            seconds = await until(lambda: is_free(client), 1)
             assert await answer(client, request) == before
     print(f"kills: 50 clients vanished, nothing ran or waited after {seconds * 1e3:.0f} ms; the next answer is the one before")
 
@@ -166,7 +170,7 @@ async def queue(arguments):
 
 
 async def drain(arguments):
-    options = ["--drain-seconds", 2]
+    options = ["--drain-seconds", 2, "--queue", 1024]
     with serving(arguments.kiln, arguments.model, *options) as (process, address):
         began = time.perf_counter()
         process.send_signal(signal.SIGTERM)
@@ -174,7 +178,7 @@ async def drain(arguments):
         idle = time.perf_counter() - began
     with serving(arguments.kiln, arguments.model, *options) as (process, address):
         async with client_of(address) as client:
-            body = {"prompt": [1], "max_tokens": 4, "n": 128, "ignore_eos": True, "stream": True}
+            body = {"prompt": [[1]] * 128, "ignore_eos": True, "stream": True}
             body |= {"max_tokens": (await client.get("/v1/models")).json()["data"][0]["max_model_len"]}
 
             async def stream():
@@ -186,9 +190,7 @@ async def drain(arguments):
                 return text
 
             streams = [asyncio.create_task(stream()) for _ in range(4)]
-            for task in streams[:1]:
-                while await load_of(client) == 0:
-                    await asyncio.sleep(0.01)
+            await until(lambda: has_load(client), 10)
             await asyncio.sleep(0.3)
             began = time.perf_counter()
             process.send_signal(signal.SIGTERM)
@@ -202,8 +204,7 @@ async def drain(arguments):
     with serving(arguments.kiln, arguments.model, *options) as (process, address):
         async with client_of(address) as client:
             task = asyncio.create_task(client.post("/v1/completions", json=body | {"stream": False}))
-            while await load_of(client) == 0:
-                await asyncio.sleep(0.01)
+            await until(lambda: has_load(client), 10)
             process.send_signal(signal.SIGTERM)
             await asyncio.sleep(0.3)
             began = time.perf_counter()
@@ -313,10 +314,7 @@ async def bodies(arguments):
                 for status in await asyncio.gather(*(throw(draw.choice(ROUTES), some_body(draw)) for _ in range(16))):
                     seen[status] = seen.get(status, 0) + 1
 
-            async def is_free():
-                return await load_of(client) == 0
-
-            await until(is_free, 60)
+            await until(lambda: is_free(client), 60)
             assert await answer(client, request) == before and process.poll() is None
             large = await client.post("/v1/completions", content=b'{"prompt": "' + b"a" * 5_000_000 + b'"}')
             assert large.status_code == 413 and large.json()["error"]["message"], large.text
