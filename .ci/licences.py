@@ -16,6 +16,7 @@ ALLOWED = {
     "CDLA-Permissive-2.0",  # root certificates: data, not code
     "ISC",
     "MIT",
+    "MIT-0",
     "MPL-2.0",  # asks for the source of its own files only, and they are used as published
     "Unicode-3.0",
     "Unlicense",

@@ -87,6 +87,9 @@ pub enum Error {
         /// The logit.
         value: f32,
     },
+    /// A form that texts cannot have, or that a text could not keep.
+    #[error("the form of the text: {0}")]
+    Constraint(String),
     /// The loss on a part of a corpus is no number, for the same reason.
     #[error("the loss of the model on tokens {first} to {last} is {loss}, which is not finite")]
     LossNotFinite {

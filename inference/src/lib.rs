@@ -32,12 +32,15 @@
 
 mod batch;
 mod chat;
+mod constraint;
 mod engine;
 mod error;
 mod evaluate;
 mod files;
 mod generate;
 mod gguf;
+#[cfg(feature = "json-schema")]
+mod json_schema;
 mod logits;
 mod logprobs;
 mod prompt;
@@ -54,12 +57,15 @@ mod tokens;
 
 pub use batch::{Completion, generate_batch};
 pub use chat::{ChatHistory, ChatSession, ChatSettings, Reply, Turn, chat_template};
+pub use constraint::{ConstrainedText, Constraint};
 pub use engine::{Engine, EngineOptions, Event, RequestId};
 pub use error::{Error, Result};
 pub use evaluate::{CorpusLoss, evaluate};
 pub use files::ModelFiles;
 pub use generate::{FinishReason, GeneratedTokens, generate};
 pub use gguf::gguf_tokenizer;
+#[cfg(feature = "json-schema")]
+pub use json_schema::JsonSchemas;
 pub use logprobs::TokenLogprob;
 pub use prompt::encode_prompt;
 pub use request::{GenerateOptions, Request, WhenFull};

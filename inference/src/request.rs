@@ -1,10 +1,13 @@
 //! What to generate.
 
+use std::sync::Arc;
+
 use crate::Sampling;
+use crate::constraint::Constraint;
 
 /// How a text is to be generated. A caller that ends with `..GenerateOptions::default()` is not broken by a
 /// new field.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct GenerateOptions {
     /// Most tokens to add.
     pub max_tokens: usize,
@@ -21,6 +24,8 @@ pub struct GenerateOptions {
     pub when_full: WhenFull,
     /// How each token is chosen.
     pub sampling: Sampling,
+    /// The form that the text is to have. Log-probabilities are those of the model without it.
+    pub constraint: Option<Arc<dyn Constraint>>,
     /// Where the draws start: the same seed gives the same text.
     pub seed: u64,
     /// Whether to keep keys and values of earlier positions instead of computing them again for every token.
@@ -37,6 +42,7 @@ impl Default for GenerateOptions {
             prompt_logprobs: None,
             when_full: WhenFull::default(),
             sampling: Sampling::default(),
+            constraint: None,
             seed: 0,
             kv_cache: true,
         }
@@ -54,7 +60,7 @@ pub enum WhenFull {
 }
 
 /// A prompt, and how it is to be continued.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default)]
 pub struct Request {
     /// Tokens to continue.
     pub prompt: Vec<u32>,

@@ -160,7 +160,7 @@ pub(crate) fn most_probable(logits: &[f32], count: usize, wanted: impl Fn(u32) -
     let most = count.saturating_mul(2).max(128);
     let (mut found, mut least): (Vec<(u32, f32)>, f32) = (Vec::new(), f32::NEG_INFINITY);
     for (token, logit) in (0..).zip(logits) {
-        if *logit < least || !wanted(token) {
+        if *logit < least || *logit == f32::NEG_INFINITY || !wanted(token) {
             continue;
         }
         found.push((token, *logit));

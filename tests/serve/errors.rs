@@ -7,6 +7,11 @@ use crate::server::{CONTEXT, Server};
 const COMPLETIONS: &str = "/v1/completions";
 const CHAT: &str = "/v1/chat/completions";
 
+/// Asks for JSON of a schema.
+fn schema(schema: Value) -> Value {
+    json!({ "type": "json_schema", "json_schema": { "name": "any", "schema": schema } })
+}
+
 #[test]
 fn every_field_is_checked_before_anything_is_answered() {
     let server = Server::start_chat(&[]);
@@ -35,11 +40,8 @@ fn every_field_is_checked_before_anything_is_answered() {
         (COMPLETIONS, "stream", json!({ "prompt": "a", "stream": "yes" })),
         (COMPLETIONS, "logit_bias", json!({ "prompt": "a", "logit_bias": { "x": 1 } })),
         (COMPLETIONS, "logit_bias", json!({ "prompt": "a", "logit_bias": { "99999": 1 } })),
-        (
-            COMPLETIONS,
-            "response_format",
-            json!({ "prompt": "a", "response_format": { "type": "json_object" } }),
-        ),
+        (COMPLETIONS, "response_format", json!({ "prompt": "a", "response_format": { "type": "xml" } })),
+        (COMPLETIONS, "response_format", json!({ "prompt": "a", "response_format": "json" })),
         (CHAT, "messages", json!({})),
         (CHAT, "messages", json!({ "messages": [] })),
         (CHAT, "messages[0].role", json!({ "messages": [{ "role": "king", "content": "a" }] })),
@@ -65,6 +67,23 @@ fn every_field_is_checked_before_anything_is_answered() {
         }
     }
     server.wait_for("kiln_requests_waiting", 0.0);
+}
+
+#[test]
+fn a_form_that_cannot_be_followed_is_refused() {
+    let server = Server::start_chat(&[]);
+    for format in [
+        json!("json"),
+        json!({ "type": "xml" }),
+        json!({ "type": "json_schema" }),
+        schema(json!({ "type": "tree" })),
+        schema(json!([])),
+        schema(json!({ "type": "array", "uniqueItems": true })),
+        schema(json!({ "const": "x".repeat(70_000) })),
+    ] {
+        let error = server.post(COMPLETIONS, &json!({ "prompt": "a", "response_format": format })).error(400);
+        assert_eq!(error["param"], "response_format", "{error}");
+    }
 }
 
 #[test]

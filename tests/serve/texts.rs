@@ -130,6 +130,29 @@ fn a_text_ends_before_a_stop_string() {
 }
 
 #[test]
+fn an_answer_is_json_of_the_schema_that_it_is_asked_for() {
+    let server = Server::start_chat(&[]);
+    let schema = json!({
+        "type": "object",
+        "properties": { "tale": { "type": "string", "maxLength": 5 }, "foxes": { "type": "integer", "minimum": 1, "maximum": 9 } },
+        "required": ["tale", "foxes"],
+        "additionalProperties": false,
+    });
+    let format = json!({ "type": "json_schema", "json_schema": { "name": "any", "schema": schema } });
+    for seed in 0..5 {
+        let mut body = json!({ "prompt": "a", "seed": seed, "max_tokens": 100, "response_format": format });
+        let answer = server.ask(COMPLETIONS, &body);
+        let text = texts(&answer).remove(0);
+        let value: Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
+        assert!(value["tale"].as_str().is_some_and(|tale| tale.chars().count() <= 5), "{text}");
+        assert!(value["foxes"].as_u64().is_some_and(|foxes| (1..=9).contains(&foxes)), "{text}");
+        assert_eq!(answer["choices"][0]["finish_reason"], "stop");
+        body["stream"] = json!(true);
+        assert_eq!(joined(&server.post(COMPLETIONS, &body).pieces(), 1), (vec![text], vec![json!("stop")]));
+    }
+}
+
+#[test]
 fn tokens_and_texts_are_told() {
     let server = Server::start_chat(&[]);
     let tokens = |body: Value| server.ask("/tokenize", &body)["tokens"].clone();

@@ -9,6 +9,7 @@ use super::CHUNK;
 use super::event::{Event, RequestId};
 use super::prefixes::{Prefix, ReadPrompt};
 use crate::TokenSampler;
+use crate::constraint::ConstrainedText;
 use crate::error::Result;
 use crate::generate::FinishReason;
 use crate::logits::check_finite;
@@ -25,6 +26,8 @@ pub(super) struct Slot<B: Backend> {
     pub(super) id: RequestId,
     options: GenerateOptions,
     sampler: TokenSampler,
+    /// What of its form is written.
+    form: Option<Box<dyn ConstrainedText>>,
     /// Tokens that may be chosen: those below this.
     vocab_size: usize,
     context_length: usize,
@@ -62,6 +65,7 @@ impl<B: Backend> Slot<B> {
         let mut slot = Self {
             id,
             sampler,
+            form: options.constraint.as_ref().map(|constraint| constraint.start()),
             vocab_size: options.vocab_size.map_or(vocab_size, |allowed| allowed.clamp(1, vocab_size)),
             context_length: model.config().context_length,
             in_chunks: prompt.len(),
@@ -218,13 +222,24 @@ impl<B: Backend> Slot<B> {
         if self.left == 0 {
             return self.end(FinishReason::Length, None, events);
         }
-        let token = self.sampler.next(&logits[..self.vocab_size]);
+        let token = match self.sample(&logits[..self.vocab_size]) {
+            Ok(token) => token,
+            Err(error) => return self.fail(error, events),
+        };
         let logprob = self.options.logprobs.map(|top| TokenLogprob::of(logits, token, top));
         if self.options.stop.contains(&token) {
             return self.end(FinishReason::Stop, Some((token, logprob)), events);
         }
         events.push(Event::Token { id, token, logprob });
         self.sampler.observe(token);
+        if let Some(form) = &mut self.form {
+            if let Err(error) = form.observe(token) {
+                return self.fail(error, events);
+            }
+            if form.is_over() {
+                return self.end(FinishReason::Stop, None, events);
+            }
+        }
         self.tokens.push(token);
         self.left -= 1;
         match self.options.when_full {
@@ -235,6 +250,14 @@ impl<B: Backend> Slot<B> {
             WhenFull::Shorten if self.tokens.len() > self.context_length => self.shorten(events),
             _ => {}
         }
+    }
+
+    /// The next token, among those that the form of the text allows.
+    fn sample(&mut self, logits: &[f32]) -> Result<u32> {
+        let Some(form) = &mut self.form else { return Ok(self.sampler.next(logits)) };
+        let mut allowed = logits.to_vec();
+        form.mask(&mut allowed)?;
+        Ok(self.sampler.next(&allowed))
     }
 
     /// Keeps the newest half of the context. Half at a time: the cache must be built again, and doing so for every token would

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, OnceLock, mpsc};
 
 use axum::Router;
 use axum::http::StatusCode;
@@ -21,6 +21,7 @@ use super::options::ServeOptions;
 use super::phase::Phase;
 use super::worker::Text;
 use super::{chat_completions, completions, generation, guard, health, models, observe, page, tokenize};
+use crate::json_schema::JsonSchemas;
 use crate::prompt::encode_prompt;
 
 /// What is known of the model.
@@ -39,6 +40,8 @@ pub(super) struct Facts {
     pub encoder: Option<ExampleEncoder>,
     /// The template, as Jinja.
     pub chat_template: Option<String>,
+    /// From JSON schemas to rules for its tokens, once somebody asks for one.
+    pub schemas: OnceLock<crate::Result<JsonSchemas>>,
     /// Tokens that it sees at most.
     pub context_length: usize,
     /// Tokens that it knows, among them some that the tokenizer may leave out.

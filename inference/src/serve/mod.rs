@@ -27,6 +27,7 @@ mod page;
 mod parameters;
 mod phase;
 mod reply;
+mod response_format;
 mod server;
 mod sse;
 mod stop_strings;

@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::app::Facts;
 use super::error::{ApiError, Result};
 use super::fields::{Fields, whole, wrong};
-use super::{fresh, stop_strings};
+use super::{fresh, response_format, stop_strings};
 use crate::request::{GenerateOptions, WhenFull};
 use crate::sampling::Sampling;
 
@@ -33,7 +33,7 @@ pub(super) struct Parameters {
 impl Parameters {
     /// Takes them from a request, whose texts are over at the tokens `end` unless it says otherwise.
     pub(super) fn take(fields: &mut Fields, facts: &Facts, end: &[u32]) -> Result<Self> {
-        check_format(fields)?;
+        let constraint = response_format::take(fields, facts)?;
         let (n, stream) = (fields.integer("n", 1..=MOST_CHOICES)?.unwrap_or(1), fields.flag("stream")?);
         let best_of = fields.integer("best_of", 1..=MOST_CHOICES)?.unwrap_or(n);
         if best_of < n {
@@ -52,12 +52,19 @@ impl Parameters {
             Some(other) => return Err(wrong("stream_options", &other, "an object")),
         };
         let ignores_end = fields.flag("ignore_eos")?;
+        // What has a form ends where it is whole, at any token that can say so.
+        let stop = match (&constraint, ignores_end) {
+            (Some(_), _) => &facts.ends_of_turns,
+            (None, true) => &[][..],
+            (None, false) => end,
+        };
         let options = GenerateOptions {
-            stop: if ignores_end { Vec::new() } else { end.to_vec() },
+            stop: stop.to_vec(),
             vocab_size: Some(facts.tokenizer.vocab_size()),
             when_full: WhenFull::End,
             sampling: sampling(fields, facts)?,
             seed: seed(fields)?,
+            constraint,
             ..GenerateOptions::default()
         };
         options.sampling.validate()?;
@@ -70,18 +77,6 @@ impl Parameters {
     pub(super) fn options_of(&self, index: usize) -> GenerateOptions {
         let seed = if index == 0 { self.options.seed } else { mix(self.options.seed, index as u64) };
         GenerateOptions { seed, ..self.options.clone() }
-    }
-}
-
-/// Refuses an answer in any form but text.
-fn check_format(fields: &mut Fields) -> Result<()> {
-    match fields.value("response_format") {
-        Some(format) if format["type"] != "text" => Err(ApiError::invalid(
-            "response_format",
-            "`response_format` is not supported by this server, except {\"type\": \"text\"}; leave it out.",
-        )
-        .with_code("unsupported_parameter")),
-        _ => Ok(()),
     }
 }
 

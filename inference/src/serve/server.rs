@@ -2,7 +2,7 @@
 
 use std::net::TcpListener;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, OnceLock, mpsc};
 use std::time::Duration;
 
 use axum::Router;
@@ -101,6 +101,7 @@ fn facts<B: Backend>(served: ServedModel<B>) -> Result<(GptModel<B>, Facts)> {
         special_tokens,
         encoder: encoder.transpose()?,
         chat_template: template.map(|template| template.jinja(&tokenizer)).transpose()?,
+        schemas: OnceLock::new(),
         tokenizer,
         context_length,
         rows,
