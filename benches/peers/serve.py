@@ -9,7 +9,8 @@ Without --gguf it is a GPT-2 of 124M parameters after one step of training; spee
 a prompt of its own, of 64 tokens, and asks for 128 greedy ones, streamed, whatever they are. Each server runs with two threads, in
 a process of its own, once a round in each number format; all figures are medians of the rounds. Speed is that of all clients
 together, from the first request to the last token. "of decode" is the speed of one client's tokens after the first beside
-`kiln bench decode` in the same round.
+`kiln bench decode` in the same round. "long" is the time until the first token after a prompt of 900 tokens that comes while the
+other clients' texts are written, and "beside" the 99th percentile of the times between the others' tokens meanwhile.
 """
 
 import argparse
@@ -140,6 +141,20 @@ async def load(address, prompts, clients, requests, tokens):
             "steady": statistics.median(steady), "p99": sorted(gaps)[int(len(gaps) * 0.99)]}  # fmt: skip
 
 
+async def long_prompt(address, draw, others):
+    """A prompt of 900 tokens beside texts that are being written: seconds to its first token, and the 99th percentile of the times
+    between the others' tokens meanwhile."""
+    prompt = [draw.randrange(1000, 40000) for _ in range(900)]
+    writing = [asyncio.create_task(ask(address, prompt[place : place + 64], 320)) for place in range(others)]
+    await asyncio.sleep(2)
+    sent, moments, _ = await ask(address, prompt, 8)
+    gaps = []
+    for _, times, _ in await asyncio.gather(*writing):
+        assert times[0] < sent and times[-1] > moments[0], "the others were not writing all the time"
+        gaps += [after - before for before, after in itertools.pairwise(times) if sent < after < moments[0]]
+    return moments[0] - sent, sorted(gaps)[int(len(gaps) * 0.99)]
+
+
 def main():
     arguments = argparse.ArgumentParser()
     arguments.add_argument("kiln")
@@ -164,26 +179,28 @@ def main():
                 servers = {
                     f"Kiln {ours}": [kiln, "serve", "--model", source, "--dtype", ours, "--port", 0, "--slots", asked.clients],
                     f"llama.cpp {theirs}": [sys.executable, HERE / "llama_server.py", files[theirs], asked.clients,
-                                            asked.clients * (asked.prompt + asked.tokens + 8)],
+                                            asked.clients * (900 + 8)],
                 }  # fmt: skip
                 for name, command in servers.items():
                     with served(*command) as address:
                         asyncio.run(load(address, prompts, 1, 1, 16))
                         one = asyncio.run(load(address, prompts, 1, asked.requests, asked.tokens))
                         many = asyncio.run(load(address, prompts, asked.clients, asked.requests, asked.tokens))
+                        long, beside = asyncio.run(long_prompt(address, draw, asked.clients - 1))
                     figures = {"one": one["tokens/s"], "all": many["tokens/s"], "first": many["first"] * 1e3,
-                               "p99": many["p99"] * 1e3, "of decode": one["steady"] / alone["tokens_per_second"]}  # fmt: skip
+                               "p99": many["p99"] * 1e3, "of decode": one["steady"] / alone["tokens_per_second"],
+                               "long": long, "beside": beside * 1e3}  # fmt: skip
                     rows.setdefault(name, []).append(figures)
                     print(name, {key: round(value, 2) for key, value in figures.items()}, file=sys.stderr)
     medians = {name: {key: statistics.median(row[key] for row in found) for key in found[0]} for name, found in rows.items()}
-    print(f"{'':16} one client  {asked.clients} clients    ratio  of peer  first ms   p99 ms  of decode")
+    print(f"{'':16} one client  {asked.clients} clients    ratio  of peer  first ms   p99 ms  of decode   long s  beside ms")
     for ours, theirs in FORMATS:
         peer = medians[f"llama.cpp {theirs}"]
         for name in [f"Kiln {ours}", f"llama.cpp {theirs}"]:
             row = medians[name]
-            part = f"{row['of decode']:9.2f}" if name.startswith("Kiln") else ""
+            part = f"{row['of decode']:9.2f}" if name.startswith("Kiln") else " " * 9
             print(f"{name:16} {row['one']:10.1f} {row['all']:10.1f} {row['all'] / row['one']:8.2f} {row['all'] / peer['all']:8.2f} "
-                  f"{row['first']:9.0f} {row['p99']:8.0f}  {part}")  # fmt: skip
+                  f"{row['first']:9.0f} {row['p99']:8.0f}  {part} {row['long']:8.2f} {row['beside']:10.0f}")  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """What `kiln serve` must stand: python tests/stress/serve.py KILN MODEL [CHECK ...] [--cases 200] [--minutes 30]
 
-    pip install httpx
+    pip install -r tests/reference/requirements.txt
     python tests/stress/serve.py target/release/kiln runs/instruct
 
 Each check starts servers of its own, says what it saw, and fails where a limit of docs/serving.md is passed.
