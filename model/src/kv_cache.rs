@@ -69,13 +69,21 @@ impl<B: Backend> SequenceCache<B> {
         CachedSequence { keys: self.keys.clone(), values: self.values.clone(), filled }
     }
 
-    /// Moves to larger buffers if these are too small for so many positions.
+    /// Positions that it has room for.
+    fn room(&self) -> usize {
+        self.keys.dims()[2]
+    }
+
+    /// Moves to buffers of at least twice the size if these are too small for so many positions.
     fn make_room(&mut self, positions: usize, capacity: usize) {
-        let [_, n_kv_heads, room, head_dim] = self.keys.dims();
-        if positions <= room {
-            return;
+        if positions > self.room() {
+            self.move_to(positions.max(2 * self.room()).min(capacity));
         }
-        let room = positions.max(2 * room).min(capacity);
+    }
+
+    /// Moves to buffers with room for so many positions.
+    fn move_to(&mut self, room: usize) {
+        let [_, n_kv_heads, _, head_dim] = self.keys.dims();
         let held = self.len;
         let larger = |buffer: Tensor<B, 4>| {
             let empty = Tensor::zeros([1, n_kv_heads, room, head_dim], &buffer.device());
@@ -182,6 +190,19 @@ impl<B: Backend> KvCache<B> {
     /// Most positions it can hold of a sequence: the model's context length.
     pub fn capacity(&self) -> usize {
         self.capacity
+    }
+
+    /// Makes room for so many positions of each sequence, or as many as a sequence can have, so that buffers need not grow on the way
+    /// there.
+    pub fn reserve(&mut self, positions: usize) {
+        let room = positions.min(self.capacity);
+        let sequences = self.layers.iter_mut().flat_map(|layer| &mut layer.sequences);
+        sequences.filter(|sequence| sequence.room() < room).for_each(|sequence| sequence.move_to(room));
+    }
+
+    /// Positions that it has room for, of all sequences together.
+    pub fn room(&self) -> usize {
+        self.layers.first().map_or(0, |layer| layer.sequences.iter().map(SequenceCache::room).sum())
     }
 
     /// Forgets every position from `len` on.

@@ -6,7 +6,8 @@
 pub struct EngineOptions {
     /// Texts that run at the same time, at least 1; the others wait.
     pub slots: usize,
-    /// Positions of texts that are over whose keys and values stay, for requests that start as they did.
+    /// Positions of texts that are over whose keys and values stay, for requests that start as they did; so many as there was room
+    /// for in their caches.
     pub kept_positions: usize,
 }
 

@@ -48,15 +48,15 @@ impl<B: Backend> Prefixes<B> {
 
     /// Keeps one more; those unused for longest make room for it.
     pub(super) fn keep(&mut self, tokens: Vec<u32>, cache: KvCache<B>, logits: Arc<[f32]>) {
-        if cache.len() > self.most {
+        if cache.room() > self.most {
             return;
         }
         // One that this one starts with serves for nothing else.
         self.kept.retain(|(kept, ..)| !tokens.starts_with(kept));
         self.kept.push_back((tokens, cache, logits));
-        // Generated positions count too: they are in the buffers until these are let go.
+        // Generated positions count too, and those that nothing was written to: buffers are let go as a whole.
         let held = |kept: &VecDeque<_>| {
-            kept.iter().map(|(_, cache, _): &(_, KvCache<B>, _)| cache.len()).sum::<usize>()
+            kept.iter().map(|(_, cache, _): &(_, KvCache<B>, _)| cache.room()).sum::<usize>()
         };
         while held(&self.kept) > self.most {
             self.kept.pop_front();

@@ -20,6 +20,9 @@ use crate::tokens::{to_vec, upload};
 /// Positions that are read at a time where nobody waits for it; a multiple of [`CHUNK`].
 const ALONE: usize = 8 * CHUNK;
 
+/// Positions beyond the prompt that get room at once, at most: enough for most texts, and little beside what a long context takes.
+const ROOM: usize = 256;
+
 /// A request that runs.
 #[derive(Debug)]
 pub(super) struct Slot<B: Backend> {
@@ -79,6 +82,7 @@ impl<B: Backend> Slot<B> {
             is_over: false,
             options,
         };
+        slot.make_room();
         if slot.left == 0 && slot.options.prompt_logprobs.is_none() {
             slot.end(FinishReason::Length, None, events);
         } else if slot.tokens.len() > slot.context_length {
@@ -151,9 +155,18 @@ impl<B: Backend> Slot<B> {
     ) {
         cache.truncate(len);
         self.cache = Some(cache);
+        self.make_room();
         self.cached = len;
         if let Some(logits) = logits {
             self.has_read(logits.to_vec(), events);
+        }
+    }
+
+    /// Gives the cache the room that the text is likely to need.
+    fn make_room(&mut self) {
+        let positions = self.tokens.len() + self.left.min(ROOM);
+        if let Some(cache) = &mut self.cache {
+            cache.reserve(positions);
         }
     }
 
