@@ -12,6 +12,15 @@ use serde_json::Value;
 use crate::constraint::{ConstrainedText, Constraint};
 use crate::error::{Error, Result};
 
+/// States of the rules of one schema at most, some 2 kB each.
+const MOST_STATES: usize = 20_000;
+
+/// Work for one token at most, in units of which a millisecond has some 14,000.
+const MOST_WORK: u64 = 70_000;
+
+/// Remainders of a `multipleOf` at most.
+const MOST_REMAINDERS: f64 = 10_000.0;
+
 /// Makes constraints of JSON schemas, for the tokens of one tokenizer.
 pub struct JsonSchemas {
     factory: ParserFactory,
@@ -43,7 +52,10 @@ impl JsonSchemas {
         let tokens: TokEnv = Arc::new(ApproximateTokEnv::new(trie));
         let mut factory = ParserFactory::new_simple(&tokens).map_err(constraint)?;
         factory.quiet();
-        factory.limits_mut().verbose_errors = false;
+        let limits = factory.limits_mut();
+        limits.verbose_errors = false;
+        limits.max_lexer_states = MOST_STATES;
+        limits.step_lexer_fuel = MOST_WORK;
         Ok(Self { factory })
     }
 
@@ -66,20 +78,39 @@ impl JsonSchemas {
             whitespace_flexible: false,
             ..JsonCompileOptions::default()
         };
+        check_divisors(&schema)?;
         layout.apply_to(&mut schema);
         let parser =
             self.factory.create_parser(TopLevelGrammar::from_json_schema(schema)).map_err(constraint)?;
         let start = Matcher::new(Ok(parser));
-        match start.get_error() {
-            Some(error) => Err(Error::Constraint(error)),
-            None => Ok(Arc::new(JsonSchema { start: Mutex::new(start) })),
-        }
+        // Some schemas turn out to be too large only here.
+        start.deep_clone().compute_mask().map_err(constraint)?;
+        Ok(Arc::new(JsonSchema { start: Mutex::new(start) }))
     }
 }
 
 impl fmt::Debug for JsonSchemas {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("JsonSchemas").finish_non_exhaustive()
+    }
+}
+
+/// Refuses a `multipleOf` with so many remainders that making rules of them takes seconds, which no limit of the library counts.
+fn check_divisors(schema: &Value) -> Result<()> {
+    match schema {
+        Value::Object(members) => {
+            let divisor = members.get("multipleOf").and_then(Value::as_f64).unwrap_or(1.0);
+            let mut remainders = divisor.abs();
+            while remainders.fract() > 0.0 && remainders < MOST_REMAINDERS {
+                remainders *= 10.0;
+            }
+            if remainders > MOST_REMAINDERS {
+                return Err(Error::Constraint(format!("multipleOf {divisor} has more than four digits")));
+            }
+            members.values().try_for_each(check_divisors)
+        }
+        Value::Array(items) => items.iter().try_for_each(check_divisors),
+        _ => Ok(()),
     }
 }
 
@@ -238,6 +269,8 @@ mod tests {
             json!({ "type": "string", "pattern": "(" }),
             json!({ "$ref": "https://example.org/schema.json" }),
             json!({ "uniqueItems": true, "type": "array" }),
+            json!({ "items": [{ "type": "integer", "multipleOf": 999_983 }] }),
+            json!({ "type": "number", "multipleOf": 3.14159 }),
         ] {
             let refused = schemas.constraint(&schema);
             assert!(matches!(refused, Err(Error::Constraint(_))), "{schema}: {refused:?}");

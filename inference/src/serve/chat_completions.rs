@@ -61,7 +61,13 @@ fn prompt(messages: Vec<Message>, facts: &Facts) -> Result<Vec<u32>> {
 fn messages(fields: &mut Fields) -> Result<Vec<Message>> {
     let messages = match fields.value("messages") {
         None => return Err(ApiError::invalid("messages", "`messages` is missing.")),
-        Some(Value::Array(messages)) if !messages.is_empty() => messages,
+        Some(Value::Array(messages)) if messages.is_empty() => {
+            return Err(ApiError::invalid(
+                "messages",
+                "`messages` must be a list of at least one message, not an empty one.",
+            ));
+        }
+        Some(Value::Array(messages)) => messages,
         Some(other) => return Err(wrong("messages", &other, "a list of at least one message")),
     };
     messages.into_iter().enumerate().map(|(index, one)| message(index, one)).collect()

@@ -110,6 +110,7 @@ impl From<Error> for ApiError {
         match &error {
             Error::TooLong { tokens, context_length } => Self::too_long("prompt", *tokens, *context_length),
             Error::Sampling { key, .. } => Self::invalid(*key, error.to_string()),
+            Error::Constraint(_) => Self::invalid("response_format", error.to_string()),
             Error::EmptyPrompt | Error::UnknownToken { .. } | Error::Data(_) => {
                 Self::invalid("prompt", error.to_string())
             }
