@@ -125,7 +125,9 @@ impl Generation {
         if self.choices.iter().all(Choice::is_over) {
             return None;
         }
+        // What was told before the end is heard first.
         let told = tokio::select! {
+            biased;
             told = self.told.recv() => told,
             _ = self.phase.wait_for(|phase| *phase == Phase::Over) => return Some(Err(ApiError::ending())),
         };
