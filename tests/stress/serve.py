@@ -169,13 +169,19 @@ async def queue(arguments):
     assert len(refused) >= 5 and statistics.median(refused) < 0.02 and statistics.median(healthy) < 0.02
 
 
+async def told_to_end(process):
+    """Seconds from a signal to the end of a process."""
+    began = time.perf_counter()
+    process.send_signal(signal.SIGTERM)
+    while process.poll() is None:
+        await asyncio.sleep(0.005)
+    return time.perf_counter() - began
+
+
 async def drain(arguments):
     options = ["--drain-seconds", 2, "--queue", 1024]
     with serving(arguments.kiln, arguments.model, *options) as (process, address):
-        began = time.perf_counter()
-        process.send_signal(signal.SIGTERM)
-        process.wait(5)
-        idle = time.perf_counter() - began
+        idle = await told_to_end(process)
     with serving(arguments.kiln, arguments.model, *options) as (process, address):
         async with client_of(address) as client:
             body = {"prompt": [[1]] * 128, "ignore_eos": True, "stream": True}
@@ -192,11 +198,7 @@ async def drain(arguments):
             streams = [asyncio.create_task(stream()) for _ in range(4)]
             await until(lambda: has_load(client), 10)
             await asyncio.sleep(0.3)
-            began = time.perf_counter()
-            process.send_signal(signal.SIGTERM)
-            while process.poll() is None:
-                await asyncio.sleep(0.01)
-            drained = time.perf_counter() - began
+            drained = await told_to_end(process)
             ends = [await task for task in streams]
             for end in ends:
                 last = [line for line in end.splitlines() if line.startswith("data:")][-1:]
@@ -207,11 +209,7 @@ async def drain(arguments):
             await until(lambda: has_load(client), 10)
             process.send_signal(signal.SIGTERM)
             await asyncio.sleep(0.3)
-            began = time.perf_counter()
-            process.send_signal(signal.SIGTERM)
-            while process.poll() is None:
-                await asyncio.sleep(0.005)
-            second = time.perf_counter() - began
+            second = await told_to_end(process)
             await asyncio.gather(task, return_exceptions=True)
     print(f"drain: ended after {drained:.2f} s with 4 streams and 2 s to drain, {second * 1e3:.0f} ms after a second signal, "
           f"{idle * 1e3:.0f} ms with nothing to do")  # fmt: skip

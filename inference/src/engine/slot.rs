@@ -82,7 +82,6 @@ impl<B: Backend> Slot<B> {
             is_over: false,
             options,
         };
-        slot.make_room();
         if slot.left == 0 && slot.options.prompt_logprobs.is_none() {
             slot.end(FinishReason::Length, None, events);
         } else if slot.tokens.len() > slot.context_length {
@@ -172,6 +171,7 @@ impl<B: Backend> Slot<B> {
 
     /// Reads the next chunk of the prompt, or more where it `is_alone`.
     pub(super) fn read_chunk(&mut self, model: &GptModel<B>, is_alone: bool, events: &mut Vec<Event>) {
+        self.make_room();
         let logits = match self.cache.is_some() {
             true => self.chunk(model, is_alone),
             false => {

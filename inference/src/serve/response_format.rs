@@ -13,7 +13,7 @@ use crate::json_schema::JsonSchemas;
 /// The field.
 const PARAM: &str = "response_format";
 
-/// Characters of a schema at most: a longer one takes long to make rules of.
+/// Bytes of a schema at most: a longer one takes long to make rules of.
 const MOST: usize = 1 << 16;
 
 /// Takes the form that answers are to have; text has none.

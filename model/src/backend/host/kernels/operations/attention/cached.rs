@@ -128,9 +128,13 @@ fn few_rows<S: Simd>(simd: S, head: &Head, scores: &mut [f32], out: &mut [f32]) 
             weighted_sum(simd, head, scores, first, std::array::from_mut(vector));
             first += S::F32_LANES;
         }
-        for (column, out) in (first..).zip(rest) {
-            let weighted = scores.iter().enumerate().map(|(j, weight)| weight * head.v.row(j, dh)[column]);
-            *out = weighted.sum();
+        if !rest.is_empty() {
+            let mut sum = Lanes::splat(simd, 0.0);
+            for (j, weight) in scores.iter().enumerate() {
+                let v = Lanes::load(simd, &head.v.row(j, dh)[first..]);
+                sum = v.mul_add(Lanes::splat(simd, *weight), sum);
+            }
+            simd.partial_store_f32s(rest, sum.v);
         }
     }
 }
