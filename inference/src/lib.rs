@@ -51,10 +51,12 @@ mod sampling;
 mod score;
 #[cfg(feature = "serve")]
 mod serve;
+mod steer;
 mod stop;
 mod text_model;
 mod text_stream;
 mod tokens;
+mod vectors;
 
 pub use batch::{Completion, generate_batch};
 pub use chat::{ChatHistory, ChatSession, ChatSettings, Reply, Turn, chat_template};
@@ -76,6 +78,9 @@ pub use sampling::Sampling;
 pub use score::{TextScore, score};
 #[cfg(feature = "serve")]
 pub use serve::{ServeOptions, ServedModel, serve};
+pub use steer::{
+    Action, Intervention, MeanDifference, SteeredPositions, Steering, SteeringTap, mean_difference,
+};
 pub use text_model::{GeneratedText, TextModel};
 
 /// The example in the README is compiled with the tests.
