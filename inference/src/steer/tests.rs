@@ -35,8 +35,8 @@ fn steering(interventions: impl IntoIterator<Item = Intervention>) -> Steering {
     Steering::new(interventions, &config()).expect("possible")
 }
 
-fn clamp(value: f32) -> Action {
-    Action::Clamp { value, encoder: direction(2), bias: 0.1, threshold: 0.1 }
+fn clamp(value: f32, bias: f32) -> Action {
+    Action::Clamp { value, encoder: direction(2), bias, threshold: 0.01 }
 }
 
 fn request(length: u64, seed: u64, steering: Steering) -> Request {
@@ -99,10 +99,13 @@ fn a_clamped_feature_has_its_value_and_an_ablated_direction_is_gone_for_good() {
         stream.chunks(WIDTH).map(|row| row.iter().zip(encoder).map(|(a, b)| a * b).sum()).collect()
     };
     let before = streams(&model, None);
-    let after =
-        streams(&model, Some(&mut SteeringTap::new(&steering([at(0, clamp(1.5))]), &Default::default())));
-    let features = read(&before[0], &direction(2)).into_iter().map(|read| read + 0.1);
-    let features: Vec<f32> = features.map(|read| if read > 0.1 { read } else { 0.0 }).collect();
+    let reads = read(&before[0], &direction(2));
+    // So that the feature is on at some positions and off at others.
+    let bias = -reads.iter().sum::<f32>() / reads.len() as f32;
+    let set = steering([at(0, clamp(1.5, bias))]);
+    let after = streams(&model, Some(&mut SteeringTap::new(&set, &Default::default())));
+    let features = reads.into_iter().map(|read| read + bias);
+    let features: Vec<f32> = features.map(|read| if read > 0.01 { read } else { 0.0 }).collect();
     assert!(features.iter().any(|feature| *feature > 0.0) && features.contains(&0.0), "{features:?}");
     let rows = before[0].chunks(WIDTH).zip(after[0].chunks(WIDTH)).zip(&features);
     for ((before, after), feature) in rows {
@@ -142,7 +145,7 @@ fn a_text_is_steered_with_a_cache_as_without_and_beside_others_as_alone() {
     let kinds = [
         steering([at(0, Action::Add { amount: 1.0 })]),
         Steering::default(),
-        steering([at(1, clamp(2.0)), at(2, Action::Ablate)]),
+        steering([at(1, clamp(2.0, 0.1)), at(2, Action::Ablate)]),
         steering([generated(0)]),
         steering([at(0, Action::Add { amount: -1.0 }), generated(1)]),
     ];
