@@ -67,6 +67,7 @@ mod place;
 mod precision;
 mod residual_scalars;
 mod rotary;
+mod sae;
 mod segments;
 mod tap;
 mod weights;
@@ -97,6 +98,7 @@ pub use place::Place;
 pub use precision::{Channels, Precision};
 pub use residual_scalars::{ResidualScalars, Scalars};
 pub use rotary::Angles;
+pub use sae::{Feature, SaeActivation, SaeConfig, SaeStatistics, SaeWeights, SparseAutoencoder};
 pub use tap::{NoTap, NormSite, Site, Tap, Watch};
 pub use weights::{
     Adapter, Dtype, GgufVocabulary, SpecialTokens, base_checksum, is_gguf, load, load_classifier,
