@@ -160,7 +160,7 @@ impl<B: Backend> GptModel<B> {
     ///
     /// # Panics
     ///
-    /// If `seq` exceeds the context length, or the model has no such place [on the stream](Site::on_stream).
+    /// If `seq` exceeds the context length, or the model has no such place [on the stream](Site::is_on_stream).
     pub fn value_at(&self, tokens: Tensor<B, 2, Int>, site: Site) -> Tensor<B, 3> {
         let mut keep = Keep { site, value: None };
         let place = self.place(&tokens, None);

@@ -1,6 +1,6 @@
 //! Opening an autoencoder: every name and shape is checked before one is read.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use safetensors::SafeTensors;
 
@@ -12,32 +12,33 @@ use crate::weights::mapped::MappedFile;
 use crate::{Backend, SaeActivation, SaeConfig, SaeStatistics, SaeWeights, SparseAutoencoder};
 
 impl<B: Backend> SparseAutoencoder<B> {
-    /// Whether an autoencoder lies in `directory`.
+    /// Whether an autoencoder lies in `directory`, or in a run directory's `model/`.
     pub fn is_in(directory: &Path) -> bool {
-        directory.join(CONFIG).is_file()
+        located(directory).join(CONFIG).is_file()
     }
 
-    /// Reads the description of the autoencoder in `directory` alone.
+    /// Reads the description of the autoencoder in `directory`, or in a run directory's `model/`, alone.
     ///
     /// # Errors
     ///
     /// [`Error::NoAutoencoder`] if there is none, [`Error::UnsupportedAutoencoder`] with the name of what is not read,
     /// [`Error::Format`] for a file that is damaged.
     pub fn open_config(directory: &Path) -> Result<SaeConfig> {
-        let path = directory.join(CONFIG);
+        let path = located(directory).join(CONFIG);
         if !path.is_file() {
             return Err(Error::NoAutoencoder { path: directory.to_owned(), missing: CONFIG });
         }
         Ok(config_file::read(&path)?.0)
     }
 
-    /// Opens the autoencoder in `directory`, on `device`.
+    /// Opens the autoencoder in `directory`, or in a run directory's `model/`, on `device`.
     ///
     /// # Errors
     ///
     /// [`Error::NoAutoencoder`] if there is none, [`Error::UnsupportedAutoencoder`] with the name of what is not read,
     /// [`Error::Format`] for a file that is damaged or holds other tensors.
     pub fn open(directory: &Path, device: &B::Device) -> Result<Self> {
+        let directory = &located(directory);
         let missing = [CONFIG, WEIGHTS].into_iter().find(|file| !directory.join(file).is_file());
         if let Some(missing) = missing {
             return Err(Error::NoAutoencoder { path: directory.to_owned(), missing });
@@ -71,6 +72,13 @@ impl<B: Backend> SparseAutoencoder<B> {
             None => opened,
         })
     }
+}
+
+/// Where the files of an autoencoder lie: in the directory itself, or in `model/` of a run directory.
+fn located(directory: &Path) -> PathBuf {
+    let of_run = directory.join("model");
+    let is_run = !directory.join(CONFIG).is_file() && of_run.join(CONFIG).is_file();
+    if is_run { of_run } else { directory.to_owned() }
 }
 
 /// What was measured of the features; `None` if the file was written by another program, which does not know all of it.
