@@ -63,7 +63,7 @@ pub use chat::{ChatHistory, ChatSession, ChatSettings, Reply, Turn, chat_templat
 pub use constraint::{ConstrainedText, Constraint};
 pub use engine::{Engine, EngineOptions, Event, RequestId};
 pub use error::{Error, Result};
-pub use evaluate::{CorpusLoss, evaluate};
+pub use evaluate::{CorpusLoss, evaluate, evaluate_tapped};
 pub use files::ModelFiles;
 pub use generate::{FinishReason, GeneratedTokens, generate};
 pub use gguf::gguf_tokenizer;
@@ -75,11 +75,12 @@ pub use prompt::encode_prompt;
 pub use request::{GenerateOptions, Request, WhenFull};
 pub use sampler::TokenSampler;
 pub use sampling::Sampling;
-pub use score::{TextScore, score};
+pub use score::{TextScore, score, score_tapped};
 #[cfg(feature = "serve")]
 pub use serve::{ServeOptions, ServedModel, serve};
 pub use steer::{
-    Action, Intervention, MeanDifference, SteeredPositions, Steering, SteeringTap, mean_difference,
+    Action, Intervention, MeanDifference, SteeredPositions, Steering, SteeringDial, SteeringHandle,
+    SteeringKit, SteeringMode, SteeringTap, SteeringUnit, mean_difference,
 };
 pub use text_model::{GeneratedText, TextModel};
 

@@ -67,6 +67,7 @@ mod place;
 mod precision;
 mod residual_scalars;
 mod rotary;
+mod sae;
 mod segments;
 mod site;
 mod tap;
@@ -98,6 +99,7 @@ pub use place::Place;
 pub use precision::{Channels, Precision};
 pub use residual_scalars::{ResidualScalars, Scalars};
 pub use rotary::Angles;
+pub use sae::{Feature, SaeActivation, SaeConfig, SaeStatistics, SaeWeights, SparseAutoencoder};
 pub use site::{NormSite, Site};
 pub use tap::{NoTap, Tap, Watch};
 pub use weights::{

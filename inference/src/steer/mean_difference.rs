@@ -3,8 +3,7 @@
 use kiln_model::{Backend, GptModel, Site};
 
 use crate::error::{Error, Result};
-use crate::inspect::Recorder;
-use crate::tokens::{check_tokens, upload};
+use crate::tokens::{check_tokens, to_vec, upload};
 use crate::vectors::norm;
 
 /// A direction of the residual stream, and how long vectors are there.
@@ -21,7 +20,7 @@ pub struct MeanDifference {
 ///
 /// # Errors
 ///
-/// [`Error::Steering`] if one of the lists is empty, [`Error::EmptyPrompt`] for an empty text, [`Error::TooLong`] or
+/// [`Error::Steering`] if one of the lists is empty, or for a place that is not on the stream; [`Error::EmptyPrompt`] for an empty text, [`Error::TooLong`] or
 /// [`Error::UnknownToken`] for one that the model cannot read.
 pub fn mean_difference<B: Backend>(
     model: &GptModel<B>,
@@ -49,6 +48,10 @@ fn mean_of_last<B: Backend>(
     norms: &mut Norms,
 ) -> Result<Vec<f64>> {
     let (d_model, context_length) = (model.config().d_model, model.config().context_length);
+    if !site.is_on_stream() || site == Site::PosEmbed || !Site::all(model.config()).contains(&site) {
+        let reason = "the model has no such place on its stream".to_owned();
+        return Err(Error::Steering { what: site.to_string(), reason });
+    }
     let mut sum = vec![0.0; d_model];
     for text in texts {
         check_tokens(model, text)?;
@@ -57,13 +60,7 @@ fn mean_of_last<B: Backend>(
             tokens if tokens > context_length => return Err(Error::TooLong { tokens, context_length }),
             _ => {}
         }
-        let mut recorder = Recorder::of([site]);
-        model.stream(upload(model, text), None, &mut recorder);
-        let recorded = recorder.get(site).ok_or_else(|| Error::Steering {
-            what: site.to_string(),
-            reason: "the model has no such place".to_owned(),
-        })?;
-        let stream = recorded.to_vec(); // [1, seq, d_model]
+        let stream = to_vec(model.value_at(upload(model, text), site)); // [1, seq, d_model]
         let rows = || stream.chunks(d_model);
         let last = rows().next_back().unwrap_or_default();
         sum.iter_mut().zip(last).for_each(|(sum, number)| *sum += f64::from(*number));

@@ -19,6 +19,7 @@ mod load;
 mod mapped;
 mod metadata;
 mod rotary_keys;
+mod sae;
 mod save;
 mod source;
 mod special_tokens;
