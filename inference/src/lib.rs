@@ -79,8 +79,9 @@ pub use score::{TextScore, score, score_tapped};
 #[cfg(feature = "serve")]
 pub use serve::{ServeOptions, ServedModel, serve};
 pub use steer::{
-    Action, Intervention, MeanDifference, SteeredPositions, Steering, SteeringDial, SteeringHandle,
-    SteeringKit, SteeringMode, SteeringTap, SteeringUnit, mean_difference,
+    Action, Figures, Intervention, MeanDifference, SteeredPositions, Steering, SteeringDial, SteeringHandle,
+    SteeringKit, SteeringMode, SteeringStudy, SteeringTap, SteeringUnit, StudyOptions, StudyResult,
+    WordFeature, kl_floor, mean_difference, wilson,
 };
 pub use text_model::{GeneratedText, TextModel};
 

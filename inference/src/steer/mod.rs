@@ -7,6 +7,7 @@
 mod intervention;
 mod kit;
 mod mean_difference;
+mod study;
 mod tap;
 #[cfg(test)]
 mod tests;
@@ -14,5 +15,6 @@ mod tests;
 pub use self::intervention::{Action, Intervention, SteeredPositions, Steering};
 pub use self::kit::{SteeringDial, SteeringHandle, SteeringKit, SteeringMode, SteeringUnit};
 pub use self::mean_difference::{MeanDifference, mean_difference};
+pub use self::study::{Figures, SteeringStudy, StudyOptions, StudyResult, WordFeature, kl_floor, wilson};
 pub(crate) use self::tap::SteeredSequence;
 pub use self::tap::SteeringTap;
