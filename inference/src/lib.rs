@@ -39,6 +39,7 @@ mod evaluate;
 mod files;
 mod generate;
 mod gguf;
+mod inspect;
 #[cfg(feature = "json-schema")]
 mod json_schema;
 mod logits;
@@ -64,6 +65,7 @@ pub use evaluate::{CorpusLoss, evaluate};
 pub use files::ModelFiles;
 pub use generate::{FinishReason, GeneratedTokens, generate};
 pub use gguf::gguf_tokenizer;
+pub use inspect::{Recorded, Recorder};
 #[cfg(feature = "json-schema")]
 pub use json_schema::JsonSchemas;
 pub use logprobs::TokenLogprob;

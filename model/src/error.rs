@@ -76,6 +76,14 @@ pub enum Error {
         /// Its path in the model.
         parameter: String,
     },
+    /// A model has no place of this name.
+    #[error("`{name}`: the model has no such place")]
+    UnknownSite {
+        /// What was asked for.
+        name: String,
+        /// The places that it has.
+        sites: Vec<String>,
+    },
     /// A number of an adapter is out of range, or a layer that it names is not there.
     #[error("lora.{key} = {value}: {reason}")]
     Lora {

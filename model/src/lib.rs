@@ -69,6 +69,7 @@ mod residual_scalars;
 mod rotary;
 mod sae;
 mod segments;
+mod site;
 mod tap;
 mod weights;
 
@@ -99,7 +100,8 @@ pub use precision::{Channels, Precision};
 pub use residual_scalars::{ResidualScalars, Scalars};
 pub use rotary::Angles;
 pub use sae::{Feature, SaeActivation, SaeConfig, SaeStatistics, SaeWeights, SparseAutoencoder};
-pub use tap::{NoTap, NormSite, Site, Tap, Watch};
+pub use site::{NormSite, Site};
+pub use tap::{NoTap, Tap, Watch};
 pub use weights::{
     Adapter, Dtype, GgufVocabulary, SpecialTokens, base_checksum, is_gguf, load, load_classifier,
     load_config, load_gguf_vocabulary, load_labels, load_weights, load_with_precision, parameter_shapes,

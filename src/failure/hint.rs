@@ -87,6 +87,11 @@ fn model(error: &kiln_model::Error) -> Option<String> {
             let path = quoted(&path.to_string_lossy());
             format!("write it again with llama.cpp: `llama-quantize --allow-requantize {path} NEW.gguf q8_0`")
         }
+        Error::UnknownSite { name, sites } => {
+            let meant = nearest(name, sites.iter().map(String::as_str));
+            let example = meant.or(sites.last().map(String::as_str)).unwrap_or("blocks.0.hook_resid_post");
+            format!("places are called as TransformerLens calls them: {example}")
+        }
         Error::Damaged { .. } => {
             "copy or export the model again; the checkpoints of a run have the weights too".to_owned()
         }
