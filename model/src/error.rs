@@ -161,7 +161,9 @@ pub enum Error {
         features: usize,
     },
     /// Whether one feature is active cannot be told without all others.
-    #[error("a feature of this autoencoder cannot be read alone: the {k} largest of all are active, whatever their values")]
+    #[error(
+        "a feature of this autoencoder cannot be read alone: the {k} largest of all are active, whatever their values"
+    )]
     NoThreshold {
         /// How many are active.
         k: usize,

@@ -53,7 +53,11 @@ pub(super) fn read(path: &Path) -> Result<(SaeConfig, bool)> {
         .map_err(|_| Error::format(path, format!("hook_name = \"{hook}\": not the name of any place")))?;
     let width = |key| {
         let width: usize = value(path, &file, key)?.ok_or_else(|| missing(key))?;
-        if width == 0 { Err(Error::format(path, format!("{key} = 0: must be at least 1"))) } else { Ok(width) }
+        if width == 0 {
+            Err(Error::format(path, format!("{key} = 0: must be at least 1")))
+        } else {
+            Ok(width)
+        }
     };
     let config = SaeConfig {
         d_in: width("d_in")?,
