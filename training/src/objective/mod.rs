@@ -34,7 +34,7 @@ pub use self::preference::{Pair, PreferenceLoss, PreferenceModel, reference};
 pub use self::pretrain::{LanguageModel, Pretrain, SampleWriter};
 pub use self::sae::{
     Calibrated, Dictionary, DictionaryConfig, DictionaryModel, Harvest, HarvestedSlices, LearnDictionary,
-    Texts, Vectors,
+    Portion, Texts, Vectors,
 };
 pub use self::segments::Segment;
 pub use self::tuning::{Example, Examples, Sampling, Saving, Tuned, Tuning, Writing};

@@ -5,8 +5,17 @@ use kiln_model::{Backend, GptModel, Site, token_tensor};
 
 use super::vectors::Vectors;
 
+/// Which texts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Portion {
+    /// Those that are learned from.
+    Training,
+    /// Others, to evaluate on.
+    HeldOut,
+}
+
 /// Windows of tokens by number: the same number, the same windows. Positions without a target do not count.
-pub type Texts = Box<dyn Fn(u64) -> Batch + Send + Sync>;
+pub type Texts = Box<dyn Fn(Portion, u64) -> Batch + Send + Sync>;
 
 /// Texts of a slice at most.
 const TEXTS: u64 = 1 << 20;
@@ -26,12 +35,12 @@ pub struct Harvest<B: Backend> {
 
 impl<B: Backend> Harvest<B> {
     /// `len` vectors, in the order of the texts. Slices of different numbers are of different texts.
-    pub fn slice(&self, number: u64, len: usize) -> Vectors {
+    pub fn slice(&self, portion: Portion, number: u64, len: usize) -> Vectors {
         let width = self.gpt.config().d_model;
         let mut values = Vec::with_capacity(len * width);
         let first = number * TEXTS;
-        for batch in (first..first + TEXTS).map(&self.texts) {
-            self.read(&batch, &mut values);
+        for number in first..first + TEXTS {
+            self.read(&(self.texts)(portion, number), &mut values);
             if values.len() >= len * width {
                 break;
             }

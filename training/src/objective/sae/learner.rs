@@ -10,15 +10,12 @@ use kiln_model::{AutodiffBackend, Backend, Parameter, SaeConfig, SparseAutoencod
 use super::super::Objective;
 use super::calibrate::calibrated;
 use super::dictionary::{DictionaryConfig, DictionaryModel};
-use super::harvest::Harvest;
+use super::harvest::{Harvest, Portion};
 use super::vectors::Vectors;
 use crate::error::Result;
 
 /// Slices that a step takes a part of: vectors of one text are spread over as many steps.
 const MIXED: usize = 16;
-
-/// Slices of held-out texts are numbered from here on.
-const HELD_OUT: u64 = 1 << 40;
 
 /// Vectors by step, out of slices that are read once.
 pub struct HarvestedSlices<B: Backend> {
@@ -52,7 +49,7 @@ impl<B: Backend> HarvestedSlices<B> {
         let slices = len.div_ceil(self.at_a_time).max(1);
         let slice = |number: usize| {
             progress(number, slices);
-            self.harvest.slice(HELD_OUT + number as u64, self.at_a_time)
+            self.harvest.slice(Portion::HeldOut, number as u64, self.at_a_time)
         };
         (0..slices).map(slice).collect()
     }
@@ -78,7 +75,7 @@ impl<B: Backend> HarvestedSlices<B> {
         if let Some((_, slice)) = read.iter().find(|(found, _)| *found == number) {
             return Arc::clone(slice);
         }
-        let slice = Arc::new(self.harvest.slice(number as u64, self.at_a_time));
+        let slice = Arc::new(self.harvest.slice(Portion::Training, number as u64, self.at_a_time));
         read.push_back((number, Arc::clone(&slice)));
         if read.len() > MIXED {
             read.pop_front();

@@ -8,6 +8,6 @@ mod select;
 mod vectors;
 
 pub use self::dictionary::{Dictionary, DictionaryConfig, DictionaryModel};
-pub use self::harvest::{Harvest, Texts};
+pub use self::harvest::{Harvest, Portion, Texts};
 pub use self::learner::{Calibrated, HarvestedSlices, LearnDictionary};
 pub use self::vectors::Vectors;
