@@ -36,6 +36,7 @@ mod constraint;
 mod engine;
 mod error;
 mod evaluate;
+mod features;
 mod files;
 mod generate;
 mod gguf;
@@ -64,6 +65,10 @@ pub use constraint::{ConstrainedText, Constraint};
 pub use engine::{Engine, EngineOptions, Event, RequestId};
 pub use error::{Error, Result};
 pub use evaluate::{CorpusLoss, evaluate, evaluate_tapped};
+pub use features::{
+    Candidate, Catalogue, Context, Criterion, FeatureRecord, Name, Ranked, Readings, Relation, SaeDump,
+    SaeMetrics, candidates, dashboard, measure_autoencoder,
+};
 pub use files::ModelFiles;
 pub use generate::{FinishReason, GeneratedTokens, generate};
 pub use gguf::gguf_tokenizer;

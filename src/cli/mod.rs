@@ -9,6 +9,7 @@ pub mod finetune;
 pub mod inference;
 pub mod models;
 mod precision;
+pub mod sae;
 pub mod sampling;
 #[cfg(feature = "serve")]
 pub mod serve;

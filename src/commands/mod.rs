@@ -19,6 +19,7 @@ pub mod newest;
 mod report;
 pub mod run_folder;
 mod runs;
+mod sae;
 mod score;
 #[cfg(feature = "serve")]
 mod serve;
@@ -42,6 +43,7 @@ use crate::cli::data::{Data, Tokenize};
 use crate::cli::finetune::{Classify, Finetune};
 use crate::cli::inference::{Eval, Generate, Score};
 use crate::cli::models::{Export, Fetch, Info, Verify};
+use crate::cli::sae::Sae;
 #[cfg(feature = "serve")]
 use crate::cli::serve::Serve;
 use crate::cli::training::{Config, Report, Runs, Sweep, Train};
@@ -74,6 +76,9 @@ pub enum Command {
     Classify(Classify),
     /// Show the log-probability of each token of a text.
     Score(Score),
+    /// Take what a model has in mind apart, by a sparse autoencoder.
+    #[command(subcommand)]
+    Sae(Sae),
     /// Measure loss, perplexity and bits per byte on a corpus.
     Eval(Eval),
     /// Turn text into token ids and back, or learn a tokenizer.
@@ -127,7 +132,7 @@ impl Command {
     /// How it is told how to read a text.
     pub fn reading(&self) -> Reading {
         match self {
-            Self::Train(_) | Self::Sweep(_) | Self::Finetune(_) => Reading::Settings,
+            Self::Train(_) | Self::Sweep(_) | Self::Finetune(_) | Self::Sae(_) => Reading::Settings,
             Self::Tokenize(_) | Self::Data(_) | Self::Eval(_) => Reading::Options,
             _ => Reading::Fixed,
         }
@@ -139,6 +144,7 @@ impl Command {
             Self::Train(args) => return train::run(args),
             Self::Finetune(args) => return finetune::run(args),
             Self::Sweep(args) => return sweep::run(args),
+            Self::Sae(command) => return sae::run(command),
             Self::Verify(command) => return verify::run(command),
             #[cfg(feature = "serve")]
             Self::Serve(args) => return serve::run(args),

@@ -79,14 +79,18 @@ pub fn after_failure(
 /// The command that made a run, as far as its configuration tells.
 pub fn command_of(run: &Path) -> String {
     let text = std::fs::read_to_string(run.join("config.toml")).unwrap_or_default();
-    let task = text
-        .parse::<Table>()
-        .ok()
-        .and_then(|config| Some(config.get("finetune")?.get("task")?.as_str()?.to_owned()));
+    let config = text.parse::<Table>().unwrap_or_default();
+    if config.contains_key("sae") {
+        return "kiln sae train".to_owned();
+    }
+    let task = config.get("finetune").and_then(|section| Some(section.get("task")?.as_str()?.to_owned()));
     task.map_or_else(|| "kiln train".to_owned(), |task| format!("kiln finetune {task}"))
 }
 
 fn automatic(settings: &Settings) -> PathBuf {
+    if settings.sae.is_some() {
+        return Path::new("runs").join("sae");
+    }
     if let Some(finetune) = &settings.finetune {
         return Path::new("runs").join(finetune.task.to_string());
     }

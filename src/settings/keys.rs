@@ -61,7 +61,7 @@ mod tests {
     use toml::Table;
 
     use super::*;
-    use crate::settings::{FinetuneSection, ModelSection, Settings};
+    use crate::settings::{FinetuneSection, ModelSection, SaeSection, Settings};
 
     #[test]
     fn markup_is_left_out() {
@@ -76,6 +76,7 @@ mod tests {
             model: ModelSection::resolved(&config),
             finetune: Some(FinetuneSection::default()),
             lora: Some(LoraConfig::default()),
+            sae: Some(SaeSection::default()),
             ..Settings::default()
         };
         let mut known: Vec<String> = Table::try_from(&settings)

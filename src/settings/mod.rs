@@ -8,6 +8,7 @@ mod model;
 mod parse;
 mod recipes;
 mod resume;
+mod sae;
 mod sections;
 mod suggest;
 
@@ -16,5 +17,6 @@ pub use keys::{Row, table};
 pub use model::ModelSection;
 pub use parse::{EMBEDDED, Origin, bad_value, load, parse};
 pub use resume::check_resume;
+pub use sae::SaeSection;
 pub use sections::{DataSource, Settings};
 pub use suggest::key_named;

@@ -124,6 +124,7 @@ impl Settings {
             return Err(bad_value("data", "tales_bytes", problem));
         }
         self.check_finetune()?;
+        self.check_sae()?;
         if self.data.source == DataSource::Path && self.data.path.is_none() {
             let problem = " = \"path\" needs data.path\nhint: add `--set data.path=FILE`";
             return Err(bad_value("data", "source", problem));
@@ -133,6 +134,23 @@ impl Settings {
 }
 
 impl Settings {
+    fn check_sae(&self) -> Result<()> {
+        let Some(sae) = &self.sae else { return Ok(()) };
+        for (key, value) in [("d_sae", sae.d_sae), ("k", sae.k), ("dead_after", sae.dead_after)] {
+            if value == 0 {
+                return Err(bad_value("sae", key, " = 0: must be at least 1"));
+            }
+        }
+        if sae.k > sae.d_sae {
+            let problem = format!(" = {}: must be at most sae.d_sae = {}", sae.k, sae.d_sae);
+            return Err(bad_value("sae", "k", problem));
+        }
+        if !(sae.scale >= 0.0 && sae.scale.is_finite()) {
+            return Err(bad_value("sae", "scale", format!(" = {}: must not be negative", sae.scale)));
+        }
+        Ok(())
+    }
+
     fn check_finetune(&self) -> Result<()> {
         let Some(finetune) = &self.finetune else { return Ok(()) };
         if !(0.0..=MOST_EPOCHS).contains(&finetune.epochs) {

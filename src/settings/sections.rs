@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::finetune::FinetuneSection;
 use super::model::ModelSection;
+use super::sae::SaeSection;
 
 /// A whole configuration.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -28,6 +29,9 @@ pub struct Settings {
     /// Where an adapter learns instead of the model.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lora: Option<LoraConfig>,
+    /// Where a sparse autoencoder learns.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sae: Option<SaeSection>,
 }
 
 /// `[tokenizer]`

@@ -77,10 +77,11 @@ pub use error::{Error, Result};
 pub use fit::{Run, Stop, Stopped, Summary, train};
 pub use machine::{DeviceKind, MemoryPlan, StepTimes, time_steps};
 pub use objective::{
-    AnswerModel, ClassifierModel, Example, Examples, Interrupt, LabelledText, LanguageModel, Learns,
-    Measured, MicroBatch, MicroBatches, Objective, Outcome, Pair, PreferenceLoss, PreferenceModel, Pretrain,
-    SampleWriter, Sampling, Saving, Segment, Tuned, Tuning, Writing, mean_gradients, measure, rarer_label,
-    reference,
+    AnswerModel, Calibrated, ClassifierModel, Dictionary, DictionaryConfig, DictionaryModel, Example,
+    Examples, Harvest, HarvestedSlices, Interrupt, LabelledText, LanguageModel, LearnDictionary, Learns,
+    Measured, MicroBatch, MicroBatches, Objective, Outcome, Pair, Portion, PreferenceLoss, PreferenceModel,
+    Pretrain, SampleWriter, Sampling, Saving, Segment, Texts, Tuned, Tuning, Vectors, Writing,
+    mean_gradients, measure, rarer_label, reference,
 };
 pub use recipe::{
     ByRole, ByRoleOptimizer, ClipGlobalNorm, DecayShape, Moments, OptimizerConfig, Recipe, ScaledStep,

@@ -101,7 +101,7 @@ impl<B: Backend> SparseAutoencoder<B> {
             true => input - self.b_dec.val().unsqueeze(),
             false => input,
         };
-        backend::matmul(input, self.w_enc.val()) + self.b_enc.val().unsqueeze()
+        affine(input, self.w_enc.val(), self.b_enc.val())
     }
 
     /// How active each feature is.
@@ -134,7 +134,7 @@ impl<B: Backend> SparseAutoencoder<B> {
     /// - features: `[n, d_sae]`
     /// - output: `[n, d_in]`
     pub fn decode(&self, features: Tensor<B, 2>) -> Tensor<B, 2> {
-        backend::matmul(features, self.w_dec.val()) + self.b_dec.val().unsqueeze()
+        affine(features, self.w_dec.val(), self.b_dec.val())
     }
 
     /// One feature by its number, for reading and changing it without the others.
@@ -176,4 +176,9 @@ impl<B: Backend> SparseAutoencoder<B> {
             threshold: values(&self.threshold),
         }
     }
+}
+
+/// `input · weight + bias`: `[n, d_in] → [n, d_out]`.
+fn affine<B: Backend>(input: Tensor<B, 2>, weight: Tensor<B, 2>, bias: Tensor<B, 1>) -> Tensor<B, 2> {
+    backend::linear(input.unsqueeze(), weight, Some(bias), None).squeeze_dim(0)
 }

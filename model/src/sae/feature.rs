@@ -3,7 +3,7 @@
 use burn::tensor::Tensor;
 use burn::tensor::activation::relu;
 
-use crate::Backend;
+use crate::{Backend, backend};
 
 /// All that it takes to read one feature of a vector, and to write it:
 /// `f = relu(x · encoder + bias)` where that is above `threshold`, else 0; `x + δ · direction` is a vector whose feature is
@@ -30,7 +30,7 @@ impl<B: Backend> Feature<B> {
     pub fn activation(&self, stream: Tensor<B, 3>) -> Tensor<B, 3> {
         let [batch, seq, d_in] = stream.dims();
         let encoder = self.encoder.clone().reshape([d_in, 1]);
-        let pre = stream.reshape([batch * seq, d_in]).matmul(encoder) + self.bias; // [batch · seq, 1]
+        let pre = backend::matmul(stream.reshape([batch * seq, d_in]), encoder) + self.bias; // [batch · seq, 1]
         let active = pre.clone().greater_elem(self.threshold).float();
         (relu(pre) * active).reshape([batch, seq, 1])
     }

@@ -13,7 +13,7 @@ mod paths;
 mod recipe;
 mod results;
 mod resume;
-mod start;
+pub(super) mod start;
 mod task_run;
 
 use std::process::ExitCode;

@@ -1,6 +1,6 @@
 //! `kiln train`: from a configuration to a trained model.
 
-mod corpus;
+pub(super) mod corpus;
 mod job;
 mod judged;
 mod new_run;

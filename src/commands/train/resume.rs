@@ -19,8 +19,11 @@ pub(super) fn prepare(args: &Train) -> Result<Prepared> {
         print_message(format_args!("skipped a damaged checkpoint: {}: {reason}", path.display()));
     })?;
     let (started, mut settings, origin) = load_settings(args, &run, &checkpoint)?;
-    if let Some(finetune) = &started.finetune {
-        let command = format!("kiln finetune {}", finetune.task);
+    let command = match &started.finetune {
+        Some(finetune) => Some(format!("kiln finetune {}", finetune.task)),
+        None => started.sae.as_ref().map(|_| "kiln sae train".to_owned()),
+    };
+    if let Some(command) = command {
         let named = quoted(&folder.to_string_lossy());
         bail!("{}: a run of `{command}`\nhint: `{command} --run-dir {named} --resume`", folder.display());
     }

@@ -10,6 +10,7 @@ mod measure;
 mod outcome;
 mod preference;
 mod pretrain;
+mod sae;
 mod segments;
 mod tuning;
 
@@ -31,6 +32,10 @@ pub use self::measure::{Measured, measure};
 pub use self::outcome::Outcome;
 pub use self::preference::{Pair, PreferenceLoss, PreferenceModel, reference};
 pub use self::pretrain::{LanguageModel, Pretrain, SampleWriter};
+pub use self::sae::{
+    Calibrated, Dictionary, DictionaryConfig, DictionaryModel, Harvest, HarvestedSlices, LearnDictionary,
+    Portion, Texts, Vectors,
+};
 pub use self::segments::Segment;
 pub use self::tuning::{Example, Examples, Sampling, Saving, Tuned, Tuning, Writing};
 

@@ -34,6 +34,15 @@ pub struct TaskFigures {
     /// Mean log-probability of the rejected answers, in nats.
     #[serde(rename = "logps/rejected", skip_serializing_if = "Option::is_none")]
     pub rejected_log_probability: Option<f64>,
+    /// Share of the vectors' variance that an autoencoder gives back.
+    #[serde(rename = "metrics/explained_variance", skip_serializing_if = "Option::is_none")]
+    pub explained_variance: Option<f64>,
+    /// Mean number of active features.
+    #[serde(rename = "metrics/l0", skip_serializing_if = "Option::is_none")]
+    pub l0: Option<f64>,
+    /// Share of the features that have been silent for long.
+    #[serde(rename = "sparsity/dead_features", skip_serializing_if = "Option::is_none")]
+    pub dead_features: Option<f64>,
 }
 
 impl TaskFigures {
@@ -49,6 +58,9 @@ impl TaskFigures {
             ("rewards/accuracies", self.reward_accuracy),
             ("logps/chosen", self.chosen_log_probability),
             ("logps/rejected", self.rejected_log_probability),
+            ("metrics/explained_variance", self.explained_variance),
+            ("metrics/l0", self.l0),
+            ("sparsity/dead_features", self.dead_features),
         ]
         .into_iter()
         .filter_map(|(name, value)| Some((name, value?)))

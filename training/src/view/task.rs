@@ -15,6 +15,9 @@ impl TaskFigures {
             ("reward margin", self.reward_margin.map(format::loss)),
             ("ln P of chosen", self.chosen_log_probability.map(format::short)),
             ("ln P of rejected", self.rejected_log_probability.map(format::short)),
+            ("variance explained", self.explained_variance.map(share)),
+            ("active", self.l0.map(format::short)),
+            ("dead", self.dead_features.map(share)),
         ];
         rows.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
     }

@@ -28,8 +28,6 @@ pub(super) struct Position {
     pub(super) at: usize,
     /// Whether the word begins at the next one.
     pub(super) is_before_word: bool,
-    /// Whether it is the last one of the word.
-    pub(super) is_word: bool,
     /// Log-probability that the word begins at the next one.
     pub(super) logprob: f64,
 }
@@ -59,17 +57,10 @@ impl Observed {
             let logprobs = word_logprobs(logits, word);
             let recorded = recorder.get(site).map(|recorded| recorded.to_vec()).unwrap_or_default();
             stream.extend_from_slice(&recorded[d_model..]);
-            let mut ends = vec![false; tokens.len() + 1];
-            for at in 0..tokens.len() {
-                if let Some(len) = word.len_at(tokens, at) {
-                    ends[at + len - 1] = true;
-                }
-            }
             positions.extend((1..tokens.len()).map(|at| Position {
                 text,
                 at,
                 is_before_word: at + 1 < tokens.len() && word.len_at(tokens, at + 1).is_some(),
-                is_word: ends[at],
                 logprob: logprobs[at],
             }));
             progress();
