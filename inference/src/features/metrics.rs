@@ -6,7 +6,7 @@ use kiln_datasets::Batch;
 use kiln_model::{Backend, GptModel, NoTap, SparseAutoencoder, Tap, token_tensor};
 use serde::Serialize;
 
-use super::readings::counted;
+use super::readings::{counted, numbers};
 use super::splice::Splice;
 
 /// What was measured.
@@ -127,8 +127,7 @@ impl Sums {
         let input = stream.clone().reshape([batch.windows * batch.seq, d_in]);
         let features = sae.encode(input.clone());
         let output = sae.decode(features.clone());
-        let host = |tensor: Tensor<B, 2>| -> Vec<f32> { tensor.into_data().iter::<f32>().collect() };
-        let (inputs, all, outputs) = (host(input), host(features), host(output.clone()));
+        let (inputs, all, outputs) = (numbers(input), numbers(features), numbers(output.clone()));
         let rows = inputs.chunks_exact(d_in).zip(outputs.chunks_exact(d_in));
         let rows = rows.zip(all.chunks_exact(self.fired.len())).zip(counts);
         for (((x, y), features), _) in rows.filter(|(_, counts)| **counts) {

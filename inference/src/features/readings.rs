@@ -36,7 +36,7 @@ impl Readings {
             let tokens = token_tensor(batch.inputs.clone(), shape, &model.device());
             let stream = model.value_at(tokens, sae.config().hook);
             let input: Tensor<B, 2> = stream.reshape([batch.windows * batch.seq, sae.config().d_in]);
-            let features: Vec<f32> = sae.encode(input).into_data().iter::<f32>().collect();
+            let features = numbers(sae.encode(input));
             for ((place, row), _) in
                 features.chunks_exact(d_sae).enumerate().zip(&counts).filter(|(_, counts)| **counts)
             {
@@ -76,4 +76,9 @@ pub(super) fn counted(batch: &Batch, separator: Option<u32>) -> Vec<bool> {
             && batch.targets[place] >= 0
     };
     (0..batch.inputs.len()).map(counts).collect()
+}
+
+/// The numbers of a tensor, row by row.
+pub(super) fn numbers<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> Vec<f32> {
+    tensor.into_data().convert::<f32>().into_vec().expect("just converted")
 }

@@ -1,6 +1,11 @@
 //! `kiln sae`: the directions of which a model's vectors are sums.
 
+mod eval;
+mod features;
 mod job;
+mod learn;
+mod opened;
+mod page;
 mod recipe;
 mod resume;
 mod texts;
@@ -8,13 +13,15 @@ mod train;
 
 use std::process::ExitCode;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 
 use crate::cli::sae::Sae;
 
 pub fn run(command: Sae) -> Result<ExitCode> {
     match command {
-        Sae::Train(args) => train::run(args),
-        Sae::Eval(_) | Sae::Features(_) => bail!("not yet"),
+        Sae::Train(args) => return train::run(args),
+        Sae::Eval(args) => eval::run(args)?,
+        Sae::Features(args) => features::run(args)?,
     }
+    Ok(ExitCode::SUCCESS)
 }

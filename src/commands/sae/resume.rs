@@ -51,5 +51,5 @@ pub(super) fn prepare(args: &SaeTrain) -> Result<Prepared> {
         checkpoint.step(),
         checkpoint.path().display()
     ));
-    Ok(Prepared { settings, section, site, files, tokenizer, texts, run, checkpoint: Some(checkpoint) })
+    Ok(Prepared { settings, site, files, tokenizer, texts, run, checkpoint: Some(checkpoint) })
 }

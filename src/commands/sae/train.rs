@@ -22,7 +22,6 @@ use crate::settings::{self, ModelSection, Origin, SaeSection, Settings};
 /// A run that is ready to train.
 pub(super) struct Prepared {
     pub settings: Settings,
-    pub section: SaeSection,
     pub site: Site,
     pub files: ModelFiles,
     pub tokenizer: Tokenizer,
@@ -67,7 +66,7 @@ fn prepare(args: &SaeTrain) -> Result<Option<Prepared>> {
     let run = RunDir::create(&folder, &text)?;
     let texts =
         open_texts(&settings, &section, &tokenizer, &run).inspect_err(|_| RunDir::discard(&folder, false))?;
-    Ok(Some(Prepared { settings, section, site, files, tokenizer, texts, run, checkpoint: None }))
+    Ok(Some(Prepared { settings, site, files, tokenizer, texts, run, checkpoint: None }))
 }
 
 /// What the model reads in a run.

@@ -11,7 +11,7 @@ use crate::weights::encoding::Encoding;
 use crate::weights::mapped::MappedFile;
 use crate::{Backend, SaeActivation, SaeConfig, SaeStatistics, SaeWeights, SparseAutoencoder};
 
-impl<B: Backend> SparseAutoencoder<B> {
+impl SaeConfig {
     /// Whether an autoencoder lies in `directory`, or in a run directory's `model/`.
     pub fn is_in(directory: &Path) -> bool {
         located(directory).join(CONFIG).is_file()
@@ -23,14 +23,16 @@ impl<B: Backend> SparseAutoencoder<B> {
     ///
     /// [`Error::NoAutoencoder`] if there is none, [`Error::UnsupportedAutoencoder`] with the name of what is not read,
     /// [`Error::Format`] for a file that is damaged.
-    pub fn open_config(directory: &Path) -> Result<SaeConfig> {
+    pub fn open(directory: &Path) -> Result<Self> {
         let path = located(directory).join(CONFIG);
         if !path.is_file() {
             return Err(Error::NoAutoencoder { path: directory.to_owned(), missing: CONFIG });
         }
         Ok(config_file::read(&path)?.0)
     }
+}
 
+impl<B: Backend> SparseAutoencoder<B> {
     /// Opens the autoencoder in `directory`, or in a run directory's `model/`, on `device`.
     ///
     /// # Errors

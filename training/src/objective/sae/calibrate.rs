@@ -5,7 +5,7 @@ use kiln_model::{Backend, SaeConfig, SaeStatistics, SaeWeights, SparseAutoencode
 
 use super::dictionary::Dictionary;
 use super::select::Histogram;
-use super::vectors::Vectors;
+use super::vectors::{Vectors, numbers};
 
 /// The autoencoder with the one threshold above which `k` features of each of `held_out` are active, on the average, and what was
 /// measured of its features on them.
@@ -22,8 +22,7 @@ pub(super) fn calibrated<B: Backend>(
     let open = SparseAutoencoder::<B>::new(config.clone(), weights.clone(), device);
     let pre_activations = |vectors: &Vectors| -> Vec<f32> {
         let data = TensorData::new(vectors.values.clone(), [vectors.len(), vectors.width]);
-        let pre = open.pre_activations(Tensor::from_data(data, (device, DType::F32)));
-        pre.into_data().iter::<f32>().collect()
+        numbers(open.pre_activations(Tensor::from_data(data, (device, DType::F32))))
     };
     let mut histogram = Histogram::new();
     held_out.iter().for_each(|vectors| histogram.add(&pre_activations(vectors)));

@@ -1,7 +1,6 @@
 //! The autoencoder while it learns.
 
 use burn::module::{Module, Param, RunningState};
-use burn::tensor::activation::relu;
 use burn::tensor::{DType, Int, Tensor, TensorData, TensorPrimitive};
 use burn_train::{InferenceStep, TrainOutput, TrainStep};
 use kiln_datasets::mix;
@@ -10,7 +9,7 @@ use kiln_model::{AutodiffBackend, Backend};
 use super::super::gradients::evaluated;
 use super::super::{Learns, MicroBatches, Outcome, mean_gradients};
 use super::select::exceeded_by;
-use super::vectors::Vectors;
+use super::vectors::{Vectors, numbers};
 use crate::run::{EvaluationRecord, StepRecord, TaskFigures};
 
 /// Weight of what dead features make of the rest (<https://arxiv.org/abs/2406.04093>).
@@ -78,10 +77,14 @@ impl<B: Backend> DictionaryModel<B> {
             row.iter_mut().for_each(|value| *value /= length);
         }
         let floats = |data: TensorData| Tensor::from_data(data, (device, DType::F32));
+        // Column by column, so that both lie in memory as they are read.
+        let columns = |row: usize| (0..d_sae).map(move |feature| feature * d_in + row);
+        let encoder = (0..d_in).flat_map(columns).map(|place| directions[place]).collect();
+        let w_enc: Tensor<B, 2> = floats(TensorData::new::<f32, _>(encoder, [d_in, d_sae]));
         let w_dec: Tensor<B, 2> = floats(TensorData::new(directions, [d_sae, d_in]));
         let mean: Vec<f32> = mean.iter().map(|value| (value * scale) as f32).collect();
         Self {
-            w_enc: Param::from_tensor(w_dec.clone().transpose()),
+            w_enc: Param::from_tensor(w_enc),
             b_enc: Param::from_tensor(Tensor::zeros([d_sae], (device, DType::F32))),
             w_dec: Param::from_tensor(w_dec),
             b_dec: Param::from_tensor(Tensor::from_data(TensorData::new(mean, [d_in]), (device, DType::F32))),
@@ -97,15 +100,12 @@ impl<B: Backend> DictionaryModel<B> {
 
     /// The same for vectors as the model has them.
     pub fn unscaled(&self) -> Dictionary {
-        fn values<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> Vec<f32> {
-            tensor.into_data().iter::<f32>().collect()
-        }
         let scale = self.config.scale;
         Dictionary {
-            w_enc: values(self.w_enc.val()),
-            b_enc: values(self.b_enc.val() / scale),
-            w_dec: values(self.directions()),
-            b_dec: values(self.b_dec.val() / scale),
+            w_enc: numbers(self.w_enc.val()),
+            b_enc: numbers(self.b_enc.val() / scale),
+            w_dec: numbers(self.directions()),
+            b_dec: numbers(self.b_dec.val() / scale),
         }
     }
 
@@ -133,14 +133,14 @@ impl<B: Backend> DictionaryModel<B> {
         let pre = affine(input, columns, bias.select(0, numbers.clone())); // [n, dead]
         let active = largest(&pre, n * d_in / 2).mask;
         let zeros = Tensor::zeros([d_in], (&device, DType::F32));
-        let rebuilt = affine(relu(pre) * active, directions.select(0, numbers), zeros); // [n, d_in]
+        let rebuilt = affine(pre * active, directions.select(0, numbers), zeros); // [n, d_in]
         (rest - rebuilt).powi_scalar(2).mean()
     }
 
     /// Takes note of the features that were active in a batch of `n` vectors; gives those that are dead.
     fn take_note(&self, fired: &[bool], n: usize) -> Vec<i32> {
         let idle = self.idle.value_sync();
-        let counted: Vec<f32> = idle.clone().into_data().iter::<f32>().collect();
+        let counted = numbers(idle.clone());
         let more = counted.iter().zip(fired).map(|(idle, fired)| if *fired { 0.0 } else { idle + n as f32 });
         let counted: Vec<f32> = more.collect();
         let dead = (0..).zip(&counted).filter(|(_, idle)| f64::from(**idle) >= self.config.dead_after);
@@ -164,7 +164,7 @@ impl<B: Backend> Learns<B> for DictionaryModel<B> {
         let pre = affine(input.clone(), self.w_enc.val(), bias.clone()); // [n, d_sae]
         let Active { mask, threshold, values } = largest(&pre, n * k);
         let directions = self.directions();
-        let output = affine(relu(pre) * mask, directions.clone(), self.b_dec.val()); // [n, d_in]
+        let output = affine(pre * mask, directions.clone(), self.b_dec.val()); // [n, d_in]
         let rest = input.clone() - output; // [n, d_in]
         let squared = rest.clone().powi_scalar(2);
         let residual = squared.clone().detach().sum().into_data().iter::<f64>().next().unwrap_or(f64::NAN);
@@ -238,10 +238,10 @@ struct Active<B: Backend> {
     values: Vec<f32>,
 }
 
-/// The `count` largest positive numbers of `pre`.
+/// The `count` largest positive numbers of `pre`: none that is not positive exceeds the threshold.
 fn largest<B: Backend>(pre: &Tensor<B, 2>, count: usize) -> Active<B> {
     let pre = pre.clone().detach();
-    let values: Vec<f32> = pre.clone().into_data().iter::<f32>().collect();
+    let values = numbers(pre.clone());
     let threshold = exceeded_by(&values, count);
     Active { mask: pre.greater_elem(threshold).float(), threshold, values }
 }

@@ -3,7 +3,7 @@
 use kiln_datasets::Batch;
 use kiln_model::{Backend, GptModel, Site, token_tensor};
 
-use super::vectors::Vectors;
+use super::vectors::{Vectors, numbers};
 
 /// Which texts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,7 +55,7 @@ impl<B: Backend> Harvest<B> {
         let tokens = token_tensor(batch.inputs.clone(), shape, &self.gpt.device());
         let stream = self.gpt.value_at(tokens, self.site); // [windows, seq, d_model]
         let width = stream.dims()[2];
-        let read: Vec<f32> = stream.into_data().iter::<f32>().collect();
+        let read = numbers(stream);
         let separator = self.separator.map(|token| token as i32);
         for (place, vector) in read.chunks_exact(width).enumerate() {
             let is_first = place.is_multiple_of(batch.seq);

@@ -1,5 +1,8 @@
 //! Vectors of a model as a batch.
 
+use burn::tensor::Tensor;
+use burn::tensor::backend::Backend;
+
 use super::super::MicroBatch;
 
 /// Vectors of one width, one behind the other.
@@ -69,4 +72,9 @@ impl MicroBatch for Vectors {
         let width = self.width;
         self.values.chunks(most * width).map(|part| Self { values: part.to_vec(), width }).collect()
     }
+}
+
+/// The numbers of a tensor, row by row.
+pub(super) fn numbers<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> Vec<f32> {
+    tensor.into_data().convert::<f32>().into_vec().expect("just converted")
 }
