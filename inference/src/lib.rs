@@ -86,7 +86,7 @@ pub use serve::{ServeOptions, ServedModel, serve};
 pub use steer::{
     Action, Figures, Intervention, MeanDifference, SteeredPositions, Steering, SteeringDial, SteeringHandle,
     SteeringKit, SteeringMode, SteeringStudy, SteeringTap, SteeringUnit, StudyOptions, StudyResult,
-    WordFeature, kl_floor, mean_difference, wilson,
+    WordFeature, has_word, kl_floor, mean_difference, wilson,
 };
 pub use text_model::{GeneratedText, TextModel};
 

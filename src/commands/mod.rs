@@ -24,6 +24,7 @@ mod score;
 #[cfg(feature = "serve")]
 mod serve;
 pub mod shell;
+mod steer;
 mod steering;
 mod sweep;
 mod token_table;
@@ -46,6 +47,7 @@ use crate::cli::models::{Export, Fetch, Info, Verify};
 use crate::cli::sae::Sae;
 #[cfg(feature = "serve")]
 use crate::cli::serve::Serve;
+use crate::cli::steer::Steer;
 use crate::cli::training::{Config, Report, Runs, Sweep, Train};
 use crate::failure::Reading;
 
@@ -79,6 +81,9 @@ pub enum Command {
     /// Take what a model has in mind apart, by a sparse autoencoder.
     #[command(subcommand)]
     Sae(Sae),
+    /// Turn features up or down: what that does to a model's texts, and control vectors.
+    #[command(subcommand)]
+    Steer(Steer),
     /// Measure loss, perplexity and bits per byte on a corpus.
     Eval(Eval),
     /// Turn text into token ids and back, or learn a tokenizer.
@@ -153,6 +158,7 @@ impl Command {
             Self::Classify(args) => classify::run(args)?,
             Self::Score(args) => score::run(args)?,
             Self::Eval(args) => eval::run(args)?,
+            Self::Steer(command) => steer::run(command)?,
             Self::Tokenize(command) => tokenize::run(command)?,
             Self::Data(command) => data::run(command)?,
             Self::Bench(command) => bench::run(command)?,

@@ -15,6 +15,8 @@ mod tests;
 pub use self::intervention::{Action, Intervention, SteeredPositions, Steering};
 pub use self::kit::{SteeringDial, SteeringHandle, SteeringKit, SteeringMode, SteeringUnit};
 pub use self::mean_difference::{MeanDifference, mean_difference};
-pub use self::study::{Figures, SteeringStudy, StudyOptions, StudyResult, WordFeature, kl_floor, wilson};
+pub use self::study::{
+    Figures, SteeringStudy, StudyOptions, StudyResult, WordFeature, has_word, kl_floor, wilson,
+};
 pub(crate) use self::tap::SteeredSequence;
 pub use self::tap::SteeringTap;

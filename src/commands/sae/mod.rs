@@ -11,6 +11,8 @@ mod resume;
 mod texts;
 mod train;
 
+pub use self::opened::{Opened, directory};
+
 use std::process::ExitCode;
 
 use anyhow::Result;

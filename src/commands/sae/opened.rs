@@ -78,7 +78,7 @@ impl Opened {
 }
 
 /// A directory, or a run in `runs/` by its name.
-fn directory(named: &Path) -> PathBuf {
+pub fn directory(named: &Path) -> PathBuf {
     let run = Path::new(newest::RUNS).join(named);
     if !named.exists() && run.is_dir() { run } else { named.to_owned() }
 }

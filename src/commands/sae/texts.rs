@@ -74,6 +74,11 @@ pub fn name(settings: &Settings) -> String {
 }
 
 impl TextWindows {
+    /// Whether they are stories of the embedded corpus.
+    pub fn are_tales(&self) -> bool {
+        matches!(self, Self::Tales(_))
+    }
+
     /// What `settings` name, in windows of `seq` tokens of which about `tokens` are read at a time. Text is encoded into `folder`.
     pub fn open(
         settings: &Settings,

@@ -20,3 +20,4 @@ pub use self::figures::{Figures, kl_floor, wilson};
 use self::observed::Observed;
 pub use self::run::{SteeringStudy, StudyOptions, StudyResult};
 use self::word::Word;
+pub use self::word::has_word;

@@ -55,14 +55,18 @@ impl Word {
         self.forms.iter().filter(|form| tokens[at..].starts_with(form)).map(Vec::len).max()
     }
 
-    /// Whether a text has it, as a word of its own.
+    /// Whether a text has it.
     pub(super) fn is_in(&self, text: &str) -> bool {
-        let is_letter = |letter: Option<char>| letter.is_some_and(char::is_alphanumeric);
-        text.match_indices(&self.text).any(|(at, _)| {
-            !is_letter(text[..at].chars().next_back())
-                && !is_letter(text[at + self.text.len()..].chars().next())
-        })
+        has_word(text, &self.text)
     }
+}
+
+/// Whether a text has a word that is no part of a longer one.
+pub fn has_word(text: &str, word: &str) -> bool {
+    let is_letter = |letter: Option<char>| letter.is_some_and(char::is_alphanumeric);
+    text.match_indices(word).any(|(at, _)| {
+        !is_letter(text[..at].chars().next_back()) && !is_letter(text[at + word.len()..].chars().next())
+    })
 }
 
 #[cfg(test)]
