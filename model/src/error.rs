@@ -76,6 +76,12 @@ pub enum Error {
         /// Its path in the model.
         parameter: String,
     },
+    /// A control vector has no place for a direction of this block.
+    #[error("block {layer}: a control vector of llama.cpp adds nothing behind the first block")]
+    ControlVector {
+        /// The block, counted from zero.
+        layer: usize,
+    },
     /// A model has no place of this name.
     #[error("`{name}`: the model has no such place")]
     UnknownSite {

@@ -103,7 +103,8 @@ pub use sae::{Feature, SaeActivation, SaeConfig, SaeStatistics, SaeWeights, Spar
 pub use site::{NormSite, Site};
 pub use tap::{NoTap, Tap, Watch};
 pub use weights::{
-    Adapter, Dtype, GgufVocabulary, SpecialTokens, base_checksum, is_gguf, load, load_classifier,
-    load_config, load_gguf_vocabulary, load_labels, load_weights, load_with_precision, parameter_shapes,
-    save, save_adapter, save_classifier, save_classifier_adapter, save_generation, save_gguf, unused_heads,
+    Adapter, ControlVector, Dtype, GgufVocabulary, SpecialTokens, base_checksum, is_gguf, load,
+    load_classifier, load_config, load_gguf_vocabulary, load_labels, load_weights, load_with_precision,
+    parameter_shapes, save, save_adapter, save_classifier, save_classifier_adapter, save_generation,
+    save_gguf, unused_heads,
 };

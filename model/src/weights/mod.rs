@@ -31,7 +31,7 @@ pub use classifier::{load_classifier, load_labels, save_classifier};
 pub use dtype::Dtype;
 pub use family::parameter_shapes;
 pub(crate) use family::{LinearMap, linear_maps, usually_adapted};
-pub use gguf::{GgufVocabulary, is_gguf, load_gguf_vocabulary, save_gguf};
+pub use gguf::{ControlVector, GgufVocabulary, is_gguf, load_gguf_vocabulary, save_gguf};
 pub use load::{load, load_config, load_weights, load_with_precision, unused_heads};
 pub use save::{save, save_generation};
 pub use special_tokens::SpecialTokens;
