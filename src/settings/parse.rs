@@ -15,6 +15,7 @@ use super::change::Change;
 use super::finetune::{Task, Trained};
 use super::locate::{key_at, line_of, line_of_key};
 use super::recipes;
+use super::sae::SaeSection;
 use super::sections::{DataSource, Settings};
 use super::suggest::with_hint;
 
@@ -124,7 +125,7 @@ impl Settings {
             return Err(bad_value("data", "tales_bytes", problem));
         }
         self.check_finetune()?;
-        self.check_sae()?;
+        self.sae.iter().try_for_each(SaeSection::check)?;
         if self.data.source == DataSource::Path && self.data.path.is_none() {
             let problem = " = \"path\" needs data.path\nhint: add `--set data.path=FILE`";
             return Err(bad_value("data", "source", problem));
@@ -134,23 +135,6 @@ impl Settings {
 }
 
 impl Settings {
-    fn check_sae(&self) -> Result<()> {
-        let Some(sae) = &self.sae else { return Ok(()) };
-        for (key, value) in [("d_sae", sae.d_sae), ("k", sae.k), ("dead_after", sae.dead_after)] {
-            if value == 0 {
-                return Err(bad_value("sae", key, " = 0: must be at least 1"));
-            }
-        }
-        if sae.k > sae.d_sae {
-            let problem = format!(" = {}: must be at most sae.d_sae = {}", sae.k, sae.d_sae);
-            return Err(bad_value("sae", "k", problem));
-        }
-        if !(sae.scale >= 0.0 && sae.scale.is_finite()) {
-            return Err(bad_value("sae", "scale", format!(" = {}: must not be negative", sae.scale)));
-        }
-        Ok(())
-    }
-
     fn check_finetune(&self) -> Result<()> {
         let Some(finetune) = &self.finetune else { return Ok(()) };
         if !(0.0..=MOST_EPOCHS).contains(&finetune.epochs) {

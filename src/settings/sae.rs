@@ -2,7 +2,10 @@
 
 use std::path::PathBuf;
 
+use anyhow::Result;
 use serde::{Deserialize, Serialize};
+
+use super::bad_value;
 
 /// `[sae]`
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -35,5 +38,24 @@ impl Default for SaeSection {
             dead_after: 100_000,
             scale: 0.0,
         }
+    }
+}
+
+impl SaeSection {
+    /// Checks what can be checked before the model is known.
+    pub fn check(&self) -> Result<()> {
+        for (key, value) in [("d_sae", self.d_sae), ("k", self.k), ("dead_after", self.dead_after)] {
+            if value == 0 {
+                return Err(bad_value("sae", key, " = 0: must be at least 1"));
+            }
+        }
+        if self.k > self.d_sae {
+            let problem = format!(" = {}: must be at most sae.d_sae = {}", self.k, self.d_sae);
+            return Err(bad_value("sae", "k", problem));
+        }
+        if !(self.scale >= 0.0 && self.scale.is_finite()) {
+            return Err(bad_value("sae", "scale", format!(" = {}: must not be negative", self.scale)));
+        }
+        Ok(())
     }
 }

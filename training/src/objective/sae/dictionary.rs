@@ -241,7 +241,8 @@ struct Active<B: Backend> {
 /// The `count` largest positive numbers of `pre`: none that is not positive exceeds the threshold.
 fn largest<B: Backend>(pre: &Tensor<B, 2>, count: usize) -> Active<B> {
     let pre = pre.clone().detach();
-    let values = numbers(pre.clone());
+    // A copy in one piece: of a tensor that is shared, the host's backends hand over one number after the other.
+    let values = numbers(pre.clone() * 1.0);
     let threshold = exceeded_by(&values, count);
     Active { mask: pre.greater_elem(threshold).float(), threshold, values }
 }
