@@ -16,6 +16,7 @@ mod generate;
 mod hub_model;
 mod info;
 pub mod newest;
+mod patch;
 mod report;
 pub mod run_folder;
 mod runs;
@@ -41,6 +42,7 @@ use crate::cli::data::{Data, Tokenize};
 use crate::cli::finetune::{Classify, Finetune};
 use crate::cli::inference::{Eval, Generate, Score};
 use crate::cli::models::{Export, Fetch, Info, Verify};
+use crate::cli::patch::Patch;
 #[cfg(feature = "serve")]
 use crate::cli::serve::Serve;
 use crate::cli::training::{Config, Report, Runs, Sweep, Train};
@@ -73,6 +75,8 @@ pub enum Command {
     Classify(Classify),
     /// Show the log-probability of each token of a text.
     Score(Score),
+    /// Tell which value, moved from one text's run into another's, changes the answer.
+    Patch(Patch),
     /// Measure loss, perplexity and bits per byte on a corpus.
     Eval(Eval),
     /// Turn text into token ids and back, or learn a tokenizer.
@@ -145,6 +149,7 @@ impl Command {
             Self::Chat(args) => chat::run(args)?,
             Self::Classify(args) => classify::run(args)?,
             Self::Score(args) => score::run(args)?,
+            Self::Patch(args) => patch::run(args)?,
             Self::Eval(args) => eval::run(args)?,
             Self::Tokenize(command) => tokenize::run(command)?,
             Self::Data(command) => data::run(command)?,
