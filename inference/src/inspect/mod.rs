@@ -10,6 +10,8 @@ mod lens;
 mod patching;
 mod recorder;
 mod replacement;
+#[cfg(test)]
+mod tests;
 
 pub use self::ablation::{Ablated, Ablation, AblationGrid, ablate};
 pub use self::attribution_patching::{AttributionGrid, attribution_patching, correlation};

@@ -55,8 +55,7 @@ impl HeatMap<'_> {
     }
 
     fn cell(&self, value: f64) -> String {
-        let text =
-            if value.is_finite() { format!("{value:>NUMBER$.2}") } else { format!("{:>NUMBER$}", "–") };
+        let text = format!("{:>NUMBER$}", shown(value));
         let strength = value - self.neutral;
         let ramp = if strength < 0.0 { DOWNWARDS } else { UPWARDS };
         // 0.1 is the least that has a colour, 1 has all of it.
@@ -65,6 +64,15 @@ impl HeatMap<'_> {
             return text;
         }
         Style::new().color256(16).on_color256(ramp[step - 1]).apply_to(text).to_string()
+    }
+}
+
+/// Two decimals; nothing is less than zero and shown as zero.
+pub fn shown(value: f64) -> String {
+    match format!("{value:.2}") {
+        _ if !value.is_finite() => "–".to_owned(),
+        number if number == "-0.00" => "0.00".to_owned(),
+        number => number,
     }
 }
 
@@ -79,7 +87,7 @@ mod tests {
     #[test]
     fn columns_that_do_not_fit_follow_below() {
         let rows = ["0 a".to_owned(), "1 bb".to_owned()];
-        let values = [vec![0.0, 1.0], vec![0.25, -0.5], vec![f64::NAN, 12.0]];
+        let values = [vec![-0.001, 1.0], vec![0.25, -0.5], vec![f64::NAN, 12.0]];
         let map = HeatMap { columns: "layer", rows: &rows, values: &values, neutral: 0.0 };
         let shown = |width| {
             let mut out = Vec::new();

@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use kiln_inference::{PatchGrid, Patching};
 
+use super::heat_map::shown;
 use super::report::{row_names, title, unpatched};
 use super::task::Texts;
 
@@ -50,9 +51,10 @@ fn write_grid(html: &mut String, grid: &PatchGrid, texts: &Texts, neutral: f64) 
             let (effect, difference) = (effects[row], grid.logit_difference[layer][row]);
             let _ = write!(
                 table,
-                "<td{} title=\"layer {layer}: logit of A − B {difference:.3}, rank {}\">{effect:.2}",
+                "<td{} title=\"layer {layer}: logit of A − B {difference:.3}, rank {}\">{}",
                 background(effect - neutral),
-                grid.rank[layer][row]
+                grid.rank[layer][row],
+                shown(effect)
             );
         }
         table += "</tr>\n";

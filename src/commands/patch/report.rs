@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use anyhow::Result;
-use kiln_inference::{Ablated, Answer, Direction, PatchGrid, Patching, correlation};
+use kiln_inference::{Ablated, AblationGrid, Answer, Direction, PatchGrid, Patching, correlation};
 use serde_json::{Map, Value, json};
 
 use super::Findings;
@@ -132,19 +132,26 @@ fn strongest(out: &mut impl Write, texts: &Texts, patching: &Patching) -> Result
 }
 
 fn ablation(out: &mut impl Write, ablated: &Ablated) -> Result<()> {
+    let heads = ablated.grids.first().and_then(|grid| grid.loss_change.first()).map_or(0, Vec::len);
+    let mut rows: Vec<String> = (0..heads).map(|head| format!("head {head:>2}")).collect();
+    rows.extend(["attention", "feed-forward"].map(str::to_owned));
+    // Of each layer, its heads, then the whole of its attention, then its feed-forward network.
+    let by_layer = |of: &dyn Fn(&AblationGrid) -> Option<Vec<Vec<f64>>>| -> Vec<Vec<f64>> {
+        let grids: Vec<Vec<Vec<f64>>> = ablated.grids.iter().filter_map(of).collect();
+        let layers = grids.first().map_or(0, Vec::len);
+        (0..layers).map(|layer| grids.iter().flat_map(|grid| grid[layer].clone()).collect()).collect()
+    };
     writeln!(
         out,
-        "\nthe clean text without each part: its loss is {:.4} nats per token, and grows by",
+        "\nthe clean text without each part: its loss, {:.4} nats per token, grows by",
         ablated.loss
     )?;
-    for grid in &ablated.grids {
-        writeln!(out, "\n{}", title(grid.value))?;
-        let columns = grid.loss_change.first().map_or(0, Vec::len);
-        let rows: Vec<String> = match columns {
-            1 => vec![String::new()],
-            _ => (0..columns).map(|head| format!("head {head:>2}")).collect(),
-        };
-        HeatMap { columns: "layer", rows: &rows, values: &grid.loss_change, neutral: 0.0 }.write(out)?;
+    let values = by_layer(&|grid| Some(grid.loss_change.clone()));
+    HeatMap { columns: "layer", rows: &rows, values: &values, neutral: 0.0 }.write(out)?;
+    if let Some(answer) = ablated.answer {
+        writeln!(out, "\nand the logit of A - B, {:.3}, grows by", answer.logit_difference)?;
+        let values = by_layer(&|grid| grid.logit_difference_change.clone());
+        HeatMap { columns: "layer", rows: &rows, values: &values, neutral: 0.0 }.write(out)?;
     }
     Ok(())
 }
