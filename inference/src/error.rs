@@ -95,6 +95,14 @@ pub enum Error {
         /// The logit.
         value: f32,
     },
+    /// A change of the residual stream that is not possible in this model.
+    #[error("steering {what}: {reason}")]
+    Steering {
+        /// The feature, vector or place.
+        what: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// A form that texts cannot have, or that a text could not keep.
     #[error("the form of the text: {0}")]
     Constraint(String),

@@ -2,7 +2,7 @@
 
 use burn::tensor::ElementConversion;
 use kiln_datasets::Windows;
-use kiln_model::{Backend, GptModel, MeanLoss, token_tensor};
+use kiln_model::{Backend, GptModel, MeanLoss, NoTap, Tap, token_tensor};
 use serde::Serialize;
 
 use crate::error::{Error, Result};
@@ -37,6 +37,24 @@ pub struct CorpusLoss {
 pub fn evaluate<B: Backend>(
     model: &GptModel<B>,
     windows: Windows<'_>,
+    progress: impl FnMut(usize, usize),
+) -> Result<CorpusLoss> {
+    evaluate_tapped(model, windows, &mut NoTap, progress)
+}
+
+/// [`evaluate()`] with a tap, for instance one that [steers](crate::SteeringTap).
+///
+/// # Errors
+///
+/// Those of [`evaluate()`].
+///
+/// # Panics
+///
+/// As [`evaluate()`].
+pub fn evaluate_tapped<B: Backend>(
+    model: &GptModel<B>,
+    windows: Windows<'_>,
+    tap: &mut impl Tap<B>,
     mut progress: impl FnMut(usize, usize),
 ) -> Result<CorpusLoss> {
     let shard = windows.shard();
@@ -48,7 +66,7 @@ pub fn evaluate<B: Backend>(
         progress(done, total);
         let (shape, targets) = ([batch.windows, batch.seq], batch.num_targets());
         let upload = |ids| token_tensor(ids, shape, &device);
-        let loss = model.loss(upload(batch.inputs), upload(batch.targets));
+        let loss = model.loss_tapped(upload(batch.inputs), upload(batch.targets), tap);
         let loss: f64 = loss.into_scalar().elem();
         if !loss.is_finite() {
             let first = mean.targets() + 1;

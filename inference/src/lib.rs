@@ -51,17 +51,19 @@ mod sampling;
 mod score;
 #[cfg(feature = "serve")]
 mod serve;
+mod steer;
 mod stop;
 mod text_model;
 mod text_stream;
 mod tokens;
+mod vectors;
 
 pub use batch::{Completion, generate_batch};
 pub use chat::{ChatHistory, ChatSession, ChatSettings, Reply, Turn, chat_template};
 pub use constraint::{ConstrainedText, Constraint};
 pub use engine::{Engine, EngineOptions, Event, RequestId};
 pub use error::{Error, Result};
-pub use evaluate::{CorpusLoss, evaluate};
+pub use evaluate::{CorpusLoss, evaluate, evaluate_tapped};
 pub use files::ModelFiles;
 pub use generate::{FinishReason, GeneratedTokens, generate};
 pub use gguf::gguf_tokenizer;
@@ -80,9 +82,14 @@ pub use prompt::encode_prompt;
 pub use request::{GenerateOptions, Request, WhenFull};
 pub use sampler::TokenSampler;
 pub use sampling::Sampling;
-pub use score::{TextScore, score};
+pub use score::{TextScore, score, score_tapped};
 #[cfg(feature = "serve")]
 pub use serve::{ServeOptions, ServedModel, serve};
+pub use steer::{
+    Action, Figures, Intervention, MeanDifference, SteeredPositions, Steering, SteeringDial, SteeringHandle,
+    SteeringKit, SteeringMode, SteeringStudy, SteeringTap, SteeringUnit, StudyOptions, StudyResult,
+    WordFeature, kl_floor, mean_difference, wilson,
+};
 pub use text_model::{GeneratedText, TextModel};
 
 /// The example in the README is compiled with the tests.

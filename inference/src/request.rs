@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::Sampling;
 use crate::constraint::Constraint;
+use crate::steer::Steering;
 
 /// How a text is to be generated. A caller that ends with `..GenerateOptions::default()` is not broken by a
 /// new field.
@@ -26,6 +27,8 @@ pub struct GenerateOptions {
     pub sampling: Sampling,
     /// The form that the text is to have. Log-probabilities are those of the model without it.
     pub constraint: Option<Arc<dyn Constraint>>,
+    /// What is done to the residual stream meanwhile.
+    pub steering: Steering,
     /// Where the draws start: the same seed gives the same text.
     pub seed: u64,
     /// Whether to keep keys and values of earlier positions instead of computing them again for every token.
@@ -43,6 +46,7 @@ impl Default for GenerateOptions {
             when_full: WhenFull::default(),
             sampling: Sampling::default(),
             constraint: None,
+            steering: Steering::default(),
             seed: 0,
             kv_cache: true,
         }

@@ -1,7 +1,7 @@
 //! How probable a model finds a given text.
 
 use burn::tensor::activation::log_softmax;
-use kiln_model::{Backend, GptModel, token_tensor};
+use kiln_model::{Backend, GptModel, NoTap, Tap, token_tensor};
 
 use crate::error::{Error, Result};
 use crate::logits::check_finite;
@@ -25,6 +25,19 @@ pub struct TextScore {
 ///
 /// [`Error::TooShort`], [`Error::TooLong`] or [`Error::UnknownToken`] for the tokens, [`Error::NotFinite`] for the model.
 pub fn score<B: Backend>(model: &GptModel<B>, tokens: &[u32]) -> Result<TextScore> {
+    score_tapped(model, tokens, &mut NoTap)
+}
+
+/// [`score()`] with a tap, for instance one that [steers](crate::SteeringTap).
+///
+/// # Errors
+///
+/// Those of [`score()`].
+pub fn score_tapped<B: Backend>(
+    model: &GptModel<B>,
+    tokens: &[u32],
+    tap: &mut impl Tap<B>,
+) -> Result<TextScore> {
     check_tokens(model, tokens)?;
     let context_length = model.config().context_length;
     match tokens.len() {
@@ -32,7 +45,7 @@ pub fn score<B: Backend>(model: &GptModel<B>, tokens: &[u32]) -> Result<TextScor
         length if length > context_length => return Err(Error::TooLong { tokens: length, context_length }),
         _ => {}
     }
-    let logits = model.forward(upload(model, tokens)); // [1, tokens, vocab]
+    let logits = model.forward_tapped(upload(model, tokens), None, tap); // [1, tokens, vocab]
     let [_, length, vocab] = logits.dims();
     let logits = logits.reshape([length, vocab]);
     let values: Vec<f32> = logits.to_data().iter::<f32>().collect();

@@ -76,6 +76,12 @@ pub enum Error {
         /// Its path in the model.
         parameter: String,
     },
+    /// A control vector has no place for a direction of this block.
+    #[error("block {layer}: a control vector of llama.cpp adds nothing behind the first block")]
+    ControlVector {
+        /// The block, counted from zero.
+        layer: usize,
+    },
     /// A model has no place of this name.
     #[error("`{name}`: the model has no such place")]
     UnknownSite {
@@ -132,6 +138,42 @@ pub enum Error {
         /// The weight.
         value: f32,
     },
+    /// The directory holds no sparse autoencoder.
+    #[error("{}: no sparse autoencoder here (there is no `{missing}`)", path.display())]
+    NoAutoencoder {
+        /// The directory.
+        path: PathBuf,
+        /// The file that was looked for.
+        missing: &'static str,
+    },
+    /// A sparse autoencoder of a kind that is not read.
+    #[error("{}: {key} = {value}: {feature} cannot be read", path.display())]
+    UnsupportedAutoencoder {
+        /// Its `cfg.json`.
+        path: PathBuf,
+        /// The key that asks for it.
+        key: &'static str,
+        /// The value of the key.
+        value: String,
+        /// What it is called.
+        feature: &'static str,
+    },
+    /// A sparse autoencoder has no feature of this number.
+    #[error("there is no feature {feature}: the autoencoder has {features} of them, from 0 on")]
+    NoFeature {
+        /// What was asked for.
+        feature: usize,
+        /// How many there are.
+        features: usize,
+    },
+    /// Whether one feature is active cannot be told without all others.
+    #[error(
+        "a feature of this autoencoder cannot be read alone: the {k} largest of all are active, whatever their values"
+    )]
+    NoThreshold {
+        /// How many are active.
+        k: usize,
+    },
     /// GGUF readers could not compute what this model computes.
     #[error("this model cannot be written as GGUF for llama.cpp: {reason}")]
     Gguf {
@@ -167,7 +209,9 @@ impl Error {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Io { source, .. } => source.kind(),
-            Self::NoModel { .. } | Self::OtherWeights { .. } => ErrorKind::NotFound,
+            Self::NoModel { .. } | Self::NoAutoencoder { .. } | Self::OtherWeights { .. } => {
+                ErrorKind::NotFound
+            }
             Self::Format { .. } | Self::Damaged { .. } | Self::Quantisation { .. } => ErrorKind::InvalidData,
             _ => ErrorKind::InvalidInput,
         }

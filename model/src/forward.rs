@@ -151,9 +151,39 @@ impl<B: Backend> GptModel<B> {
         self.blocks(embedded, &place, cache, tap)
     }
 
+    /// The value at a place on the residual stream. Blocks behind it are not computed.
+    ///
+    /// # Shapes
+    ///
+    /// - tokens: `[batch, seq]`
+    /// - output: `[batch, seq, d_model]`
+    ///
+    /// # Panics
+    ///
+    /// If `seq` exceeds the context length, or the model has no such place [on the stream](Site::is_on_stream).
+    pub fn value_at(&self, tokens: Tensor<B, 2, Int>, site: Site) -> Tensor<B, 3> {
+        let mut keep = Keep { site, value: None };
+        let place = self.place(&tokens, None);
+        let embedded = self.embed(tokens, &place, &mut keep); // [batch, seq, d_model]
+        self.first_blocks(site.layer().map_or(0, |layer| layer + 1), embedded, &place, None, &mut keep);
+        keep.value.unwrap_or_else(|| panic!("{site} is not on the residual stream of this model"))
+    }
+
     /// The blocks on what they read first: `[batch, seq, d_model] → [batch, seq, d_model]`.
     fn blocks(
         &self,
+        embedded: Tensor<B, 3>,
+        place: &Place<B>,
+        cache: Option<&mut KvCache<B>>,
+        tap: &mut impl Tap<B>,
+    ) -> Tensor<B, 3> {
+        self.first_blocks(self.h.len(), embedded, place, cache, tap)
+    }
+
+    /// The first so many [`blocks`](Self::blocks).
+    fn first_blocks(
+        &self,
+        count: usize,
         embedded: Tensor<B, 3>,
         place: &Place<B>,
         mut cache: Option<&mut KvCache<B>>,
@@ -161,7 +191,7 @@ impl<B: Backend> GptModel<B> {
     ) -> Tensor<B, 3> {
         let mut stream = backend::dropout(embedded, self.config().dropout);
         let start = self.scalars.as_ref().map(|scalars| (scalars, stream.clone()));
-        for (layer, block) in self.h.iter().enumerate() {
+        for (layer, block) in self.h.iter().take(count).enumerate() {
             let cache = cache.as_mut().map(|cache| &mut cache.layers[layer]);
             if let Some((scalars, start)) = &start {
                 stream = scalars.blend(stream, start.clone(), layer, tap); // [batch, seq, d_model]
@@ -224,5 +254,26 @@ impl<B: Backend> GptModel<B> {
     /// The matrix that scores tokens, `[vocab, d_model]`.
     pub(crate) fn head(&self) -> Tensor<B, 2> {
         self.lm_head.as_ref().unwrap_or(&self.wte).weight.val()
+    }
+}
+
+/// Keeps the value of one place.
+struct Keep<B: Backend> {
+    site: Site,
+    value: Option<Tensor<B, 3>>,
+}
+
+impl<B: Backend> Tap<B> for Keep<B> {
+    fn watches(&self) -> Watch {
+        Watch::Stream
+    }
+
+    fn at<const D: usize>(&mut self, site: Site, value: Tensor<B, D>) -> Tensor<B, D> {
+        if site == self.site
+            && let [batch, seq, d_model] = value.dims()[..]
+        {
+            self.value = Some(value.clone().reshape([batch, seq, d_model]));
+        }
+        value
     }
 }

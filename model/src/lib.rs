@@ -67,6 +67,7 @@ mod place;
 mod precision;
 mod residual_scalars;
 mod rotary;
+mod sae;
 mod segments;
 mod site;
 mod tap;
@@ -98,10 +99,12 @@ pub use place::Place;
 pub use precision::{Channels, Precision};
 pub use residual_scalars::{ResidualScalars, Scalars};
 pub use rotary::Angles;
+pub use sae::{Feature, SaeActivation, SaeConfig, SaeStatistics, SaeWeights, SparseAutoencoder};
 pub use site::{NormSite, Site};
 pub use tap::{NoTap, Tap, Watch};
 pub use weights::{
-    Adapter, Dtype, GgufVocabulary, SpecialTokens, base_checksum, is_gguf, load, load_classifier,
-    load_config, load_gguf_vocabulary, load_labels, load_weights, load_with_precision, parameter_shapes,
-    save, save_adapter, save_classifier, save_classifier_adapter, save_generation, save_gguf, unused_heads,
+    Adapter, ControlVector, Dtype, GgufVocabulary, SpecialTokens, base_checksum, is_gguf, load,
+    load_classifier, load_config, load_gguf_vocabulary, load_labels, load_weights, load_with_precision,
+    parameter_shapes, save, save_adapter, save_classifier, save_classifier_adapter, save_generation,
+    save_gguf, unused_heads,
 };

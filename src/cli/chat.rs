@@ -9,6 +9,7 @@ use kiln_model::Precision;
 use super::common::{AdapterArgs, BackendArgs};
 use super::precision::in_memory;
 use super::sampling::{SamplingArgs, count, stop};
+use super::steering::SteeringArgs;
 
 const EXAMPLES: &str = "Examples:
   kiln chat instruct
@@ -47,6 +48,8 @@ pub struct Chat {
     pub stop: Vec<String>,
     #[command(flatten)]
     pub sampling: SamplingArgs,
+    #[command(flatten)]
+    pub steering: SteeringArgs,
     #[command(flatten)]
     pub adapter: AdapterArgs,
     /// Number format of the weights; fewer bits are read faster and cost a little accuracy.

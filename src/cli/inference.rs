@@ -7,6 +7,7 @@ use clap::{Args, ValueEnum};
 use super::common::{ModelArgs, PRINTING};
 use super::data::SourceArgs;
 use super::sampling::{SamplingArgs, count, stop};
+use super::steering::SteeringArgs;
 
 /// `kiln generate`
 // Where llama.cpp and transformers call an option otherwise, their name works too.
@@ -61,6 +62,8 @@ pub struct Generate {
     #[arg(long)]
     pub no_kv_cache: bool,
     #[command(flatten)]
+    pub steering: SteeringArgs,
+    #[command(flatten)]
     pub common: ModelArgs,
 }
 
@@ -86,6 +89,8 @@ pub struct Score {
     /// Tokenizer, for a model directory without one: gpt2, cl100k_base, …, or a directory.
     #[arg(long, value_name = "NAME|DIR")]
     pub tokenizer: Option<String>,
+    #[command(flatten)]
+    pub steering: SteeringArgs,
     #[command(flatten)]
     pub common: ModelArgs,
 }
@@ -137,6 +142,8 @@ pub struct Eval {
     /// Windows computed together.
     #[arg(long, value_name = "B", default_value_t = 8)]
     pub batch_size: usize,
+    #[command(flatten)]
+    pub steering: SteeringArgs,
     #[command(flatten)]
     pub common: ModelArgs,
 }

@@ -13,6 +13,7 @@ mod precision;
 pub mod sampling;
 #[cfg(feature = "serve")]
 pub mod serve;
+pub mod steering;
 pub mod training;
 mod typed;
 

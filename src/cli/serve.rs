@@ -8,6 +8,7 @@ use kiln_model::Precision;
 
 use super::common::{AdapterArgs, BackendArgs};
 use super::precision::in_memory;
+use super::steering::KitArgs;
 
 /// `kiln serve`
 #[derive(Args, Debug)]
@@ -21,6 +22,8 @@ pub struct Serve {
     pub model: Option<PathBuf>,
     #[command(flatten)]
     pub adapter: AdapterArgs,
+    #[command(flatten)]
+    pub kit: KitArgs,
     /// How a conversation becomes a text: chatml, alpaca, plain, or a Jinja file; default: the model's own template.
     #[arg(long, value_name = "NAME|FILE")]
     pub chat_template: Option<String>,

@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 use kiln_datasets::{Dataset, Order, PrepareOptions, TokenShard, Tokenizer, Windows, encode_corpus};
-use kiln_inference::{CorpusLoss, ModelFiles};
+use kiln_inference::{CorpusLoss, ModelFiles, SteeringTap};
 use kiln_model::{Backend, Precision};
 
 use crate::backend::{Job, dispatch};
 use crate::cli::inference::{Eval, WindowStarts};
 use crate::commands::data::Preparing;
-use crate::commands::newest;
+use crate::commands::{newest, steering};
 use crate::output::{self, print_message};
 use crate::settings;
 
@@ -118,6 +118,7 @@ impl Job for Evaluating {
 
 impl Evaluating {
     fn evaluate<B: Backend>(&self, precision: Precision, device: &B::Device) -> Result<CorpusLoss> {
+        let steering = steering::steering::<B>(&self.args.steering, self.files.config(), device)?;
         let model = self.files.load_with_precision::<B>(device, precision)?;
         // Hidden where standard error is no terminal.
         let bar = ProgressBar::new(0);
@@ -126,7 +127,8 @@ impl Evaluating {
         if let Some(end_of_text) = self.end_of_text {
             windows = windows.at_documents(end_of_text);
         }
-        let loss = kiln_inference::evaluate(&model, windows, |done, total| {
+        let mut tap = SteeringTap::new(&steering, device);
+        let loss = kiln_inference::evaluate_tapped(&model, windows, &mut tap, |done, total| {
             bar.set_length(total as u64);
             bar.set_position(done as u64);
         });

@@ -24,6 +24,7 @@ mod score;
 #[cfg(feature = "serve")]
 mod serve;
 pub mod shell;
+mod steering;
 mod sweep;
 mod token_table;
 mod tokenize;

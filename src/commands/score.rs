@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::path::Path;
 
 use anyhow::Result;
-use kiln_inference::{ModelFiles, TextScore};
+use kiln_inference::{ModelFiles, SteeringTap, TextScore};
 use kiln_model::Backend;
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
@@ -12,7 +12,7 @@ use serde_json::json;
 
 use crate::backend::{Job, dispatch};
 use crate::cli::inference::Score;
-use crate::commands::token_table;
+use crate::commands::{steering, token_table};
 use crate::output;
 
 pub fn run(args: Score) -> Result<()> {
@@ -38,8 +38,10 @@ impl Job for Scoring {
 
     fn run<B: Backend>(self, device: B::Device, _name: &'static str) -> Result<()> {
         let Self { args, files, tokens } = self;
+        let steering = steering::steering::<B>(&args.steering, files.config(), &device)?;
         let model = files.load_with_precision::<B>(&device, args.common.dtype)?;
-        let score = kiln_inference::score(&model, &tokens)?;
+        let mut tap = SteeringTap::new(&steering, &device);
+        let score = kiln_inference::score_tapped(&model, &tokens, &mut tap)?;
         if let Some(path) = &args.logits {
             write_logits(path, &score, tokens.len())?;
         }

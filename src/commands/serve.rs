@@ -14,7 +14,7 @@ use kiln_training::Stop;
 
 use crate::backend::{Job, dispatch};
 use crate::cli::serve::Serve;
-use crate::commands::newest;
+use crate::commands::{newest, steering};
 use crate::output::print_message;
 use crate::signals;
 
@@ -96,10 +96,11 @@ impl Job for Serving {
 
     fn run<B: Backend>(self, device: B::Device, _name: &'static str) -> Result<()> {
         let Self { args, files, tokenizer, template, options, listener, id, stop } = self;
+        let kit = steering::kit::<B>(&args.kit, files.config(), &device)?;
         let model = files.load_with_precision::<B>(&device, args.dtype)?;
         let model = TextModel::new(model, tokenizer).with_special_tokens(files.special_tokens());
         tell(listener.local_addr()?, &id, &files, template.is_some(), options.api_key.is_some());
-        let served = ServedModel { id, model, template };
+        let served = ServedModel { id, model, template, kit };
         Ok(kiln_inference::serve(listener, served, options, || stop.is_asked())?)
     }
 }

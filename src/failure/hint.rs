@@ -87,6 +87,7 @@ fn model(error: &kiln_model::Error) -> Option<String> {
             let path = quoted(&path.to_string_lossy());
             format!("write it again with llama.cpp: `llama-quantize --allow-requantize {path} NEW.gguf q8_0`")
         }
+        Error::ControlVector { .. } => "take a direction of block 1 or a later one".to_owned(),
         Error::UnknownSite { name, sites } => {
             let meant = nearest(name, sites.iter().map(String::as_str));
             let example = meant.or(sites.last().map(String::as_str)).unwrap_or("blocks.0.hook_resid_post");

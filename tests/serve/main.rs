@@ -8,4 +8,5 @@ mod guard;
 mod load;
 mod logprobs;
 mod server;
+mod steering;
 mod texts;

@@ -11,6 +11,7 @@ use super::{ChatHistory, ChatSettings, Turn, saved};
 use crate::engine::{Engine, EngineOptions};
 use crate::error::{Error, Result};
 use crate::request::{GenerateOptions, Request, WhenFull};
+use crate::steer::Steering;
 use crate::text_model::TextModel;
 
 /// Most tokens of the context that are kept free for a reply.
@@ -28,6 +29,7 @@ pub struct ChatSession<'a, B: Backend> {
     turn_end: Option<u32>,
     pub(super) history: ChatHistory,
     pub(super) settings: ChatSettings,
+    steering: Steering,
     /// Turns at the beginning that the model no longer sees.
     forgotten: usize,
     /// Replies that were begun.
@@ -50,6 +52,7 @@ impl<'a, B: Backend> ChatSession<'a, B> {
             turn_end: turn_end(&encoder, tokenizer),
             encoder,
             history: ChatHistory::default(),
+            steering: Steering::default(),
             settings,
             forgotten: 0,
             begun: 0,
@@ -115,6 +118,11 @@ impl<'a, B: Backend> ChatSession<'a, B> {
         Ok(())
     }
 
+    /// Steers the model in all further replies.
+    pub fn set_steering(&mut self, steering: Steering) {
+        self.steering = steering;
+    }
+
     /// What was said so far.
     pub fn history(&self) -> &ChatHistory {
         &self.history
@@ -161,6 +169,7 @@ impl<'a, B: Backend> ChatSession<'a, B> {
             max_tokens: self.settings.max_tokens.unwrap_or(usize::MAX),
             stop: self.turn_end.into_iter().collect(),
             when_full: WhenFull::End,
+            steering: self.steering.clone(),
             sampling: self.settings.sampling.clone(),
             seed: self.settings.seed.wrapping_add(self.begun),
             ..GenerateOptions::default()

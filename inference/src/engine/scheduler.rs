@@ -11,6 +11,7 @@ use super::prefixes::Prefixes;
 use super::slot::Slot;
 use crate::error::{Error, Result};
 use crate::request::{Request, WhenFull};
+use crate::steer::SteeringTap;
 use crate::tokens::{check_tokens, to_vec};
 
 /// Generates several texts side by side, each as it would alone. Nothing happens between calls of [`step`](Self::step).
@@ -118,10 +119,15 @@ impl<'a, B: Backend> Engine<'a, B> {
         let model = self.model;
         let mut writing: Vec<&mut Slot<B>> = self.slots.iter_mut().filter(|slot| slot.is_writing()).collect();
         for group in writing.chunks_mut(ROWS) {
-            let (tokens, caches): (Vec<u32>, Vec<_>) = group.iter_mut().map(|slot| slot.last()).unzip();
-            let mut cache = KvCache::stack(caches);
+            let (mut tokens, mut caches, mut steering) = (Vec::new(), Vec::new(), Vec::new());
+            for (token, cache, steered) in group.iter_mut().map(|slot| slot.last()) {
+                tokens.push(token);
+                caches.push(cache);
+                steering.push(steered);
+            }
+            let (mut cache, mut tap) = (KvCache::stack(caches), SteeringTap::of_each(steering));
             let tokens = token_tensor(tokens, [group.len(), 1], &model.device());
-            let logits = to_vec(model.forward_cached(tokens, &mut cache));
+            let logits = to_vec(model.forward_tapped(tokens, Some(&mut cache), &mut tap)); // [group, 1, vocab]
             let rows = logits.chunks(model.config().vocab_size);
             for ((slot, cache), row) in group.iter_mut().zip(cache.unstack()).zip(rows) {
                 slot.go_on(cache, row, events);
@@ -142,14 +148,16 @@ impl<'a, B: Backend> Engine<'a, B> {
 
     /// Gives a text what others have read of its prompt, before it reads any of it.
     fn share(&mut self, at: usize, events: &mut Vec<Event>) {
-        let Some(prompt) = self.slots[at].can_take() else { return };
+        let Some((prompt, steering)) = self.slots[at].can_take() else { return };
         let others = self.slots.iter().enumerate().filter(|(other, _)| *other != at);
         let prefixes = others.filter_map(|(_, slot)| slot.as_prefix());
-        let best = prefixes.map(|prefix| (prefix.serves(prompt), prefix)).max_by_key(|(serves, _)| *serves);
+        let best = prefixes
+            .map(|prefix| (prefix.serves(prompt, steering), prefix))
+            .max_by_key(|(serves, _)| *serves);
         let best = best.filter(|(serves, _)| *serves > 0);
         let running = best.as_ref().map_or(0, |(serves, _)| *serves);
-        let Some((len, prefix)) = (match self.prefixes.find(prompt, running) {
-            Some(kept) => Some((kept.serves(prompt), kept)),
+        let Some((len, prefix)) = (match self.prefixes.find(prompt, steering, running) {
+            Some(kept) => Some((kept.serves(prompt, steering), kept)),
             None => best,
         }) else {
             return;
@@ -167,8 +175,8 @@ impl<'a, B: Backend> Engine<'a, B> {
     }
 
     fn retire(&mut self, at: usize) {
-        if let Some((tokens, cache, logits)) = self.slots.remove(at).into_prompt() {
-            self.prefixes.keep(tokens, cache, logits);
+        if let Some(prompt) = self.slots.remove(at).into_prompt() {
+            self.prefixes.keep(prompt);
         }
     }
 }

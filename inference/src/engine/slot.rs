@@ -15,6 +15,7 @@ use crate::generate::FinishReason;
 use crate::logits::check_finite;
 use crate::logprobs::TokenLogprob;
 use crate::request::{GenerateOptions, Request, WhenFull};
+use crate::steer::{SteeredSequence, Steering, SteeringTap};
 use crate::tokens::{to_vec, upload};
 
 /// Positions that are read at a time where nobody waits for it; a multiple of [`CHUNK`].
@@ -29,6 +30,12 @@ pub(super) struct Slot<B: Backend> {
     pub(super) id: RequestId,
     options: GenerateOptions,
     sampler: TokenSampler,
+    /// What is done to the stream.
+    steering: SteeredSequence<B>,
+    /// What of it is done to the prompt, on which what is cached depends.
+    steering_of_prompt: Steering,
+    /// Tokens of the prompt.
+    prompt_len: usize,
     /// What of its form is written.
     form: Option<Box<dyn ConstrainedText>>,
     /// Tokens that may be chosen: those below this.
@@ -68,6 +75,9 @@ impl<B: Backend> Slot<B> {
         let mut slot = Self {
             id,
             sampler,
+            steering: SteeredSequence::new(&options.steering, &model.device()),
+            steering_of_prompt: options.steering.of_prompt(),
+            prompt_len: prompt.len(),
             form: options.constraint.as_ref().map(|constraint| constraint.start()),
             vocab_size: options.vocab_size.map_or(vocab_size, |allowed| allowed.clamp(1, vocab_size)),
             context_length: model.config().context_length,
@@ -110,31 +120,53 @@ impl<B: Backend> Slot<B> {
         !self.is_over && !self.is_reading()
     }
 
-    /// The prompt, if another text may have read parts of it for this one.
-    pub(super) fn can_take(&self) -> Option<&[u32]> {
+    /// The prompt and what is done to it, if another text may have read parts of it for this one.
+    pub(super) fn can_take(&self) -> Option<(&[u32], &Steering)> {
         let fresh = self.read() == 0 && self.passed == 0 && self.prompt_logits.is_none();
-        (fresh && self.cache.is_some() && self.options.prompt_logprobs.is_none()).then_some(&self.tokens)
+        (fresh && self.cache.is_some() && self.options.prompt_logprobs.is_none())
+            .then_some((&self.tokens[..], &self.steering_of_prompt))
     }
 
     /// What it has read of its prompt, for others; `None` when that is not in its cache any more.
     pub(super) fn as_prefix(&self) -> Option<Prefix<'_, B>> {
         let cache = self.cache.as_ref().filter(|_| self.passed == 0)?;
         let tokens = &self.tokens[..cache.len().min(self.in_chunks)];
-        Some(Prefix { tokens, cache, logits: self.prompt_logits.as_ref() })
+        Some(Prefix {
+            tokens,
+            steering: &self.steering_of_prompt,
+            cache,
+            logits: self.prompt_logits.as_ref(),
+        })
     }
 
     /// The prompt with its keys, values and logits, of a text that is over.
     pub(super) fn into_prompt(self) -> Option<ReadPrompt<B>> {
-        let (cache, logits) = (self.cache?, self.prompt_logits?);
+        let (cache, logits, steering) = (self.cache?, self.prompt_logits?, self.steering_of_prompt);
         let mut tokens = self.tokens;
         tokens.truncate(self.in_chunks);
-        (self.passed == 0 && cache.len() >= tokens.len()).then_some((tokens, cache, logits))
+        (self.passed == 0 && cache.len() >= tokens.len()).then_some(ReadPrompt {
+            tokens,
+            steering,
+            cache,
+            logits,
+        })
+    }
+
+    /// Its steering in a pass that starts at this one of the tokens that the model sees.
+    pub(super) fn steering_from(&self, start: usize) -> SteeredSequence<B> {
+        self.steering.generated_from(self.prompt_len.saturating_sub(self.passed + start))
+    }
+
+    /// The tap of a pass of its own.
+    fn tap(&self, start: usize) -> SteeringTap<B> {
+        SteeringTap::of_each(vec![self.steering_from(start)])
     }
 
     /// The token that was chosen last, with the cache that is to take it; [`go_on`](Self::go_on) brings it back.
-    pub(super) fn last(&mut self) -> (u32, KvCache<B>) {
-        let token = self.tokens[self.tokens.len() - 1];
-        (token, self.cache.take().expect("a text that is written has a cache"))
+    pub(super) fn last(&mut self) -> (u32, KvCache<B>, SteeredSequence<B>) {
+        let last = self.tokens.len() - 1;
+        let cache = self.cache.take().expect("a text that is written has a cache");
+        (self.tokens[last], cache, self.steering_from(last))
     }
 
     /// Goes on with the logits after the token that was chosen last.
@@ -176,7 +208,7 @@ impl<B: Backend> Slot<B> {
             true => self.chunk(model, is_alone),
             false => {
                 // Without a cache, the whole text is read each time.
-                let stream = model.stream(upload(model, &self.tokens), None, &mut NoTap);
+                let stream = model.stream(upload(model, &self.tokens), None, &mut self.tap(0));
                 Ok(Some(self.last_logits(model, stream)))
             }
         };
@@ -193,8 +225,9 @@ impl<B: Backend> Slot<B> {
         let whole = (self.in_chunks - start) / CHUNK * CHUNK;
         let most = if is_alone && self.options.prompt_logprobs.is_none() { ALONE } else { CHUNK };
         let end = start + if whole > 0 { whole.min(most) } else { self.in_chunks - start };
+        let mut tap = self.tap(start);
         let cache = self.cache.as_mut();
-        let stream = model.stream(upload(model, &self.tokens[start..end]), cache, &mut NoTap); // [1, chunk, d_model]
+        let stream = model.stream(upload(model, &self.tokens[start..end]), cache, &mut tap); // [1, chunk, d_model]
         if let Some(top) =
             self.options.prompt_logprobs.filter(|_| self.passed == 0 && self.prompt_logits.is_none())
         {

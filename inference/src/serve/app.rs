@@ -23,6 +23,7 @@ use super::worker::Text;
 use super::{chat_completions, completions, generation, guard, health, models, observe, page, tokenize};
 use crate::json_schema::JsonSchemas;
 use crate::prompt::encode_prompt;
+use crate::steer::SteeringKit;
 
 /// What is known of the model.
 pub(super) struct Facts {
@@ -40,6 +41,8 @@ pub(super) struct Facts {
     pub encoder: Option<ExampleEncoder>,
     /// The template, as Jinja.
     pub chat_template: Option<String>,
+    /// What requests may steer it with.
+    pub kit: SteeringKit,
     /// From JSON schemas to rules for its tokens, once somebody asks for one.
     pub schemas: OnceLock<crate::Result<JsonSchemas>>,
     /// Tokens that it sees at most.

@@ -40,7 +40,7 @@ pub(super) async fn answer(
     kind: Kind,
     parameters: &Parameters,
 ) -> Result<Response> {
-    let reply = Reply::new(kind, &generation.app().facts.id);
+    let reply = Reply::new(kind, &generation.app().facts.id, parameters.steering.clone());
     if parameters.stream {
         return Ok(sse::stream(generation, reply, parameters.include_usage));
     }

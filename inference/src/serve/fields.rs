@@ -17,6 +17,11 @@ impl Fields {
         Self(fields)
     }
 
+    /// Names of the fields that nobody took.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+
     /// Takes a field of any type.
     pub(super) fn value(&mut self, name: &str) -> Option<Value> {
         self.0.remove(name).filter(|value| !value.is_null())

@@ -30,6 +30,7 @@ mod reply;
 mod response_format;
 mod server;
 mod sse;
+mod steering;
 mod stop_strings;
 mod tokenize;
 mod worker;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use kiln_datasets::examples::Template;
 use kiln_model::Backend;
 
-use crate::TextModel;
+use crate::{SteeringKit, TextModel};
 
 /// A model under the name by which it answers.
 #[derive(Debug)]
@@ -16,6 +16,8 @@ pub struct ServedModel<B: Backend> {
     pub model: TextModel<B>,
     /// How a conversation becomes a text; without it, texts are continued and nothing else.
     pub template: Option<Template>,
+    /// What requests may steer it with.
+    pub kit: SteeringKit,
 }
 
 /// Who may ask, and how much at a time. A caller that ends with `..ServeOptions::default()` is not broken by a new field.

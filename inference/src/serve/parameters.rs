@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::app::Facts;
 use super::error::{ApiError, Result};
 use super::fields::{Fields, whole, wrong};
-use super::{fresh, response_format, stop_strings};
+use super::{fresh, response_format, steering, stop_strings};
 use crate::request::{GenerateOptions, WhenFull};
 use crate::sampling::Sampling;
 
@@ -18,6 +18,8 @@ const MOST_CHOICES: i128 = 16;
 pub(super) struct Parameters {
     /// How each text is generated; without its limit, which the kinds of completions have in different ways.
     pub options: GenerateOptions,
+    /// The steering that was asked for, as the answer tells it.
+    pub steering: Option<Value>,
     /// Strings that end a text.
     pub stop: Vec<String>,
     /// Texts for each prompt.
@@ -58,7 +60,9 @@ impl Parameters {
             (None, true) => &[][..],
             (None, false) => end,
         };
+        let (steering, told) = steering::take(fields, facts)?;
         let options = GenerateOptions {
+            steering,
             stop: stop.to_vec(),
             vocab_size: Some(facts.tokenizer.vocab_size()),
             when_full: WhenFull::End,
@@ -69,7 +73,15 @@ impl Parameters {
         };
         options.sampling.validate()?;
         let stop = stop_strings::take(fields)?;
-        Ok(Self { options, stop, n: n as usize, best_of: best_of as usize, stream, include_usage })
+        Ok(Self {
+            options,
+            steering: told,
+            stop,
+            n: n as usize,
+            best_of: best_of as usize,
+            stream,
+            include_usage,
+        })
     }
 
     /// How choice `index` of a prompt is generated. The first one draws from the seed itself, so that it is the text that one

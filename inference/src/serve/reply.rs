@@ -25,14 +25,16 @@ pub(super) struct Reply {
     id: String,
     created: u64,
     model: String,
+    /// How the model was steered, where that was asked for.
+    steering: Option<Value>,
 }
 
 impl Reply {
     /// An answer of `model` that starts now.
-    pub(super) fn new(kind: Kind, model: &str) -> Self {
+    pub(super) fn new(kind: Kind, model: &str, steering: Option<Value>) -> Self {
         let prefix = if kind == Kind::Chat { "chatcmpl" } else { "cmpl" };
         let id = format!("{prefix}-{:016x}", fresh::number());
-        Self { kind, id, created: fresh::now(), model: model.to_owned() }
+        Self { kind, id, created: fresh::now(), model: model.to_owned(), steering }
     }
 
     /// All texts at once.
@@ -115,14 +117,18 @@ impl Reply {
     }
 
     fn framed(&self, object: &str, choices: Value) -> Value {
-        json!({
+        let mut frame = json!({
             "id": self.id,
             "object": object,
             "created": self.created,
             "model": self.model,
             "system_fingerprint": concat!("kiln-", env!("CARGO_PKG_VERSION")),
             "choices": choices,
-        })
+        });
+        if let Some(steering) = &self.steering {
+            frame["steering"] = steering.clone();
+        }
+        frame
     }
 
     fn logprobs(&self, entries: &[Entry], tokenizer: &Tokenizer) -> Value {

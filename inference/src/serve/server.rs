@@ -88,7 +88,7 @@ impl Drop for Ending {
 
 /// The model, and what is known of it.
 fn facts<B: Backend>(served: ServedModel<B>) -> Result<(GptModel<B>, Facts)> {
-    let ServedModel { id, model, template } = served;
+    let ServedModel { id, model, template, kit } = served;
     let (model, tokenizer, special_tokens) = model.into_parts();
     let (rows, context_length) = (model.config().vocab_size, model.config().context_length);
     let turn_end = tokenizer.turn_end().filter(|token| (*token as usize) < rows);
@@ -101,6 +101,7 @@ fn facts<B: Backend>(served: ServedModel<B>) -> Result<(GptModel<B>, Facts)> {
         special_tokens,
         encoder: encoder.transpose()?,
         chat_template: template.map(|template| template.jinja(&tokenizer)).transpose()?,
+        kit,
         schemas: OnceLock::new(),
         tokenizer,
         context_length,

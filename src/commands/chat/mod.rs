@@ -20,8 +20,8 @@ use kiln_model::Backend;
 use self::talk::Talk;
 use crate::backend::{Job, dispatch};
 use crate::cli::chat::Chat;
-use crate::commands::newest;
 use crate::commands::shell::quoted;
+use crate::commands::{newest, steering};
 use crate::failure::{self, Reading};
 
 pub fn run(mut args: Chat) -> Result<()> {
@@ -69,6 +69,7 @@ impl Job for Chatting {
 
     fn run<B: Backend>(self, device: B::Device, _name: &'static str) -> Result<()> {
         let Self { args, directory, files, tokenizer, template, settings, question } = self;
+        let steering = steering::steering::<B>(&args.steering, files.config(), &device)?;
         let model = files.load_with_precision::<B>(&device, args.dtype)?;
         let model = TextModel::new(model, tokenizer).with_special_tokens(files.special_tokens());
         let about = format!(
@@ -79,6 +80,7 @@ impl Job for Chatting {
         );
         let mut session = ChatSession::new(&model, template, settings)?;
         session.set_system(args.system);
+        session.set_steering(steering);
         match question {
             Some(question) => speech::print(session.say(&question)?, args.verbose, || false),
             None => Talk::new(session, about, args.verbose)?.run(),

@@ -15,8 +15,8 @@ use kiln_model::Backend;
 use self::report::Report;
 use crate::backend::{Job, dispatch};
 use crate::cli::inference::Generate;
-use crate::commands::newest;
 use crate::commands::shell::quoted;
+use crate::commands::{newest, steering};
 use crate::failure::{self, Reading};
 
 /// Texts that are generated side by side, at most.
@@ -91,7 +91,9 @@ impl Job for Generating {
     type Output = ();
 
     fn run<B: Backend>(self, device: B::Device, _name: &'static str) -> Result<()> {
-        let Self { args, files, tokenizer, firsts } = self;
+        let Self { args, files, tokenizer, mut firsts } = self;
+        let steering = steering::steering::<B>(&args.steering, files.config(), &device)?;
+        firsts.iter_mut().for_each(|first| first.request.options.steering = steering.clone());
         let model = files.load_with_precision::<B>(&device, args.common.dtype)?;
         let model = TextModel::new(model, tokenizer).with_special_tokens(files.special_tokens());
         let mut report = Report::new(&args, model.tokenizer());

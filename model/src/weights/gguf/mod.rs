@@ -2,12 +2,14 @@
 //! (<https://github.com/ggml-org/ggml/blob/master/docs/gguf.md>).
 
 mod architecture;
+mod control_vector;
 mod quantised;
 mod read;
 mod rotary;
 mod vocabulary;
 mod write;
 
+pub use control_vector::ControlVector;
 pub(super) use quantised::Quantised;
 pub use read::{is_gguf, load_gguf_vocabulary};
 pub(super) use read::{load_config, load_special_tokens, tensors};

@@ -61,7 +61,7 @@ impl<'a> Metadata<'a> {
     }
 
     /// A number.
-    pub(super) fn number(&self, key: &str) -> Result<Option<f64>> {
+    pub(in crate::weights::gguf) fn number(&self, key: &str) -> Result<Option<f64>> {
         self.value(key, "a number", Value::number)
     }
 
@@ -74,7 +74,7 @@ impl<'a> Metadata<'a> {
     }
 
     /// A text.
-    pub(super) fn text(&self, key: &str) -> Result<Option<&'a str>> {
+    pub(in crate::weights::gguf) fn text(&self, key: &str) -> Result<Option<&'a str>> {
         self.value(key, "a text", |value| match value {
             Value::String(bytes) => utf8(bytes).ok(),
             _ => None,

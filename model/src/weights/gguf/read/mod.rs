@@ -16,6 +16,7 @@ mod tests;
 mod value;
 mod vocabulary;
 
+pub(in crate::weights::gguf) use file::Gguf;
 pub use open::is_gguf;
 pub(in crate::weights) use open::{load_config, load_special_tokens, tensors};
 pub use vocabulary::load_gguf_vocabulary;

@@ -17,7 +17,7 @@ const ALIGNMENT: usize = 32;
 const LAYOUT: MatrixLayout = MatrixLayout::OutputFirst;
 
 /// Writes the whole file: the entries, where each tensor lies, and the tensors.
-pub(super) fn write(
+pub(in crate::weights::gguf) fn write(
     entries: &Entries,
     tensors: &[GgufTensor],
     mut output: impl Write,
@@ -44,7 +44,7 @@ pub(super) fn write(
 }
 
 /// A tensor as the file holds it.
-pub(super) struct GgufTensor {
+pub(in crate::weights::gguf) struct GgufTensor {
     name: String,
     /// The outermost axis first, as everywhere but in the file.
     shape: Vec<usize>,
@@ -79,7 +79,7 @@ impl GgufTensor {
     }
 
     /// A vector that is no parameter.
-    pub(super) fn vector(name: &str, values: Vec<f32>) -> Self {
+    pub(in crate::weights::gguf) fn vector(name: &str, values: Vec<f32>) -> Self {
         let shape = vec![values.len()];
         let values = Box::new(move || values.clone());
         Self { name: name.to_owned(), shape, dtype: Dtype::F32, values }
