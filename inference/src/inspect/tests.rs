@@ -162,9 +162,11 @@ fn moving_the_only_difference_moves_the_answer() {
                 told.push((done, total))
             })
             .expect("texts of one length");
+            // Where later blocks read the embedding too, it is not all that the first one reads.
+            let all = model.scalars.is_none();
             for (position, effect) in found.grids[0].effect[0].iter().enumerate() {
                 let expected = if position == 2 { moved } else { kept };
-                assert!((effect - expected).abs() < 1e-3, "position {position}: {effect}");
+                assert_eq!((effect - expected).abs() < 1e-3, all || position != 2, "{position}: {effect}");
             }
             // Nobody before the difference knows of it.
             assert!((found.grids[1].effect[1][1] - kept).abs() < 1e-3);
@@ -263,8 +265,6 @@ fn what_is_put_in_the_place_of_a_part_decides_what_it_costs() {
             .fold(0f64, |off, loss| off.max(loss.abs()));
         // A head is only seen by formulas, which round otherwise.
         assert!(off < 1e-5, "{off}");
-        // All of what attention adds, from the corrupt text, is what noising puts there at all positions together: only the
-        // difference itself has any effect in the first block.
         let zero = without(Ablation::Zero);
         assert!(zero.grids[1].loss_change.concat().iter().any(|loss| loss.abs() > 1e-3));
         let mean = without(Ablation::Mean(&[CLEAN.to_vec(), CORRUPT.to_vec()]));
