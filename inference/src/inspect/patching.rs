@@ -238,8 +238,14 @@ pub fn activation_patching<B: Backend>(
     let config = model.config();
     let clean = Answer::to(model, &task.clean, task.answers)?;
     let corrupt = Answer::to(model, &task.corrupt, task.answers)?;
-    let columns = |value: &PatchedValue| value.num_columns(config.heads(), task.clean.len());
-    let total = values.iter().map(|value| config.n_layers * columns(value)).sum();
+    let unchanged = if task.direction == Direction::Denoising { corrupt } else { clean };
+    // Until the texts differ, their values do not, and nothing would change.
+    let alike = task.clean.iter().zip(&task.corrupt).take_while(|(clean, corrupt)| clean == corrupt).count();
+    let columns = |value: &PatchedValue| {
+        let columns = value.num_columns(config.heads(), task.clean.len());
+        if value.columns() == "position" { alike..columns } else { 0..columns }
+    };
+    let total = values.iter().map(|value| config.n_layers * columns(value).len()).sum();
     let mut done = 0;
     let mut grids = Vec::new();
     for value in values {
@@ -248,35 +254,38 @@ pub fn activation_patching<B: Backend>(
         let mut source = Recorder::of(sites.clone());
         model.stream(upload(model, task.source()), None, &mut source);
         let of_layer =
-            |site: Site| (0..columns).map(move |column| Replacement { site, part: value.part(column) });
+            |site: Site| columns.clone().map(move |column| Replacement { site, part: value.part(column) });
         let replacements: Vec<Replacement> = sites.into_iter().flat_map(of_layer).collect();
-        let mut answers = Vec::new();
+        let mut patched = Vec::new();
         run_replaced(model, task.base(), &replacements, &source, |rows, stream| {
-            answers.extend(Answer::of_rows(model, stream, task.answers)?);
+            patched.extend(Answer::of_rows(model, stream, task.answers)?);
             progress(done + rows.end, total);
             Ok::<_, Error>(())
         })?;
         done += replacements.len();
-        grids.push(PatchGrid::of(*value, &answers, columns, [clean, corrupt]));
+        let row = |layer: usize| {
+            let patched = patched[layer * columns.len()..][..columns.len()].iter().copied();
+            std::iter::repeat_n(unchanged, columns.start).chain(patched).collect()
+        };
+        let answers: Vec<Vec<Answer>> = (0..config.n_layers).map(row).collect();
+        grids.push(PatchGrid::of(*value, &answers, [clean, corrupt]));
     }
     Ok(Patching { clean, corrupt, direction: task.direction, grids })
 }
 
 impl PatchGrid {
-    fn of(value: PatchedValue, answers: &[Answer], columns: usize, [clean, corrupt]: [Answer; 2]) -> Self {
-        fn grid<T>(answers: &[Answer], columns: usize, of: impl Fn(&Answer) -> T) -> Vec<Vec<T>> {
-            answers.chunks(columns).map(|row| row.iter().map(&of).collect()).collect()
+    fn of(value: PatchedValue, answers: &[Vec<Answer>], [clean, corrupt]: [Answer; 2]) -> Self {
+        fn grid<T>(answers: &[Vec<Answer>], of: impl Fn(&Answer) -> T) -> Vec<Vec<T>> {
+            answers.iter().map(|row| row.iter().map(&of).collect()).collect()
         }
         let range = clean.logit_difference - corrupt.logit_difference;
         Self {
             value: value.name(),
             columns: value.columns(),
-            effect: grid(answers, columns, |answer| {
-                (answer.logit_difference - corrupt.logit_difference) / range
-            }),
-            logit_difference: grid(answers, columns, |answer| answer.logit_difference),
-            logprob: grid(answers, columns, |answer| answer.logprob),
-            rank: grid(answers, columns, |answer| answer.rank),
+            effect: grid(answers, |answer| (answer.logit_difference - corrupt.logit_difference) / range),
+            logit_difference: grid(answers, |answer| answer.logit_difference),
+            logprob: grid(answers, |answer| answer.logprob),
+            rank: grid(answers, |answer| answer.rank),
         }
     }
 }
