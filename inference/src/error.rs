@@ -77,6 +77,14 @@ pub enum Error {
         /// Tokens given.
         tokens: usize,
     },
+    /// Texts whose values cannot take each other's places.
+    #[error("one text has {clean} tokens and the other {corrupt}: values change places position by position")]
+    UnequalLengths {
+        /// Tokens of the clean text, or of the one that is ablated.
+        clean: usize,
+        /// Tokens of the corrupt text, or of the one whose values come in.
+        corrupt: usize,
+    },
     /// The model computes something that is no number: its weights are damaged, or were never sound.
     #[error("the model gives token {token} at position {position} the logit {value}, which is not finite")]
     NotFinite {

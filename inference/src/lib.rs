@@ -72,7 +72,14 @@ pub use features::{
 pub use files::ModelFiles;
 pub use generate::{FinishReason, GeneratedTokens, generate};
 pub use gguf::gguf_tokenizer;
-pub use inspect::{Recorded, Recorder};
+pub use inspect::{
+    Ablated, Ablation, AblationGrid, Answer, AttributionGrid, Component, DetectedHeads, Direction, HeadGrid,
+    HeadScores, LensNext, LensRow, LensToken, LogitAttribution, LogitLens, PatchGrid, PatchTask,
+    PatchedValue, Patching, Recorded, Recorder, RepeatedTokens, ablate, activation_patching,
+    attribution_patching, attribution_sites, correlation, direct_logit_attribution, head_results,
+    head_score_sites, head_scores, lens_logits, lens_sites, logit_lens, recorded_head_results,
+    repeated_token_scores, repeated_tokens, write_cache,
+};
 #[cfg(feature = "json-schema")]
 pub use json_schema::JsonSchemas;
 pub use logprobs::TokenLogprob;

@@ -8,6 +8,7 @@ pub mod data;
 pub mod finetune;
 pub mod inference;
 pub mod models;
+pub mod patch;
 mod precision;
 pub mod sae;
 pub mod sampling;

@@ -16,6 +16,7 @@ mod generate;
 mod hub_model;
 mod info;
 pub mod newest;
+mod patch;
 mod report;
 pub mod run_folder;
 mod runs;
@@ -44,6 +45,7 @@ use crate::cli::data::{Data, Tokenize};
 use crate::cli::finetune::{Classify, Finetune};
 use crate::cli::inference::{Eval, Generate, Score};
 use crate::cli::models::{Export, Fetch, Info, Verify};
+use crate::cli::patch::Patch;
 use crate::cli::sae::Sae;
 #[cfg(feature = "serve")]
 use crate::cli::serve::Serve;
@@ -84,6 +86,8 @@ pub enum Command {
     /// Turn features up or down: what that does to a model's texts, and control vectors.
     #[command(subcommand)]
     Steer(Steer),
+    /// Tell which value, moved from one text's run into another's, changes the answer.
+    Patch(Patch),
     /// Measure loss, perplexity and bits per byte on a corpus.
     Eval(Eval),
     /// Turn text into token ids and back, or learn a tokenizer.
@@ -157,6 +161,7 @@ impl Command {
             Self::Chat(args) => chat::run(args)?,
             Self::Classify(args) => classify::run(args)?,
             Self::Score(args) => score::run(args)?,
+            Self::Patch(args) => patch::run(args)?,
             Self::Eval(args) => eval::run(args)?,
             Self::Steer(command) => steer::run(command)?,
             Self::Tokenize(command) => tokenize::run(command)?,
