@@ -63,6 +63,7 @@ mod location;
 mod open;
 #[cfg(feature = "prepare")]
 mod prepare;
+mod repeats;
 mod sampler;
 mod shard;
 #[cfg(feature = "prepare")]
@@ -90,6 +91,7 @@ pub use prepare::{
     Lengths, Manifest, PrepareOptions, PrepareProgress, Skipped, SplitSummary, character_tokenizer,
     encode_corpus, prepare, sample_documents,
 };
+pub use repeats::{Repeats, repeats};
 pub use sampler::{Order, WindowSampler, mix};
 pub use shard::{FileIdentity, ShardFormat, ShardWriter, TokenShard, Vocabulary};
 #[cfg(feature = "prepare")]

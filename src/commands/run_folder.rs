@@ -100,6 +100,7 @@ fn automatic(settings: &Settings) -> PathBuf {
             path.file_stem().map_or("text".into(), |stem| stem.to_string_lossy())
         }
         (DataSource::Cargo, _) => "cargo".into(),
+        (DataSource::Repeats, _) => "induction".into(),
         _ => "tales".into(),
     };
     Path::new("runs").join(name.as_ref())

@@ -3,9 +3,10 @@
 use std::path::Path;
 
 /// Each recipe and its text.
-const RECIPES: [(&str, &str); 4] = [
+const RECIPES: [(&str, &str); 5] = [
     ("book-gpt2-bpe", include_str!("../../configs/book-gpt2-bpe.toml")),
     ("fast-shakespeare-char", include_str!("../../configs/fast-shakespeare-char.toml")),
+    ("induction", include_str!("../../configs/induction.toml")),
     ("shakespeare-char-cpu", include_str!("../../configs/shakespeare-char-cpu.toml")),
     ("tales-instruct", include_str!("../../configs/tales-instruct.toml")),
 ];

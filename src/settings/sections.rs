@@ -59,6 +59,8 @@ pub enum DataSource {
     /// The embedded corpus.
     #[default]
     Tales,
+    /// Lines of random letters, each written twice.
+    Repeats,
     /// The file or folder `data.path`.
     Path,
     /// The Rust code in the user's own cargo registry.
@@ -86,7 +88,7 @@ pub struct DataSection {
     /// Share of the documents that is kept for validation; of a single text, its end.
     pub valid_fraction: f64,
     pub order: Order,
-    /// Least size of the embedded corpus, in bytes.
+    /// Least size of the text that the program makes up, in bytes.
     pub tales_bytes: usize,
 }
 

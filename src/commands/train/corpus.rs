@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, anyhow, bail};
 use kiln_datasets::tales::SEPARATOR;
-use kiln_datasets::{CARGO, Dataset, PrepareOptions, Source, TextSplits, Tokenizer, tales};
+use kiln_datasets::{CARGO, Dataset, PrepareOptions, Repeats, Source, TextSplits, Tokenizer, repeats, tales};
 
 use crate::commands::data::Preparing;
 use crate::contents;
@@ -19,6 +19,12 @@ pub enum Text {
     Tales {
         tales: tales::Corpus,
         /// The first story of the validation split.
+        boundary: usize,
+    },
+    /// Lines of random letters, each written twice.
+    Repeats {
+        made: Repeats,
+        /// The first line of the validation split.
         boundary: usize,
     },
     /// Text that is encoded for this run.
@@ -36,6 +42,11 @@ impl Text {
                 // On a story boundary, so that the floor is that of whole stories.
                 let boundary = tales.split_index(1.0 - data.valid_fraction);
                 return Ok(Self::Tales { tales, boundary });
+            }
+            (DataSource::Repeats, _) => {
+                let made = repeats(settings.training.seed, data.tales_bytes);
+                let boundary = ((1.0 - data.valid_fraction) * made.lines.len() as f64).round() as usize;
+                return Ok(Self::Repeats { made, boundary });
             }
             (DataSource::Path, Some(path)) if Dataset::is_in(path) => {
                 return Ok(Self::Prepared(path.clone()));
@@ -87,12 +98,14 @@ impl Text {
                 ),
             },
             (Self::Tales { tales, .. }, "char") => Ok(Tokenizer::characters_of(&tales.text())),
+            (Self::Repeats { made, .. }, "char") => Ok(Tokenizer::characters_of(&made.lines.concat())),
             (Self::Files { source, options }, "char") => {
                 Ok(kiln_datasets::character_tokenizer(std::slice::from_ref(source), options)?)
             }
             (Self::Tales { tales, boundary }, "bpe") => {
                 learn(tales.stories[..*boundary].iter().map(|story| &story.text), vocab_size)
             }
+            (Self::Repeats { made, boundary }, "bpe") => learn(&made.lines[..*boundary], vocab_size),
             (Self::Files { source, options }, "bpe") => {
                 let texts =
                     kiln_datasets::sample_documents(std::slice::from_ref(source), options, LEARNED_FROM)?;
@@ -107,6 +120,11 @@ impl Text {
         match self {
             Self::Tales { tales, boundary } => {
                 Ok(tales_splits(tales, *boundary, tokenizer).encode(tokenizer, folder)?)
+            }
+            Self::Repeats { made, boundary } => {
+                let (train, valid) = made.lines.split_at(*boundary);
+                let splits = TextSplits { train: train.to_vec(), valid: valid.to_vec() };
+                Ok(splits.encode(tokenizer, folder)?)
             }
             Self::Files { source, options } => {
                 let mut preparing = Preparing::new();
@@ -127,6 +145,9 @@ impl Text {
         match self {
             Self::Tales { tales, boundary } => {
                 Some(tales.floor(boundary..).nats / dataset.valid.len() as f64)
+            }
+            Self::Repeats { made, boundary } => {
+                Some(made.floor(*boundary..).nats / dataset.valid.len() as f64)
             }
             Self::Files { .. } | Self::Prepared(_) => None,
         }

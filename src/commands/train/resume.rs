@@ -84,7 +84,8 @@ fn load_settings(
 
 /// The tokens of the run, and a loss that no model can beat on them, if the corpus knows one.
 fn open_dataset(settings: &Settings, run: &RunDir, tokenizer: &Tokenizer) -> Result<(Dataset, Option<f64>)> {
-    if settings.data.source != DataSource::Tales && Dataset::is_in(&run.data()) {
+    let is_made = matches!(settings.data.source, DataSource::Tales | DataSource::Repeats);
+    if !is_made && Dataset::is_in(&run.data()) {
         return Ok((Dataset::open(&run.data(), tokenizer)?, None));
     }
     let text = Text::of(settings)?;

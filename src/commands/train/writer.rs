@@ -94,7 +94,7 @@ impl Writer {
             DataSource::Tales => BEGINNING,
             // A corpus may lack even a line break; an empty prompt is the beginning of any text.
             _ if self.tokenizer.encode(&generation.prompt).is_err() => "",
-            DataSource::Path | DataSource::Cargo => generation.prompt.as_str(),
+            DataSource::Path | DataSource::Cargo | DataSource::Repeats => generation.prompt.as_str(),
         };
         let folder = folder.to_string_lossy();
         let mut command = format!(
