@@ -13,8 +13,9 @@ use super::task::Texts;
 use crate::cli::patch::Patch;
 use crate::output;
 
-/// Places in the table of the strongest.
-const STRONGEST: usize = 10;
+/// Places in the table of the strongest, and of one grid among them: the stream carries one value through many blocks.
+const STRONGEST: usize = 12;
+const STRONGEST_OF_EACH: usize = 3;
 
 pub fn write(args: &Patch, texts: &Texts, findings: &Findings) -> Result<()> {
     if let Some(path) = &args.html {
@@ -104,17 +105,18 @@ fn answers(out: &mut impl Write, args: &Patch, texts: &Texts, patching: &Patchin
 /// The places with the largest effects of all grids.
 fn strongest(out: &mut impl Write, texts: &Texts, patching: &Patching) -> Result<()> {
     let neutral = unpatched(patching.direction);
-    let mut places: Vec<(f64, &PatchGrid, usize, usize)> = patching
-        .grids
-        .iter()
-        .flat_map(|grid| {
-            grid.effect.iter().enumerate().flat_map(move |(layer, row)| {
-                row.iter().enumerate().map(move |(column, effect)| (*effect, grid, layer, column))
-            })
-        })
-        .filter(|(effect, ..)| effect.is_finite())
-        .collect();
-    places.sort_by(|(a, ..), (b, ..)| (b - neutral).abs().total_cmp(&(a - neutral).abs()));
+    let strength = |effect: &f64| (effect - neutral).abs();
+    let mut places: Vec<(f64, &PatchGrid, usize, usize)> = Vec::new();
+    for grid in &patching.grids {
+        let rows = grid.effect.iter().enumerate();
+        let cells = rows.flat_map(|(layer, row)| {
+            row.iter().enumerate().map(move |(column, effect)| (*effect, grid, layer, column))
+        });
+        let mut cells: Vec<_> = cells.filter(|(effect, ..)| effect.is_finite()).collect();
+        cells.sort_by(|(a, ..), (b, ..)| strength(b).total_cmp(&strength(a)));
+        places.extend(cells.into_iter().take(STRONGEST_OF_EACH));
+    }
+    places.sort_by(|(a, ..), (b, ..)| strength(b).total_cmp(&strength(a)));
     writeln!(out, "\nstrongest\n{:>6}  {:>14}  {:>6}  place", "effect", "logit of A - B", "rank")?;
     for (effect, grid, layer, column) in places.into_iter().take(STRONGEST) {
         let place = match grid.columns {
