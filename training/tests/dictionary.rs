@@ -16,7 +16,9 @@ const WIDTH: usize = 64;
 const DIRECTIONS: usize = 256;
 const ACTIVE: usize = 5;
 const BATCH: usize = 1024;
-const STEPS: usize = 900;
+const STEPS: usize = 1800;
+/// Features: more than there are directions, as nobody knows how many there are.
+const FEATURES: usize = 384;
 
 /// Uniform in `0..1`.
 fn uniform(seed: u64, number: u64) -> f64 {
