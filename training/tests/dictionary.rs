@@ -63,7 +63,7 @@ fn planted_directions_are_found() {
     let first = vectors(&directions, STEPS);
     let scale = (WIDTH as f64).sqrt() / first.mean_norm();
     let config =
-        DictionaryConfig { d_in: WIDTH, d_sae: DIRECTIONS, k: ACTIVE, scale, dead_after: 20_000.0, seed: 7 };
+        DictionaryConfig { d_in: WIDTH, d_sae: FEATURES, k: ACTIVE, scale, dead_after: 20_000.0, seed: 7 };
     let mut model = DictionaryModel::<B>::new(config, &first.mean(), &Default::default());
     let recipe = OptimizerConfig { beta2: 0.999, weight_decay: 0.0, ..OptimizerConfig::default() };
     let mut optimizer = recipe.by_role().init::<B, DictionaryModel<B>>();
