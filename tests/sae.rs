@@ -16,7 +16,7 @@ fn model(folder: &Path) {
 }
 
 /// Options of a run that takes moments.
-const SMALL: [&str; 14] = [
+const SMALL: [&str; 12] = [
     "--d-sae",
     "64",
     "--k",
@@ -29,8 +29,6 @@ const SMALL: [&str; 14] = [
     "training.eval_interval=6",
     "--set",
     "training.checkpoint_interval=5",
-    "--set",
-    "sae.dead_after=400",
 ];
 
 fn learn<'a>(folder: &Path, out: &'a str, more: &[&'a str]) -> String {
@@ -59,8 +57,10 @@ fn a_run_that_resumes_learns_the_same_weights() {
     let folder = tempfile::tempdir().expect("a temporary directory");
     let path = folder.path();
     model(path);
-    learn(path, "whole", &[]);
-    learn(path, "again", &["--set", "training.keep_checkpoints=9"]);
+    // So many that some are silent for a while.
+    let many = ["--set", "sae.d_sae=512", "--set", "sae.dead_after=200"];
+    learn(path, "whole", &many);
+    learn(path, "again", &[&many[..], &["--set", "training.keep_checkpoints=9"]].concat());
     let weights = |run: &str| {
         std::fs::read(path.join(run).join("model/sae_weights.safetensors")).expect("it was written")
     };

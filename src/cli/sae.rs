@@ -127,7 +127,7 @@ pub struct SaeEval {
     /// Train another autoencoder in the same way, on the model before its first step, and measure that too.
     #[arg(long)]
     pub control: bool,
-    /// Write the vectors, and what the autoencoder makes of them, as tensors of a safetensors file.
+    /// Write the vectors, what the autoencoder makes of them, and the tokens, as tensors of a safetensors file.
     #[arg(long, value_name = "FILE")]
     pub vectors: Option<PathBuf>,
     /// Print one JSON object.

@@ -10,7 +10,7 @@ use std::path::Path;
 use kiln_datasets::examples::Template;
 use kiln_datasets::{Binary, HubModel};
 
-use super::adapters;
+use super::{adapters, autoencoders};
 use crate::commands::run_folder::command_of;
 use crate::commands::shell::quoted;
 use crate::contents;
@@ -106,7 +106,7 @@ fn model(error: &kiln_model::Error) -> Option<String> {
         }
         Error::Packed { .. } => "load the model in f32 to save or convert it".to_owned(),
         Error::Gguf { .. } => "use `--format hf`".to_owned(),
-        _ => return adapters::hint(error),
+        _ => return adapters::hint(error).or_else(|| autoencoders::hint(error)),
     })
 }
 

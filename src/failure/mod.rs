@@ -3,6 +3,7 @@
 //! The libraries say what is wrong, in fields. How to put it right with this command line is said here.
 
 mod adapters;
+mod autoencoders;
 mod example_hint;
 mod hint;
 

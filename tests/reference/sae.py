@@ -8,7 +8,8 @@ A small model and an autoencoder of it are trained, then
   - `SAE.load_from_disk` opens the autoencoder, and encodes and decodes the vectors as `kiln sae eval --vectors` wrote them;
     `fold_W_dec_norm` changes nothing, and the metadata names the place;
   - Kiln opens what SAELens saved of each architecture that it reads, and refuses the others by name;
-  - the figures of `kiln sae eval` are those of SAELens' formulas on the same vectors.
+  - the figures of `kiln sae eval` are those of SAELens' formulas on the same vectors, and its losses those of transformers with
+    what SAELens decodes in place of a block's output.
 Exit code 1 if anything differs.
 """
 
@@ -27,6 +28,7 @@ from sae_lens.saes.gated_sae import GatedSAE, GatedSAEConfig
 from sae_lens.saes.jumprelu_sae import JumpReLUSAE, JumpReLUSAEConfig
 from sae_lens.saes.standard_sae import StandardSAE, StandardSAEConfig
 from sae_lens.saes.topk_sae import TopKSAE, TopKSAEConfig
+from transformers import AutoModelForCausalLM
 
 # In f32, sums in another order.
 VALUE, FIGURE = 1e-5, 1e-4
@@ -78,6 +80,38 @@ def figures(name, tensors, report):
         check(f"{name}: {key}", difference <= FIGURE, f"{report[key]:.6f} and {float(value):.6f}")
 
 
+def losses(tensors, report, sae, folder):
+    """The figures of predictions, by transformers with a hook on the block."""
+    model = AutoModelForCausalLM.from_pretrained(folder / "base" / "model").eval()
+    tokens, targets = tensors["tokens"].long(), tensors["targets"].long()
+    counts = targets >= 0
+
+    def predictions(change):
+        def hook(_module, _inputs, output):
+            stream = output[0] if isinstance(output, tuple) else output
+            stream = torch.where(counts.unsqueeze(-1), change(stream), stream)
+            return (stream, *output[1:]) if isinstance(output, tuple) else stream
+
+        handle = model.transformer.h[1].register_forward_hook(hook)
+        with torch.no_grad():
+            logits = model(tokens).logits[counts].double()
+        handle.remove()
+        return logits.log_softmax(-1)
+
+    clean, rebuilt, zeros = map(predictions, (lambda x: x, lambda x: sae(x), torch.zeros_like))
+    ce = [float(torch.nn.functional.nll_loss(one, targets[counts])) for one in (clean, rebuilt, zeros)]
+    kl = [float((clean.exp() * (clean - one)).sum(-1).mean()) for one in (rebuilt, zeros)]
+    expected = {
+        "ce_loss_without_sae": ce[0],
+        "ce_loss_with_sae": ce[1],
+        "ce_loss_with_ablation": ce[2],
+        "ce_loss_score": (ce[2] - ce[1]) / (ce[2] - ce[0]),
+        "kl_div_score": (kl[1] - kl[0]) / kl[1],
+    }
+    for key, value in expected.items():
+        check(key, abs(report[key] - value) <= FIGURE, f"{report[key]:.6f} and {value:.6f}")
+
+
 def opened_by_sae_lens(kiln, folder):
     directory = folder / "sae" / "model"
     sae = SAE.load_from_disk(directory)
@@ -94,6 +128,7 @@ def opened_by_sae_lens(kiln, folder):
     sparsity = load_file(directory / "sparsity.safetensors")["sparsity"]
     check("log10 of the densities", sparsity.shape == (D_SAE,) and bool((sparsity <= 0).all()))
     figures("jumprelu of Kiln", tensors, report)
+    losses(tensors, report, SAE.load_from_disk(directory), folder)
 
 
 def opened_by_kiln(kiln, folder):

@@ -16,7 +16,9 @@ const WIDTH: usize = 64;
 const DIRECTIONS: usize = 256;
 const ACTIVE: usize = 5;
 const BATCH: usize = 1024;
-const STEPS: usize = 900;
+const STEPS: usize = 1800;
+/// Features: more than there are directions, as nobody knows how many there are.
+const FEATURES: usize = 384;
 
 /// Uniform in `0..1`.
 fn uniform(seed: u64, number: u64) -> f64 {
@@ -61,7 +63,7 @@ fn planted_directions_are_found() {
     let first = vectors(&directions, STEPS);
     let scale = (WIDTH as f64).sqrt() / first.mean_norm();
     let config =
-        DictionaryConfig { d_in: WIDTH, d_sae: DIRECTIONS, k: ACTIVE, scale, dead_after: 20_000.0, seed: 7 };
+        DictionaryConfig { d_in: WIDTH, d_sae: FEATURES, k: ACTIVE, scale, dead_after: 20_000.0, seed: 7 };
     let mut model = DictionaryModel::<B>::new(config, &first.mean(), &Default::default());
     let recipe = OptimizerConfig { beta2: 0.999, weight_decay: 0.0, ..OptimizerConfig::default() };
     let mut optimizer = recipe.by_role().init::<B, DictionaryModel<B>>();

@@ -1,6 +1,7 @@
 //! What can be said of each position of a text: the concepts that features are compared with.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
 use kiln_datasets::Tokenizer;
 use kiln_datasets::tales::Request;
@@ -30,6 +31,9 @@ struct Word {
     last: usize,
 }
 
+/// What the token between two texts is called.
+const END: &str = "end of text";
+
 /// Words, before, at and after each position, and in tales who and what the story is about.
 pub(super) fn labels(readings: &Readings, tokenizer: &Tokenizer, separator: Option<u32>) -> Vec<Labels> {
     let positions = readings.tokens.len();
@@ -40,7 +44,7 @@ pub(super) fn labels(readings: &Readings, tokenizer: &Tokenizer, separator: Opti
     for start in (0..positions).step_by(readings.seq.max(1)) {
         let (start, end) = readings.window(start);
         let mut previous: Option<(u32, usize)> = None;
-        for word in words(&readings.tokens[start..end], tokenizer, &mut pieces) {
+        for word in words(&readings.tokens[start..end], tokenizer, separator, &mut pieces) {
             let next = numbers.len() as u32 + 1;
             let number = *numbers.entry(word.text.clone()).or_insert(next);
             if number == next {
@@ -60,8 +64,13 @@ pub(super) fn labels(readings: &Readings, tokenizer: &Tokenizer, separator: Opti
     labels.into_iter().chain(slots(readings, tokenizer, separator)).collect()
 }
 
-/// The words of a window: runs of letters.
-fn words(tokens: &[u32], tokenizer: &Tokenizer, pieces: &mut HashMap<u32, Vec<u8>>) -> Vec<Word> {
+/// The words of a window: runs of letters, and the token between two texts as one.
+fn words(
+    tokens: &[u32],
+    tokenizer: &Tokenizer,
+    separator: Option<u32>,
+    pieces: &mut HashMap<u32, Vec<u8>>,
+) -> Vec<Word> {
     let mut words: Vec<Word> = Vec::new();
     let mut bytes: Vec<u8> = Vec::new();
     let (mut first, mut last) = (0, 0);
@@ -74,6 +83,12 @@ fn words(tokens: &[u32], tokenizer: &Tokenizer, pieces: &mut HashMap<u32, Vec<u8
         bytes.clear();
     };
     for (place, token) in tokens.iter().enumerate() {
+        if Some(*token) == separator {
+            finish(&mut bytes, first, last);
+            bytes.extend_from_slice(END.as_bytes());
+            finish(&mut bytes, place, place);
+            continue;
+        }
         let piece = pieces.entry(*token).or_insert_with(|| tokenizer.token_bytes(*token).unwrap_or_default());
         for byte in piece.iter() {
             // Letters of other alphabets are of bytes from 128 on.
@@ -92,33 +107,63 @@ fn words(tokens: &[u32], tokenizer: &Tokenizer, pieces: &mut HashMap<u32, Vec<u8
     words
 }
 
-/// Who and what each tale is about, which its title says: all of its positions have it.
-fn slots(readings: &Readings, tokenizer: &Tokenizer, separator: Option<u32>) -> [Labels; 2] {
+/// Who and what each tale is about, which its title says: all of its positions have it. And where either is named.
+fn slots(readings: &Readings, tokenizer: &Tokenizer, separator: Option<u32>) -> [Labels; 4] {
     let positions = readings.tokens.len();
-    let mut labels = [Relation::Hero, Relation::Thing].map(|relation| Labels::new(relation, positions));
+    let relations = [Relation::Hero, Relation::Thing, Relation::Role, Relation::NextRole];
+    let mut labels = relations.map(|relation| Labels::new(relation, positions));
+    for roles in &mut labels[2..] {
+        roles.names.extend(["hero", "thing"].map(str::to_owned));
+    }
     let Some(separator) = separator else { return labels };
     let mut numbers: [HashMap<String, u32>; 2] = Default::default();
+    let mut pieces = HashMap::new();
     for start in (0..positions).step_by(readings.seq.max(1)) {
         let (start, end) = readings.window(start);
-        let window = &readings.tokens[start..end];
-        let mut begin = 0;
-        while begin < window.len() {
-            let rest = &window[begin..];
-            let length = rest.iter().position(|token| *token == separator).unwrap_or(rest.len());
-            let text = tokenizer.decode(&rest[..length]).unwrap_or_default();
+        for story in stories(start..end, &readings.tokens, separator) {
+            let tokens = &readings.tokens[story.clone()];
+            let text = tokenizer.decode(tokens).unwrap_or_default();
             // A title ends with its line; half of one says nothing.
-            if let (true, Some(Request { name, thing })) = (text.contains('\n'), Request::of(&text)) {
-                for ((labels, numbers), value) in labels.iter_mut().zip(&mut numbers).zip([name, thing]) {
-                    let next = numbers.len() as u32 + 1;
-                    let number = *numbers.entry(value.clone()).or_insert(next);
-                    if number == next {
-                        labels.names.push(value);
-                    }
-                    labels.of[start + begin..start + begin + length].fill(number);
+            let (true, Some(Request { name, thing })) = (text.contains('\n'), Request::of(&text)) else {
+                continue;
+            };
+            let noun = thing.rsplit(' ').next().unwrap_or_default().to_owned();
+            for word in words(tokens, tokenizer, Some(separator), &mut pieces) {
+                let role = if word.text == name {
+                    1
+                } else if word.text == noun {
+                    2
+                } else {
+                    continue;
+                };
+                labels[2].of[story.start + word.first..=story.start + word.last].fill(role);
+                if word.first > 0 {
+                    labels[3].of[story.start + word.first - 1] = role;
                 }
             }
-            begin += length + 1;
+            for ((labels, numbers), value) in labels.iter_mut().zip(&mut numbers).zip([name, thing]) {
+                let next = numbers.len() as u32 + 1;
+                let number = *numbers.entry(value.clone()).or_insert(next);
+                if number == next {
+                    labels.names.push(value);
+                }
+                labels.of[story.clone()].fill(number);
+            }
         }
     }
     labels
+}
+
+/// The texts of a window.
+fn stories(window: Range<usize>, tokens: &[u32], separator: u32) -> Vec<Range<usize>> {
+    let mut stories = Vec::new();
+    let mut begin = window.start;
+    for place in window.clone() {
+        if tokens[place] == separator {
+            stories.push(begin..place);
+            begin = place + 1;
+        }
+    }
+    stories.push(begin..window.end);
+    stories
 }

@@ -2,7 +2,7 @@
 
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Bool, DType, Int, Tensor, TensorData};
-use kiln_datasets::Batch;
+use kiln_datasets::{Batch, IGNORED};
 use kiln_model::{Backend, GptModel, NoTap, SparseAutoencoder, Tap, token_tensor};
 use serde::Serialize;
 
@@ -57,6 +57,12 @@ pub struct SaeDump {
     pub features: Vec<f32>,
     /// `[n, d_in]`
     pub output: Vec<f32>,
+    /// What the model read, `[windows, seq]`.
+    pub tokens: Vec<i32>,
+    /// The token that follows each position that counts, `[windows, seq]`; negative at the others.
+    pub targets: Vec<i32>,
+    /// Tokens in a window.
+    pub seq: usize,
 }
 
 /// Measures `sae` at its place in `model` on these windows. The first position of each, the token `separator`, and positions without a
@@ -137,6 +143,12 @@ impl Sums {
                 dump.features.extend_from_slice(features);
                 dump.output.extend_from_slice(y);
             }
+        }
+        if let Some(dump) = dump {
+            let target = |(target, counts): (&i32, &bool)| if *counts { *target } else { IGNORED };
+            dump.tokens.extend_from_slice(&batch.inputs);
+            dump.targets.extend(batch.targets.iter().zip(counts).map(target));
+            dump.seq = batch.seq;
         }
         let mask = Tensor::<B, 1, Bool>::from_data(TensorData::from(counts), &device);
         let mask = mask.reshape([batch.windows, batch.seq, 1]).expand([batch.windows, batch.seq, d_in]);

@@ -21,17 +21,21 @@ pub enum Relation {
     Hero,
     /// What a tale is about.
     Thing,
+    /// The token is part of what the tale is about: whoever or whatever that is.
+    Role,
+    /// The next token begins what the tale is about.
+    NextRole,
 }
 
 impl Relation {
     /// Whether the feature says what it has read, or what comes.
     pub fn kind(self) -> &'static str {
-        if self == Self::Next { "output" } else { "input" }
+        if matches!(self, Self::Next | Self::NextRole) { "output" } else { "input" }
     }
 
     /// Whether it is a slot of a tale, not a word of it.
     pub fn is_slot(self) -> bool {
-        matches!(self, Self::Hero | Self::Thing)
+        matches!(self, Self::Hero | Self::Thing | Self::Role | Self::NextRole)
     }
 }
 
@@ -73,6 +77,8 @@ impl fmt::Display for Name {
             Relation::Previous => write!(f, "after “{}”", self.value),
             Relation::Hero => write!(f, "hero={}", self.value),
             Relation::Thing => write!(f, "thing={}", self.value),
+            Relation::Role => write!(f, "the {}", self.value),
+            Relation::NextRole => write!(f, "before the {}", self.value),
         }
     }
 }

@@ -164,15 +164,22 @@ fn print(out: &mut impl std::io::Write, measured: &SaeMetrics, control: Option<&
 }
 
 fn write_vectors(path: &Path, dump: &SaeDump, d_in: usize, d_sae: usize) -> Result<()> {
-    let tensors =
-        [("input", &dump.input, d_in), ("features", &dump.features, d_sae), ("output", &dump.output, d_in)];
-    let bytes = tensors.map(|(name, values, width)| {
-        let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-        (name, bytes, vec![values.len() / width, width])
+    let floats =
+        |values: &[f32]| -> Vec<u8> { values.iter().flat_map(|value| value.to_le_bytes()).collect() };
+    let tokens =
+        |values: &[i32]| -> Vec<u8> { values.iter().flat_map(|value| value.to_le_bytes()).collect() };
+    let tensors = [
+        ("input", Dtype::F32, floats(&dump.input), d_in),
+        ("features", Dtype::F32, floats(&dump.features), d_sae),
+        ("output", Dtype::F32, floats(&dump.output), d_in),
+        ("tokens", Dtype::I32, tokens(&dump.tokens), dump.seq),
+        ("targets", Dtype::I32, tokens(&dump.targets), dump.seq),
+    ];
+    let views = tensors.iter().map(|(name, dtype, bytes, width)| {
+        // Numbers of either kind are four bytes long.
+        let shape = vec![bytes.len() / 4 / (*width).max(1), *width];
+        Ok((*name, TensorView::new(*dtype, shape, bytes)?))
     });
-    let views = bytes
-        .iter()
-        .map(|(name, bytes, shape)| Ok((*name, TensorView::new(Dtype::F32, shape.clone(), bytes)?)));
     let views: Vec<_> = views.collect::<Result<_>>()?;
     Ok(kiln_model::write_file(path, safetensors::serialize(views, None)?)?)
 }

@@ -17,7 +17,10 @@ use crate::settings::{SaeSection, Settings};
 /// Vectors that the threshold is found on, at most.
 const HELD_OUT: usize = 100_000;
 
-/// Of the vectors that are learned from, one in so many is held out at most.
+/// Batches of them at least.
+const LEAST_BATCHES: usize = 8;
+
+/// Of the vectors that are learned from, one in so many is held out.
 const HELD_OUT_SHARE: usize = 20;
 
 /// What an autoencoder looks into.
@@ -63,7 +66,7 @@ pub fn learn<B: AutodiffBackend>(
     run.write_config(&text)?;
     let tokens = settings.training.steps * batch;
     let bar = bar("vectors to evaluate on")?;
-    let held_out = (tokens / HELD_OUT_SHARE).min(HELD_OUT);
+    let held_out = (tokens / HELD_OUT_SHARE).max(LEAST_BATCHES * batch).min(HELD_OUT);
     let held_out = slices.held_out(held_out, |done, total| show(&bar, done, total));
     bar.finish_and_clear();
     let SaeSection { d_sae, k, context_length, dead_after, scale, .. } = section;

@@ -13,10 +13,10 @@ const PAGE: &str = include_str!("page.html");
 const PLACE: &str = "/*FEATURES*/";
 
 /// Tokens before and behind the one at which a feature is most active.
-const AROUND: (usize, usize) = (12, 6);
+const AROUND: (usize, usize) = (10, 5);
 
 /// Texts that are shown of each feature, on all pages together.
-const CONTEXTS: usize = 8192;
+const CONTEXTS: usize = 6144;
 
 /// Texts that are shown of a feature at most.
 const MOST_CONTEXTS: usize = 8;
