@@ -90,6 +90,7 @@ pub fn explain<B: AutodiffBackend>(
     };
     Ok(Explanation {
         model: ModelSummary::of(model),
+        text: names.whole(tokens),
         ids: tokens.to_vec(),
         texts: tokens.iter().map(|token| names.text(*token)).collect(),
         at: Focus { layer, head, position },

@@ -9,6 +9,8 @@ use super::*;
 pub struct Explanation {
     /// The model.
     pub model: ModelSummary,
+    /// The text; what is no whole character in it is U+FFFD.
+    pub text: String,
     /// Ids of the text.
     pub ids: Vec<u32>,
     /// Texts of the tokens.

@@ -13,6 +13,14 @@ use crate::tokens::{to_vec, upload};
 pub struct Names<'a>(pub Option<&'a Tokenizer>);
 
 impl Names<'_> {
+    /// All tokens as one text; what is no whole character in it is U+FFFD.
+    pub fn whole(self, tokens: &[u32]) -> String {
+        match self.0.and_then(|tokenizer| tokenizer.decode_bytes(tokens).ok()) {
+            Some(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+            None => tokens.iter().map(|token| format!("#{token} ")).collect(),
+        }
+    }
+
     /// The text of a token. One that is a part of a character is its bytes, `\xF0\x9F`; one without text is its number, `#7`.
     pub fn text(self, token: u32) -> String {
         let bytes = self.0.and_then(|tokenizer| tokenizer.token_bytes(token).ok());

@@ -172,7 +172,7 @@ fn every_view_is_there_and_options_that_do_not_fit_are_refused() {
         let only = ExplainOptions { views: vec![view], ..ExplainOptions::default() };
         let json = serde_json::to_value(explain(model, &TOKENS, &only, None, quiet).expect("it fits"))
             .expect("numbers");
-        assert_eq!(json.as_object().expect("an object").len(), 5, "{view}");
+        assert_eq!(json.as_object().expect("an object").len(), 6, "{view}");
     }
     let shapes = explanation.panels.shapes.expect("all were asked for");
     assert_eq!(shapes.rows.last().expect("rows").shape, [2, 9, 97]);

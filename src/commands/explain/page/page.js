@@ -386,9 +386,9 @@ function features(panel, box) {
 /* The frame */
 function frame() {
   const summary = data.model;
-  document.title = 'Kiln: ' + data.texts.join('').slice(0, 60);
+  document.title = 'Kiln: ' + [...data.text].slice(0, 60).join('');
   document.getElementById('model').textContent = data.title;
-  document.getElementById('text').textContent = data.texts.join('');
+  document.getElementById('text').textContent = data.text;
   document.getElementById('facts').textContent = `${T} tokens through ${summary.n_layers} blocks of ${summary.n_heads} heads` + (summary.n_kv_heads !== summary.n_heads ? ` (${summary.n_kv_heads} of keys and values)` : '') + `, d_model ${summary.d_model}, d_ff ${summary.d_ff}, ${summary.parameters.toLocaleString('en')} parameters. ${summary.norm}, ${summary.positions} positions${summary.gated ? ', gated feed-forward network' : ''}.`;
   const contents = document.getElementById('contents');
   document.querySelectorAll('section').forEach((section, at) => {
