@@ -39,6 +39,32 @@ pub enum Error {
         /// Most the model takes.
         context_length: usize,
     },
+    /// More tokens than are explained together.
+    #[error("a text of {tokens} tokens: of more than {most}, one block at a time is explained")]
+    ManyTokens {
+        /// Tokens given.
+        tokens: usize,
+        /// Most of which all blocks are explained.
+        most: usize,
+    },
+    /// A sparse autoencoder that reads what the model does not have.
+    #[error("the autoencoder reads {hook}: {reason}")]
+    UnfitAutoencoder {
+        /// Where it reads.
+        hook: String,
+        /// What is wrong with that.
+        reason: String,
+    },
+    /// A block, head or position that the model or the text does not have.
+    #[error("{option} {value}: {reason}")]
+    Explain {
+        /// Which.
+        option: &'static str,
+        /// Its number.
+        value: usize,
+        /// How many there are.
+        reason: String,
+    },
     /// A model without a template for conversations.
     #[error("a base model: it continues texts, and has no template for conversations")]
     NoTemplate,

@@ -36,6 +36,7 @@ mod constraint;
 mod engine;
 mod error;
 mod evaluate;
+pub mod explain;
 mod features;
 mod files;
 mod generate;

@@ -5,6 +5,7 @@ pub mod bench;
 pub mod chat;
 pub mod common;
 pub mod data;
+pub mod explain;
 pub mod finetune;
 pub mod inference;
 pub mod models;

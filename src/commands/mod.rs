@@ -9,6 +9,7 @@ mod data;
 mod doctor;
 mod download_bar;
 mod eval;
+mod explain;
 mod export;
 mod fetch;
 mod finetune;
@@ -42,6 +43,7 @@ use crate::cli::bench::Bench;
 use crate::cli::chat::Chat;
 use crate::cli::common::{Completions, Doctor};
 use crate::cli::data::{Data, Tokenize};
+use crate::cli::explain::Explain;
 use crate::cli::finetune::{Classify, Finetune};
 use crate::cli::inference::{Eval, Generate, Score};
 use crate::cli::models::{Export, Fetch, Info, Verify};
@@ -80,14 +82,16 @@ pub enum Command {
     Classify(Classify),
     /// Show the log-probability of each token of a text.
     Score(Score),
+    /// Show every number on the way from a text to its next token: in the terminal, as JSON, or on one HTML page.
+    Explain(Explain),
+    /// Tell which value, moved from one text's run into another's, changes the answer.
+    Patch(Patch),
     /// Take what a model has in mind apart, by a sparse autoencoder.
     #[command(subcommand)]
     Sae(Sae),
     /// Turn features up or down: what that does to a model's texts, and control vectors.
     #[command(subcommand)]
     Steer(Steer),
-    /// Tell which value, moved from one text's run into another's, changes the answer.
-    Patch(Patch),
     /// Measure loss, perplexity and bits per byte on a corpus.
     Eval(Eval),
     /// Turn text into token ids and back, or learn a tokenizer.
@@ -161,6 +165,7 @@ impl Command {
             Self::Chat(args) => chat::run(args)?,
             Self::Classify(args) => classify::run(args)?,
             Self::Score(args) => score::run(args)?,
+            Self::Explain(args) => explain::run(args)?,
             Self::Patch(args) => patch::run(args)?,
             Self::Eval(args) => eval::run(args)?,
             Self::Steer(command) => steer::run(command)?,

@@ -319,6 +319,7 @@ fn inference(error: &kiln_inference::Error, reading: Reading) -> Option<String> 
             Template::NAMES.join(", ")
         ),
         Error::MessageTooLong { .. } => "shorten it, or use a model with a longer context".to_owned(),
+        Error::ManyTokens { .. } => "name one, for instance `--layer 0`, or shorten the text".to_owned(),
         Error::EmptyPrompt => "give at least one character to continue from".to_owned(),
         _ => return None,
     })

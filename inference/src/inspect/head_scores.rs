@@ -1,5 +1,7 @@
 //! What kind of head each is, by where it looks.
 
+use std::ops::Range;
+
 use burn::tensor::ElementConversion;
 use kiln_datasets::mix;
 use kiln_model::{Backend, GptModel, Site, cross_entropy, token_tensor};
@@ -55,11 +57,20 @@ pub fn head_score_sites(n_layers: usize) -> Vec<Site> {
 ///
 /// If `recorder` did not record [`head_score_sites`] for these tokens alone.
 pub fn head_scores<B: Backend>(recorder: &Recorder<B>, n_layers: usize, tokens: &[u32]) -> HeadScores {
+    head_scores_of(recorder, 0..n_layers, tokens)
+}
+
+/// [`head_scores`] of some blocks alone.
+pub(crate) fn head_scores_of<B: Backend>(
+    recorder: &Recorder<B>,
+    layers: Range<usize>,
+    tokens: &[u32],
+) -> HeadScores {
     let seq = tokens.len();
     let same = |query: usize, key: usize| key < query && tokens[query] == tokens[key];
     let before = |query: usize, key: usize| key + 1 == query;
     let follows = |query: usize, key: usize| key > 0 && key <= query && same(query, key - 1);
-    let patterns: Vec<Vec<f32>> = (0..n_layers)
+    let patterns: Vec<Vec<f32>> = layers
         .map(|layer| {
             let pattern = recorder.get(Site::Pattern(layer)).expect("the patterns were recorded");
             let [1, _, query, key] = pattern.shape[..] else { panic!("patterns of one text") };

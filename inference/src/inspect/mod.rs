@@ -20,6 +20,7 @@ pub use self::direct_logit_attribution::{
     Component, LogitAttribution, attribution_sites, direct_logit_attribution,
 };
 pub use self::head_results::{head_results, recorded_head_results};
+pub(crate) use self::head_scores::head_scores_of;
 pub use self::head_scores::{
     DetectedHeads, HeadGrid, HeadScores, RepeatedTokens, head_score_sites, head_scores,
     repeated_token_scores, repeated_tokens,

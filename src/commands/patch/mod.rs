@@ -15,6 +15,7 @@ use kiln_inference::{
 use kiln_model::{AutodiffBackend, Backend, GptModel, Precision};
 
 use self::task::Texts;
+pub use self::task::single_token;
 use crate::backend::{Job, TrainingJob, dispatch, dispatch_training};
 use crate::cli::patch::{Ablate, Patch};
 use crate::output::print_message;

@@ -93,7 +93,7 @@ fn shown(tokenizer: &Tokenizer, tokens: &[u32]) -> String {
 }
 
 /// The only token of an answer.
-fn single_token(tokenizer: &Tokenizer, answer: &str) -> Result<u32> {
+pub fn single_token(tokenizer: &Tokenizer, answer: &str) -> Result<u32> {
     let tokens = tokenizer.encode(answer)?;
     if let [token] = tokens[..] {
         return Ok(token);
