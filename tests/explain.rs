@@ -117,7 +117,7 @@ fn views_are_printed_and_agree_with_json() {
     assert!((sum - difference).abs() < 1e-3, "{sum} against {difference}");
 
     let patched =
-        json(path, &["--text", "abc", "--corrupt", "abd", "--answers", "x,y", "--view", "patching"]);
+        json(path, &["--text", "abc", "--corrupt", "abx", "--answers", "x,y", "--view", "patching"]);
     let restored = patched["patching"]["restored"][0].as_array().expect("a row");
     let restored: Vec<f64> = restored.iter().map(|share| share.as_f64().expect("a number")).collect();
     assert!(restored[..2].iter().all(|share| share.abs() < 1e-3) && (restored[2] - 1.0).abs() < 1e-3);

@@ -41,7 +41,7 @@ pub struct SteerMeasure {
         long,
         value_name = "S,…",
         value_delimiter = ',',
-        default_value = "0.25,0.5,0.75,1,1.5,2",
+        default_value = "0.1,0.2,0.3,0.4,0.5,0.75,1",
         allow_negative_numbers = true
     )]
     pub strengths: Vec<f32>,

@@ -10,7 +10,7 @@ use std::path::Path;
 use kiln_datasets::examples::Template;
 use kiln_datasets::{Binary, HubModel};
 
-use super::{adapters, autoencoders};
+use super::{adapters, inspection};
 use crate::commands::run_folder::command_of;
 use crate::commands::shell::quoted;
 use crate::contents;
@@ -87,15 +87,7 @@ fn model(error: &kiln_model::Error) -> Option<String> {
             let path = quoted(&path.to_string_lossy());
             format!("write it again with llama.cpp: `llama-quantize --allow-requantize {path} NEW.gguf q8_0`")
         }
-        Error::ControlVector { .. } => "take a direction of block 1 or a later one".to_owned(),
-        Error::UnknownSite { name, sites } => {
-            let meant = nearest(name, sites.iter().map(String::as_str));
-            let example = meant.or(sites.last().map(String::as_str)).unwrap_or("blocks.0.hook_resid_post");
-            format!("places are called as TransformerLens calls them: {example}")
-        }
-        Error::Damaged { .. } => {
-            "copy or export the model again; the checkpoints of a run have the weights too".to_owned()
-        }
+        Error::Damaged { .. } => "copy or export it again; the checkpoints of a run have the weights too".to_owned(),
         Error::Precision { .. } => {
             "use f32, or the ndarray or flex backend, which hold all of f32, bf16 and int8".to_owned()
         }
@@ -106,7 +98,7 @@ fn model(error: &kiln_model::Error) -> Option<String> {
         }
         Error::Packed { .. } => "load the model in f32 to save or convert it".to_owned(),
         Error::Gguf { .. } => "use `--format hf`".to_owned(),
-        _ => return adapters::hint(error).or_else(|| autoencoders::hint(error)),
+        _ => return adapters::hint(error).or_else(|| inspection::hint(error)),
     })
 }
 

@@ -3,9 +3,9 @@
 //! The libraries say what is wrong, in fields. How to put it right with this command line is said here.
 
 mod adapters;
-mod autoencoders;
 mod example_hint;
 mod hint;
+mod inspection;
 
 use std::error::Error;
 use std::io::ErrorKind;

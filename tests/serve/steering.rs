@@ -96,7 +96,7 @@ fn what_is_not_there_is_refused() {
         (json!([{ "feature": 1, "unit": "max" }]), "steering", "how active"),
         (json!([{ "feature": 1, "mode": "louder" }]), "steering[0].mode", "clamp, add or ablate"),
         (json!([{ "feature": 1, "strength": 1e9 }]), "steering[0].strength", "strength"),
-        (json!([{ "feature": 1, "strenght": 1 }]), "steering[0]", "strenght"),
+        (json!([{ "feature": 1, "power": 1 }]), "steering[0]", "power"),
         (json!([{ "vector": "up", "mode": "clamp" }]), "steering", "added or ablated"),
         (json!(vec![json!({ "feature": 1 }); 65]), "steering", "65 entries"),
     ] {

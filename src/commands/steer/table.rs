@@ -49,12 +49,9 @@ pub fn print(
         last = figures.arm;
         row(out, figures)?;
     }
-    writeln!(
-        out,
-        "\nwithout steering:\n{}\n\nsteered:\n{}",
-        result.example[0].trim(),
-        result.example[1].trim()
-    )?;
+    if let Some([before, after]) = &result.example {
+        writeln!(out, "\nwithout steering:\n{}\n\nsteered:\n{}", before.trim(), after.trim())?;
+    }
     Ok(())
 }
 
@@ -63,7 +60,7 @@ fn row(out: &mut impl Write, figures: &Figures) -> Result<()> {
     let known = |share: Option<f64>| share.map_or_else(|| "-".to_owned(), percent);
     let [low, high] = figures.with_word_interval;
     let ratio =
-        figures.kl.zip(figures.kl_floor).filter(|(_, floor)| *floor > 0.01).map(|(kl, floor)| kl / floor);
+        figures.kl.zip(figures.kl_floor).filter(|(_, floor)| *floor > 0.05).map(|(kl, floor)| kl / floor);
     let number = |number: Option<f64>| number.map_or_else(|| "-".to_owned(), |number| format!("{number:.2}"));
     writeln!(
         out,

@@ -63,8 +63,8 @@ pub struct StudyResult {
     pub unsteered: Figures,
     /// Every arm at every strength.
     pub arms: Vec<Figures>,
-    /// A story without steering, and the one from the same seed with the feature clamped.
-    pub example: [String; 2],
+    /// A story without steering, and what became of it.
+    pub example: Option<[String; 2]>,
 }
 
 impl<'a, B: Backend> SteeringStudy<'a, B> {
@@ -98,19 +98,7 @@ impl<'a, B: Backend> SteeringStudy<'a, B> {
         progress: &mut dyn FnMut(&str, usize, usize),
     ) -> Result<StudyResult> {
         let gpt = self.model.model();
-        let watched: Vec<Request> =
-            (0..self.options.watched).map(|index| self.plain(index, 1)).collect::<Result<_>>()?;
-        let texts = self.write(&watched, &mut |done| progress("watching", done, watched.len()))?;
-        let texts: Vec<Vec<u32>> = watched
-            .iter()
-            .zip(texts)
-            .map(|(request, (_, tokens))| [&request.prompt[..], &tokens].concat())
-            .collect();
-        let (mut read, total) = (0, texts.len());
-        let observed = Observed::of(gpt, texts, &self.word, self.site, &mut || {
-            read += 1;
-            progress("reading", read, total);
-        })?;
+        let observed = self.observe(progress)?;
         let mut done = 0;
         let tried = try_features(gpt, self.kit, candidates, &self.word, &observed, &mut || {
             done += 1;
@@ -127,10 +115,9 @@ impl<'a, B: Backend> SteeringStudy<'a, B> {
 
         let plain: Vec<Request> =
             (0..self.options.stories).map(|index| self.plain(index, 2)).collect::<Result<_>>()?;
-        let (unsteered, stories) =
+        let (unsteered, before) =
             self.figures("none", 0.0, &plain, false, &mut |done| progress("unsteered", done, plain.len()))?;
-        let mut example = [stories[0].clone(), String::new()];
-        let mut measured = Vec::new();
+        let (mut measured, mut example): (Vec<Figures>, _) = (Vec::new(), None);
         for arm in &arms {
             let strengths = if arm.has_own_prompt() { &[0.0][..] } else { &self.options.strengths };
             for strength in strengths {
@@ -139,36 +126,40 @@ impl<'a, B: Backend> SteeringStudy<'a, B> {
                     .map(|(index, plain)| arm.request(plain, index, *strength, &place))
                     .collect::<Result<_>>()?;
                 let label = format!("{} {strength}", arm.name);
-                let (figures, stories) =
+                let (figures, after) =
                     self.figures(arm.name, *strength, &requests, arm.has_own_prompt(), &mut |done| {
                         progress(&label, done, plain.len());
                     })?;
-                if example[1].is_empty()
-                    && figures.with_word > 0.5
-                    && let Some(index) = stories.iter().position(|story| self.is_good(story))
-                {
-                    example = [self.story_of(&plain[index])?, stories[index].clone()];
-                }
                 measured.push(figures);
+                example = example.or_else(|| self.example(&before, &after));
             }
         }
-        Ok(StudyResult {
-            word: self.word.text().to_owned(),
-            tried,
-            mean_norm,
-            unsteered,
-            arms: measured,
-            example,
+        let word = self.word.text().to_owned();
+        Ok(StudyResult { word, tried, mean_norm, unsteered, arms: measured, example })
+    }
+
+    /// Watches the model write.
+    fn observe(&self, progress: &mut dyn FnMut(&str, usize, usize)) -> Result<Observed> {
+        let requests: Vec<Request> =
+            (0..self.options.watched).map(|index| self.plain(index, 1)).collect::<Result<_>>()?;
+        let texts = self.write(&requests, &mut |done| progress("watching", done, requests.len()))?;
+        let whole =
+            |(request, (_, tokens)): (&Request, (String, Vec<u32>))| [&request.prompt[..], &tokens].concat();
+        let texts: Vec<Vec<u32>> = requests.iter().zip(texts).map(whole).collect();
+        let (mut read, total) = (0, texts.len());
+        Observed::of(self.model.model(), texts, &self.word, self.site, &mut || {
+            read += 1;
+            progress("reading", read, total);
         })
     }
 
-    fn is_good(&self, story: &str) -> bool {
-        self.word.is_in(story) && (self.judge)(story) != Some(false)
-    }
-
-    fn story_of(&self, request: &Request) -> Result<String> {
-        let mut written = self.write(std::slice::from_ref(request), &mut |_| {})?;
-        Ok(written.remove(0).0)
+    /// A story that has the word, is sound, and had it not before: without steering, and with it.
+    fn example(&self, before: &[String], after: &[String]) -> Option<[String; 2]> {
+        let turned = |(before, after): &(&String, &String)| {
+            !self.word.is_in(before) && self.word.is_in(after) && (self.judge)(after) != Some(false)
+        };
+        let (before, after) = before.iter().zip(after).find(turned)?;
+        Some([before.clone(), after.clone()])
     }
 
     /// The request of a story of the model as it is. Stories of different streams share no random numbers.

@@ -15,9 +15,6 @@ const SAE_LENS_VERSION: &str = "6.0.0";
 /// Reads and checks the file at `path`. The second value says whether features are scaled by the lengths of their directions.
 pub(super) fn read(path: &Path) -> Result<(SaeConfig, bool)> {
     let file = json_file::read(path)?;
-    let unsupported = |key, value: &Value, feature| {
-        Err(Error::UnsupportedAutoencoder { path: path.to_owned(), key, value: value.to_string(), feature })
-    };
     let missing = |key: &str| Error::format(path, format!("`{key}` is missing"));
     let activation = match file["architecture"].as_str() {
         Some("standard") => SaeActivation::Relu,
@@ -26,21 +23,17 @@ pub(super) fn read(path: &Path) -> Result<(SaeConfig, bool)> {
         None => return Err(missing("architecture")),
         Some(_) => {
             let feature = "an autoencoder that is neither standard, jumprelu nor topk";
-            return unsupported("architecture", &file["architecture"], feature);
+            let value = file["architecture"].to_string();
+            return Err(Error::UnsupportedAutoencoder {
+                path: path.to_owned(),
+                key: "architecture",
+                value,
+                feature,
+            });
         }
     };
-    for (key, feature) in [
-        ("normalize_activations", "an autoencoder that scales what it reads"),
-        ("reshape_activations", "an autoencoder that reads heads"),
-    ] {
-        if !(file[key].is_null() || file[key] == "none") {
-            return unsupported(key, &file[key], feature);
-        }
-    }
+    refuse_unsupported(path, &file)?;
     let metadata = &file["metadata"];
-    if !metadata["hook_head_index"].is_null() {
-        return unsupported("hook_head_index", &metadata["hook_head_index"], "an autoencoder of one head");
-    }
     let kiln = &metadata["kiln"];
     // Files of before version 6 have the place at their top.
     let hook: Option<String> = match value(path, metadata, "hook_name")? {
@@ -79,6 +72,26 @@ pub(super) fn read(path: &Path) -> Result<(SaeConfig, bool)> {
         return Err(Error::format(path, format!("k = {k}: must be between 1 and d_sae = {}", config.d_sae)));
     }
     Ok((config, value(path, &file, "rescale_acts_by_decoder_norm")?.unwrap_or(false)))
+}
+
+/// Refuses what an autoencoder does besides, which is not computed here.
+fn refuse_unsupported(path: &Path, file: &Value) -> Result<()> {
+    let refuse = |key, value: &Value, feature| {
+        Err(Error::UnsupportedAutoencoder { path: path.to_owned(), key, value: value.to_string(), feature })
+    };
+    for (key, feature) in [
+        ("normalize_activations", "an autoencoder that scales what it reads"),
+        ("reshape_activations", "an autoencoder that reads heads"),
+    ] {
+        if !(file[key].is_null() || file[key] == "none") {
+            return refuse(key, &file[key], feature);
+        }
+    }
+    let metadata = &file["metadata"];
+    if !metadata["hook_head_index"].is_null() {
+        return refuse("hook_head_index", &metadata["hook_head_index"], "an autoencoder of one head");
+    }
+    Ok(())
 }
 
 /// The value of a key, if it is there and not null.

@@ -1,12 +1,10 @@
 //! The page: everything in one HTML file, which asks nobody for anything.
 
 use anyhow::Result;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use kiln_inference::explain::{Explanation, Matrix};
 use serde_json::{Map, Value, json};
-
-use self::base64::encode;
-
-mod base64;
 
 const HTML: &str = include_str!("page.html");
 const STYLE: &str = include_str!("page.css");
@@ -116,11 +114,11 @@ fn pattern(weights: &Matrix, pool: usize) -> String {
             bytes.push((most * 255.0).round() as u8);
         }
     }
-    encode(&bytes)
+    STANDARD.encode(&bytes)
 }
 
 fn floats(values: &[f32]) -> String {
-    encode(&values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>())
+    STANDARD.encode(&values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>())
 }
 
 #[cfg(test)]
@@ -150,7 +148,7 @@ mod tests {
     #[test]
     fn patterns_are_bytes_of_a_triangle() {
         let weights = Matrix::new(3, vec![1.0, 0.0, 0.0, 0.25, 0.75, 0.0, 0.2, 0.3, 0.5]);
-        assert_eq!(pattern(&weights, 1), encode(&[255, 64, 191, 51, 77, 128]));
-        assert_eq!(pattern(&weights, 2), encode(&[255, 77, 128]));
+        assert_eq!(pattern(&weights, 1), STANDARD.encode(&[255, 64, 191, 51, 77, 128]));
+        assert_eq!(pattern(&weights, 2), STANDARD.encode(&[255, 77, 128]));
     }
 }

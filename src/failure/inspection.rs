@@ -1,6 +1,8 @@
-//! What to do about a sparse autoencoder that cannot be used.
+//! What to do about places, autoencoders and control vectors that cannot be used.
 
 use kiln_model::Error;
+
+use crate::nearest::nearest;
 
 /// What the user can do about `error`, if there is something.
 pub fn hint(error: &Error) -> Option<String> {
@@ -16,6 +18,12 @@ pub fn hint(error: &Error) -> Option<String> {
         }
         Error::NoThreshold { .. } => {
             "`kiln sae train` learns an autoencoder whose features have thresholds".to_owned()
+        }
+        Error::ControlVector { .. } => "take a direction of block 1 or a later one".to_owned(),
+        Error::UnknownSite { name, sites } => {
+            let meant = nearest(name, sites.iter().map(String::as_str));
+            let example = meant.or(sites.last().map(String::as_str)).unwrap_or("blocks.0.hook_resid_post");
+            format!("places are called as TransformerLens calls them: {example}")
         }
         _ => return None,
     })
