@@ -118,7 +118,7 @@ fn pattern(weights: &Matrix, pool: usize) -> String {
 }
 
 fn floats(values: &[f32]) -> String {
-    STANDARD.encode(&values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>())
+    STANDARD.encode(values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>())
 }
 
 #[cfg(test)]
@@ -148,7 +148,7 @@ mod tests {
     #[test]
     fn patterns_are_bytes_of_a_triangle() {
         let weights = Matrix::new(3, vec![1.0, 0.0, 0.0, 0.25, 0.75, 0.0, 0.2, 0.3, 0.5]);
-        assert_eq!(pattern(&weights, 1), STANDARD.encode(&[255, 64, 191, 51, 77, 128]));
-        assert_eq!(pattern(&weights, 2), STANDARD.encode(&[255, 77, 128]));
+        assert_eq!(pattern(&weights, 1), STANDARD.encode([255, 64, 191, 51, 77, 128]));
+        assert_eq!(pattern(&weights, 2), STANDARD.encode([255, 77, 128]));
     }
 }
