@@ -18,6 +18,9 @@ import tempfile
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 QUICK = ["training.steps=3", "training.eval_batches=1", "schedule.warmup_steps=1", "data.tales_bytes=60000",
          "model.context_length=32", "model.d_model=32", "model.n_layers=2", "generation.max_tokens=8"]
+# The same for commands that do other things many times.
+FEW = {("sae", "train"): ["--set", "training.steps=3", "--set", "training.eval_interval=3", "--set", "schedule.warmup_steps=1"],
+       ("steer", "measure"): ["--stories", "2", "--tokens", "2000", "--strengths", "1"]}
 # What the commands of README.md expect to find in the reader's folder.
 TEXTS = ["my-book.txt", "another-book.txt"]
 
@@ -56,6 +59,7 @@ def run(kiln, words, folder):
     if words[0] != "kiln" or any(word.endswith(".gguf") and "--model" in words for word in words):
         return None
     quick = [word for setting in QUICK for word in ("--set", setting)] if words[1] == "train" else []
+    quick += FEW.get(tuple(words[1:3]), [])
     result = subprocess.run([kiln, *words[1:], *quick], cwd=folder, stdin=subprocess.DEVNULL, capture_output=True,
                             text=True, timeout=120)
     return [] if result.returncode == 0 else [f"exit code {result.returncode}: {result.stderr.strip()}"]

@@ -36,7 +36,7 @@ pub struct SteeringArgs {
     /// seen to have (max), or a value of 1 (raw).
     #[arg(help_heading = STEERING, long, value_name = "UNIT", default_value = "norm")]
     pub steer_unit: SteeringUnit,
-    /// Steer all positions, or only those of generated tokens.
+    /// Steer all positions, only those of generated tokens, or only those at which the clamped feature is active by itself.
     #[arg(help_heading = STEERING, long, value_name = "WHICH", default_value = "all", value_parser = positions)]
     pub steer_positions: SteeredPositions,
 }
@@ -76,7 +76,8 @@ fn positions(text: &str) -> Result<SteeredPositions, String> {
     match text {
         "all" => Ok(SteeredPositions::All),
         "generated" => Ok(SteeredPositions::Generated),
-        _ => Err("all or generated".to_owned()),
+        "active" => Ok(SteeredPositions::Active),
+        _ => Err("all, generated or active".to_owned()),
     }
 }
 

@@ -16,7 +16,7 @@ const WIDTH: usize = 64;
 const DIRECTIONS: usize = 256;
 const ACTIVE: usize = 5;
 const BATCH: usize = 1024;
-const STEPS: usize = 1500;
+const STEPS: usize = 2500;
 /// Features: more than there are directions, as nobody knows how many there are.
 const FEATURES: usize = 384;
 
@@ -84,7 +84,7 @@ fn planted_directions_are_found() {
         learned.chunks_exact(WIDTH).map(|row| dot(row, direction)).fold(f32::NEG_INFINITY, f32::max)
     };
     let mean = directions.iter().map(best).sum::<f32>() / DIRECTIONS as f32;
-    assert!(mean >= 0.85, "mean of the largest cosines: {mean}; {figures:?}");
+    assert!(mean >= 0.9, "mean of the largest cosines: {mean}; {figures:?}");
 }
 
 /// Where no feature reads anything, the bias alone stands for the vectors: what the loss must be then is known.

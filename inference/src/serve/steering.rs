@@ -72,7 +72,7 @@ fn of_fields(fields: &mut Fields) -> Result<SteeringDial> {
         strength: fields.number("strength", -STRONGEST..=STRONGEST)?.unwrap_or(STRENGTH) as f32,
         unit: word(fields, "unit", "norm, max or raw")?.unwrap_or(unit),
         layer: fields.count("layer", most)?,
-        positions: word(fields, "positions", "all or generated")?.unwrap_or_default(),
+        positions: word(fields, "positions", "all, generated or active")?.unwrap_or_default(),
     })
 }
 

@@ -60,6 +60,8 @@ pub enum SteeredPositions {
     All,
     /// Those of tokens that were generated.
     Generated,
+    /// Those at which the clamped feature is active by itself: where the model has it in mind already, it has more of it.
+    Active,
 }
 
 impl Steering {
@@ -87,7 +89,7 @@ impl Steering {
 
     /// What of it changes a prompt.
     pub(crate) fn of_prompt(&self) -> Self {
-        let of_prompt = |one: &&Intervention| one.positions == SteeredPositions::All;
+        let of_prompt = |one: &&Intervention| one.positions != SteeredPositions::Generated;
         match self.interventions.iter().all(|one| of_prompt(&one)) {
             true => self.clone(),
             false => self.interventions.iter().filter(of_prompt).cloned().collect(),
@@ -110,6 +112,10 @@ impl Intervention {
         }
         if !Site::all(config).contains(&self.site) {
             return refuse(format!("the model has {} blocks", config.n_layers));
+        }
+        let reads = matches!(self.action, Action::Clamp { .. });
+        if self.positions == SteeredPositions::Active && !reads {
+            return refuse("only a feature that is clamped can be active or not".to_owned());
         }
         let mut numbers = vec![&self.direction[..]];
         if let Action::Clamp { encoder, .. } = &self.action {

@@ -77,7 +77,7 @@ impl<B: Backend> SteeredSequence<B> {
         here.fold(stream, |stream, intervention| {
             let [_, seq, _] = stream.dims();
             let first = match intervention.positions {
-                SteeredPositions::All => 0,
+                SteeredPositions::All | SteeredPositions::Active => 0,
                 SteeredPositions::Generated => self.generated_from.min(seq),
             };
             match first {
@@ -178,7 +178,10 @@ impl<B: Backend> OnDevice<B> {
                 let read = (stream.clone() * like(encoder)).sum_dim(2) + *bias; // [batch, seq, 1]
                 let off = read.clone().lower_equal_elem(*threshold);
                 let feature = read.mask_fill(off, 0.0); // [batch, seq, 1]
-                let missing = feature.neg() + *value; // [batch, seq, 1]
+                let mut missing = feature.clone().neg() + *value; // [batch, seq, 1]
+                if self.positions == SteeredPositions::Active {
+                    missing = missing.mask_fill(feature.equal_elem(0.0), 0.0);
+                }
                 stream + missing * direction
             }
             DeviceAction::Ablate => {

@@ -114,6 +114,14 @@ fn a_clamped_feature_has_its_value_and_an_ablated_direction_is_gone_for_good() {
         }
     }
 
+    // The same, only where the feature is on.
+    let active = Intervention { positions: SteeredPositions::Active, ..at(0, clamp(1.5, bias)) };
+    let gated = streams(&model, Some(&mut SteeringTap::new(&steering([active]), &Default::default())));
+    for (position, feature) in features.iter().enumerate() {
+        let row = |streams: &[Vec<f32>]| streams[0][position * WIDTH..][..WIDTH].to_vec();
+        assert_eq!(row(&gated), if *feature > 0.0 { row(&after) } else { row(&before) });
+    }
+
     let once = steering([at(0, Action::Ablate)]);
     let twice = steering([at(0, Action::Ablate), at(0, Action::Ablate)]);
     let [once, twice] = [once, twice]
@@ -217,6 +225,10 @@ fn steering_that_is_not_possible_is_refused() {
         (Intervention { direction: vec![1.0; 3], ..possible.clone() }, "3 numbers; the stream is 16 wide"),
         (Intervention { direction: vec![f32::NAN; WIDTH], ..possible.clone() }, "NaN is not finite"),
         (at(0, Action::Add { amount: f32::INFINITY }), "inf is not finite"),
+        (
+            Intervention { positions: SteeredPositions::Active, ..possible.clone() },
+            "only a feature that is clamped",
+        ),
     ] {
         let error = Steering::new([wrong], &config()).expect_err("impossible");
         assert!(matches!(&error, Error::Steering { .. }));

@@ -31,10 +31,10 @@ fn draw(picture: &mut String, result: &StudyResult) -> Result<(), Box<dyn std::e
     root.fill(&WHITE)?;
     let (left, right) = root.split_horizontally(SIZE.0 as i32 / 2);
     let title = |what: &str| format!("{what}, by strength");
-    chart(&left, &title(&format!("stories with \"{}\"", result.word)), result, |figures| {
+    chart(&left, &title(&format!("stories with \"{}\"", result.word)), result, false, |figures| {
         Some(figures.with_word)
     })?;
-    chart(&right, &title("sound stories with it"), result, |figures| figures.sound_with_word)?;
+    chart(&right, &title("sound stories with it"), result, true, |figures| figures.sound_with_word)?;
     Ok(root.present()?)
 }
 
@@ -42,6 +42,7 @@ fn chart(
     area: &DrawingArea<SVGBackend<'_>, plotters::coord::Shift>,
     title: &str,
     result: &StudyResult,
+    legend: bool,
     share: impl Fn(&Figures) -> Option<f64>,
 ) -> Result<(), Box<dyn std::error::Error>> {
     let mut arms: Vec<&str> = Vec::new();
@@ -77,11 +78,13 @@ fn chart(
             .legend(|(x, y)| PathElement::new([(x, y), (x + 16, y)], colour.stroke_width(2)));
         chart.draw_series(points.into_iter().map(|point| Circle::new(point, 3, colour.filled())))?;
     }
-    chart
-        .configure_series_labels()
-        .label_font((FONT, 12))
-        .background_style(WHITE.mix(0.85))
-        .position(SeriesLabelPosition::UpperLeft)
-        .draw()?;
+    if legend {
+        chart
+            .configure_series_labels()
+            .label_font((FONT, 12))
+            .background_style(WHITE.mix(0.85))
+            .position(SeriesLabelPosition::UpperRight)
+            .draw()?;
+    }
     Ok(())
 }

@@ -25,8 +25,8 @@ pub(super) struct Arm {
 
 #[derive(Clone, Debug)]
 enum Way {
-    /// A feature, in one mode; of several, each story has one in turn.
-    Features(Vec<usize>, SteeringMode),
+    /// A feature, in one mode, at some positions; of several, each story has one in turn.
+    Features(Vec<usize>, SteeringMode, SteeredPositions),
     /// Directions of length 1, one in turn for each story.
     Directions(Vec<Vec<f32>>),
     /// The sceptic's: the logit of the word itself is raised.
@@ -56,8 +56,12 @@ impl Arm {
         let seeds = || (0..CONTROLS as u64).map(|index| kiln_datasets::mix(seed, index));
         let d_model = model.config().d_model;
         let mut ways = vec![
-            ("feature, clamped", Way::Features(vec![feature], SteeringMode::Clamp)),
-            ("feature, added", Way::Features(vec![feature], SteeringMode::Add)),
+            ("feature, clamped", Way::Features(vec![feature], SteeringMode::Clamp, SteeredPositions::All)),
+            (
+                "feature, clamped where active",
+                Way::Features(vec![feature], SteeringMode::Clamp, SteeredPositions::Active),
+            ),
+            ("feature, added", Way::Features(vec![feature], SteeringMode::Add, SteeredPositions::All)),
         ];
         if let Some(difference) = mean_difference(observed) {
             ways.push(("mean difference", directions(vec![difference])));
@@ -70,7 +74,7 @@ impl Arm {
                 "random, covariance of the stream",
                 directions(seeds().map(|seed| random_of_stream(seed, observed)).collect()),
             ),
-            ("random features", Way::Features(alike(from), SteeringMode::Clamp)),
+            ("random features", Way::Features(alike(from), SteeringMode::Clamp, SteeredPositions::All)),
         ]);
         ways.into_iter().map(|(name, way)| Self { name, way }).collect()
     }
@@ -99,9 +103,9 @@ impl Arm {
     ) -> Result<Request> {
         let mut request = plain.clone();
         match &self.way {
-            Way::Features(features, mode) => {
+            Way::Features(features, mode, positions) => {
                 request.options.steering =
-                    turned(place.kit, features[index % features.len()], *mode, strength)?;
+                    turned(place.kit, features[index % features.len()], *mode, *positions, strength)?;
             }
             Way::Directions(directions) => {
                 let amount = strength * place.mean_norm as f32;
@@ -118,7 +122,8 @@ impl Arm {
             Way::Prompt(prompt, feature) => {
                 request.prompt.extend(prompt);
                 if let Some(feature) = feature {
-                    request.options.steering = turned(place.kit, *feature, SteeringMode::Clamp, 0.0)?;
+                    request.options.steering =
+                        turned(place.kit, *feature, SteeringMode::Clamp, SteeredPositions::All, 0.0)?;
                 }
             }
         }

@@ -33,6 +33,7 @@ pub(super) fn turned(
     kit: &SteeringKit,
     feature: usize,
     mode: SteeringMode,
+    positions: SteeredPositions,
     strength: f32,
 ) -> Result<Steering> {
     kit.steering(&[SteeringDial {
@@ -41,7 +42,7 @@ pub(super) fn turned(
         strength,
         unit: SteeringUnit::Norm,
         layer: None,
-        positions: SteeredPositions::All,
+        positions,
     }])
 }
 
@@ -63,7 +64,7 @@ pub(super) fn try_features<B: Backend>(
     texts.dedup();
     let mut tried = Vec::new();
     for feature in features {
-        let steering = turned(kit, *feature, SteeringMode::Clamp, TRIED)?;
+        let steering = turned(kit, *feature, SteeringMode::Clamp, SteeredPositions::All, TRIED)?;
         let mut tap = SteeringTap::new(&steering, &model.device());
         let mut sum = 0.0;
         for text in &texts {
