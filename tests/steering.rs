@@ -78,6 +78,9 @@ fn a_feature_is_turned_and_strength_zero_changes_nothing() {
     // 2 in units of the mean norm, 3, are 6 of a direction of length 1: the control vector, which llama.cpp adds too.
     assert_eq!(text(&["--control-vector", "up.gguf=6"]), up);
     assert_eq!(add("3=6", &["--steer-unit", "raw"]), up);
+    let export = ["steer", "export", "--sae", "sae", "--feature", "3", "--to", "feature.gguf"];
+    stdout(&kiln(folder.path(), export));
+    assert_eq!(text(&["--control-vector", "feature.gguf=2"]), up);
     assert_eq!(add("3=2", &["--no-kv-cache"]), up);
     assert_ne!(add("3=2", &["--steer-positions", "generated"]), up);
     assert_ne!(text(&["--sae", "sae", "--steer", "3=2"]), plain);

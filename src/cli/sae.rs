@@ -1,6 +1,6 @@
 //! Sparse autoencoders, as they are typed.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 
@@ -97,12 +97,29 @@ impl SaeTrain {
     }
 }
 
+/// An autoencoder, by its place or by the option.
+#[derive(Args, Debug, Clone)]
+pub struct NamedSae {
+    /// Autoencoder: a directory as SAELens has it, or a run of `kiln sae train`.
+    #[arg(value_name = "SAE", required_unless_present = "sae")]
+    target: Option<PathBuf>,
+    /// The same as SAE.
+    #[arg(long, value_name = "SAE", conflicts_with = "target")]
+    sae: Option<PathBuf>,
+}
+
+impl NamedSae {
+    /// What was named.
+    pub fn path(&self) -> &Path {
+        self.target.as_deref().or(self.sae.as_deref()).unwrap_or(Path::new("."))
+    }
+}
+
 /// An autoencoder, its model, and what that reads.
 #[derive(Args, Debug, Clone)]
 pub struct SaeArgs {
-    /// Autoencoder: a directory as SAELens has it, or a run of `kiln sae train`.
-    #[arg(value_name = "SAE")]
-    pub sae: PathBuf,
+    #[command(flatten)]
+    pub sae: NamedSae,
     /// Model that it looks into: a directory, a .gguf file, the name of a run in runs/ or of a fetched model.
     #[arg(short, long, value_name = "MODEL")]
     pub model: PathBuf,

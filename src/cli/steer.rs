@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 use super::common::{BackendArgs, PRINTING};
-use super::sae::SaeArgs;
+use super::sae::{NamedSae, SaeArgs};
 
 const EXAMPLES: &str = "Examples:
   kiln steer measure runs/sae --model runs/tales --word fox
@@ -65,9 +65,8 @@ pub struct SteerMeasure {
 /// `kiln steer export`
 #[derive(Args, Debug)]
 pub struct SteerExport {
-    /// Autoencoder: a directory as SAELens has it, or a run of `kiln sae train`.
-    #[arg(value_name = "SAE")]
-    pub sae: PathBuf,
+    #[command(flatten)]
+    pub sae: NamedSae,
     /// Number of the feature.
     #[arg(long, value_name = "N")]
     pub feature: usize,

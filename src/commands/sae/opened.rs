@@ -35,7 +35,7 @@ pub struct Opened {
 
 impl Opened {
     pub fn of(args: &SaeArgs) -> Result<Self> {
-        let directory = directory(&args.sae);
+        let directory = directory(args.sae.path());
         let config = SaeConfig::open(&directory)?;
         let model = newest::model_directory(Some(&args.model))?;
         let files = crate::files::open_model(&model)?;

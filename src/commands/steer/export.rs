@@ -21,7 +21,7 @@ impl Job for Exporting<'_> {
 
     fn run<B: Backend>(self, device: B::Device, _name: &'static str) -> Result<()> {
         let SteerExport { sae, feature, strength, to, .. } = self.0;
-        let directory = sae::directory(sae);
+        let directory = sae::directory(sae.path());
         let sae = SparseAutoencoder::<B>::open(&directory, &device)?;
         let (hook, mean_norm) = (sae.config().hook, sae.config().mean_norm);
         // A block's output is what enters the next one.
