@@ -7,8 +7,8 @@ use plotters::prelude::*;
 const SIZE: (u32, u32) = (960, 460);
 const FONT: &str = "Helvetica, Arial, sans-serif";
 
-/// Okabe and Ito's colours, which all eyes tell apart.
-const COLOURS: [RGBColor; 8] = [
+/// Okabe and Ito's colours, which all eyes tell apart, and a brown.
+const COLOURS: [RGBColor; 9] = [
     RGBColor(0xd5, 0x5e, 0x00),
     RGBColor(0xe6, 0x9f, 0x00),
     RGBColor(0x00, 0x72, 0xb2),
@@ -17,6 +17,7 @@ const COLOURS: [RGBColor; 8] = [
     RGBColor(0x99, 0x99, 0x99),
     RGBColor(0xcc, 0x79, 0xa7),
     RGBColor(0x00, 0x00, 0x00),
+    RGBColor(0x8c, 0x56, 0x4b),
 ];
 
 /// Two charts side by side, a line for each way that was measured at several strengths.
