@@ -7,7 +7,8 @@ use serde::Serialize;
 
 use super::labels::{Labels, labels};
 use super::names::{Name, Supports, best_name};
-use super::readings::{Readings, numbers};
+use super::readings::Readings;
+use crate::tokens::to_vec;
 
 /// Tokens that a direction raises or lowers most, which are listed.
 const LOGITS: usize = 10;
@@ -89,7 +90,7 @@ impl Catalogue {
             progress(first, d_sae);
             let count = AT_A_TIME.min(d_sae - first);
             let logits: Tensor<B, 2> = sae.w_dec.val().narrow(0, first, count).matmul(head.clone());
-            let logits = numbers(logits);
+            let logits = to_vec(logits);
             for (row, feature) in logits.chunks_exact(vocab).zip(first..) {
                 let active = &readings.active[feature];
                 let name = labels

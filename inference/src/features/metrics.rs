@@ -6,8 +6,9 @@ use kiln_datasets::{Batch, IGNORED};
 use kiln_model::{Backend, GptModel, NoTap, SparseAutoencoder, Tap, token_tensor};
 use serde::Serialize;
 
-use super::readings::{counted, numbers};
+use super::readings::counted;
 use super::splice::Splice;
+use crate::tokens::to_vec;
 
 /// What was measured.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -133,7 +134,7 @@ impl Sums {
         let input = stream.clone().reshape([batch.windows * batch.seq, d_in]);
         let features = sae.encode(input.clone());
         let output = sae.decode(features.clone());
-        let (inputs, all, outputs) = (numbers(input), numbers(features), numbers(output.clone()));
+        let (inputs, all, outputs) = (to_vec(input), to_vec(features), to_vec(output.clone()));
         let rows = inputs.chunks_exact(d_in).zip(outputs.chunks_exact(d_in));
         let rows = rows.zip(all.chunks_exact(self.fired.len())).zip(counts);
         for (((x, y), features), _) in rows.filter(|(_, counts)| **counts) {

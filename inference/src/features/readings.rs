@@ -4,6 +4,8 @@ use burn::tensor::Tensor;
 use kiln_datasets::Batch;
 use kiln_model::{Backend, GptModel, SparseAutoencoder, token_tensor};
 
+use crate::tokens::to_vec;
+
 /// Windows of tokens, and where in them each feature is active.
 #[derive(Clone, Debug, Default)]
 pub struct Readings {
@@ -36,7 +38,7 @@ impl Readings {
             let tokens = token_tensor(batch.inputs.clone(), shape, &model.device());
             let stream = model.value_at(tokens, sae.config().hook);
             let input: Tensor<B, 2> = stream.reshape([batch.windows * batch.seq, sae.config().d_in]);
-            let features = numbers(sae.encode(input));
+            let features = to_vec(sae.encode(input));
             for ((place, row), _) in
                 features.chunks_exact(d_sae).enumerate().zip(&counts).filter(|(_, counts)| **counts)
             {
@@ -76,9 +78,4 @@ pub(super) fn counted(batch: &Batch, separator: Option<u32>) -> Vec<bool> {
             && batch.targets[place] >= 0
     };
     (0..batch.inputs.len()).map(counts).collect()
-}
-
-/// The numbers of a tensor, row by row.
-pub(super) fn numbers<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> Vec<f32> {
-    tensor.into_data().convert::<f32>().into_vec().expect("just converted")
 }

@@ -42,8 +42,8 @@ impl Job for Exporting<'_> {
         let direction = direction.into_iter().map(|number| number * scale).collect();
         let vector = ControlVector {
             directions: BTreeMap::from([(layer, direction)]),
-            model_hint: "gpt2".to_owned(),
             mean_norm: Some(mean_norm),
+            ..ControlVector::default()
         };
         vector.save(to).with_context(|| directory.display().to_string())?;
         print_message(format_args!("wrote {}: feature {feature}, behind block {layer}", to.display()));

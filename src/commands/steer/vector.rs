@@ -49,7 +49,7 @@ impl Job for Making {
     fn run<B: Backend>(self, device: B::Device, _name: &'static str) -> Result<()> {
         let Self { args, files, with, without } = self;
         let model = files.load::<B>(&device)?;
-        let mut vector = ControlVector { model_hint: "gpt2".to_owned(), ..ControlVector::default() };
+        let mut vector = ControlVector::default();
         for layer in &args.layer {
             let found = mean_difference(&model, &with, &without, Site::ResidPost(*layer))?;
             let norm = found.direction.iter().map(|number| number * number).sum::<f32>().sqrt();

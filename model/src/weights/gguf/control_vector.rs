@@ -25,7 +25,7 @@ const DIRECTION: &str = "direction.";
 pub struct ControlVector {
     /// For each block that has one, what is added, `[d_model]`.
     pub directions: BTreeMap<usize, Vec<f32>>,
-    /// The family of the model that it was made for, as llama.cpp calls it. Nobody checks it.
+    /// The family of the model that it was made for, as llama.cpp calls it; nobody checks it, and it may be empty.
     pub model_hint: String,
     /// The mean norm of the residual stream where it is added; files of others do not say it.
     pub mean_norm: Option<f64>,
